@@ -1,0 +1,71 @@
+// Parser: reads one direction of one HTTP/1.1 connection, strictly; the only user of llhttp.
+//
+// Pure: bytes in, facts out. A message is read in two phases:
+//   1. parse_head() with the contiguous text of the message from its first byte. It starts anew at
+//      every call, so callers ask head_worth_parsing() first and keep no state of their own.
+//   2. parse_body() with every following run of bytes, in any split, until `complete`.
+// After `failed` the connection is of no further use: answer with error().status and close.
+// Strictness (rows 1 to 45 of the fault list): llhttp with no lenient flag, plus the checks that it
+// does not make.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "sluice/base/result.h"
+#include "sluice/http/head.h"
+
+namespace sluice::http {
+
+enum class Progress : std::uint8_t { incomplete, complete, failed };
+
+// A decoded run of body bytes inside the bytes that were given to parse_body().
+// Offsets count from the begin of those bytes.
+struct BodyPiece {
+    std::uint32_t begin = 0;  // body bytes [begin, end)
+    std::uint32_t end = 0;
+    // The piece is one whole chunk whose size line (without extension) and closing CRLF lie in the
+    // same bytes, at [raw_begin, raw_end): it can be sent on as it is. Never set without chunks.
+    bool intact = false;
+    std::uint32_t raw_begin = 0;
+    std::uint32_t raw_end = 0;
+};
+
+class Parser {
+public:
+    enum class Side : std::uint8_t { request, response };
+
+    explicit Parser(Side side);
+
+    // Reads the head. `text` begins with the message's first byte and may go on behind the head.
+    // `complete`: `head` is filled (head.bytes long). `incomplete`: call again with more.
+    // For responses, `to_head_request` says that the answer has no body whatever its fields say.
+    // An interim 1xx response is a complete head with framing `none`; call again for the next one.
+    Progress parse_head(std::string_view text, Head& head, bool to_head_request = false);
+
+    // Whether parse_head() can say anything new about `text`, of which the first `seen` bytes were
+    // asked about before: a first line has ended, an empty line is there, a limit is passed, or
+    // the first byte already cannot begin a message. Keeps one-byte writes linear.
+    static bool head_worth_parsing(std::string_view text, std::size_t seen);
+
+    // Reads body bytes after a complete head; appends what it finds to `pieces`.
+    // `consumed` is how many bytes belong to this message; bytes behind them are the next one's.
+    // With framing `none` it is complete at once; with `until_close` it never completes by itself.
+    Progress parse_body(std::string_view bytes, std::vector<BodyPiece>& pieces,
+                        std::size_t& consumed);
+
+    // The peer closed its side: `complete` if the message may end so (RFC 9112 section 8).
+    Progress finish();
+
+    // Whether any trailer field was seen (and dropped: RFC 9110 section 6.5.1).
+    bool had_trailers() const;
+
+    // After `failed`: the status and the words to answer with.
+    const Error& error() const;
+
+private:
+    // To be laid out by the implementation; keep sizeof(Parser) small: one per connection.
+};
+
+}  // namespace sluice::http

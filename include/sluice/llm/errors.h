@@ -1,0 +1,36 @@
+// Error bodies in the dialect of the endpoint that was asked.
+//
+// OpenAI: {"error":{"message","type","param","code"}}; Anthropic: {"type":"error","error":{"type",
+// "message"},"request_id"}; Ollama: {"error":"text"}. A stream that breaks after its head gets the
+// same object as an SSE event (OpenAI: `data: {...}\n\n`; Anthropic: `event: error`; Responses:
+// `event: error` with {"type":"error","code","message","param"}; NDJSON: one line), and never a
+// [DONE].
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace sluice::llm {
+
+enum class Dialect : std::uint8_t { openai, responses, anthropic, ollama, llama_native };
+
+struct ErrorText {
+    int status = 500;
+    std::string_view message;     // may hold anything; it is escaped
+    std::string_view code = {};   // OpenAI's machine-readable code, e.g. "model_not_found"; else null
+    std::string_view param = {};  // the field that is at fault, e.g. "model"; else null
+};
+
+// The JSON body of an error response.
+std::string error_body(Dialect dialect, const ErrorText& error);
+// The in-band event (or line) that ends a broken stream.
+std::string error_event(Dialect dialect, const ErrorText& error);
+// OpenAI's `type` for a status: invalid_request_error, authentication_error, ... server_error.
+std::string_view error_type(int status);
+
+// Appends `text` as the inside of a JSON string: quotes, backslashes and control characters
+// escaped, invalid UTF-8 replaced by U+FFFD.
+void append_json_escaped(std::string& out, std::string_view text);
+
+}  // namespace sluice::llm
