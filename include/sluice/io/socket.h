@@ -1,0 +1,35 @@
+// The one door to socket calls that are not I/O: open, listen, options, shut down, close.
+//
+// None of them blocks. Chosen at link time together with the ring: src/io/socket.cc talks to the
+// kernel, tests/sim to the simulated network. Descriptors are non-blocking and close-on-exec.
+#pragma once
+
+#include <sys/socket.h>
+
+#include "sluice/base/result.h"
+
+namespace sluice::io {
+
+struct ListenOptions {
+    bool reuse_port = false;  // several shards listen on one port (SO_REUSEPORT)
+    int backlog = 1024;
+};
+
+// A bound, listening socket. The error's text names the cause, not the address.
+Result<int> open_listener(const sockaddr* address, socklen_t size, ListenOptions options);
+// A stream socket of that family, with Nagle's algorithm off where there is one. -errno on failure.
+int open_stream(int family);
+// For a socket that was accepted: TCP_NODELAY. Unix sockets are left as they are.
+void set_no_delay(int fd);
+// Where a listener is really bound (port 0), or where a connection comes from. 0, or -errno.
+int local_name(int fd, sockaddr_storage& name, socklen_t& size);
+int peer_name(int fd, sockaddr_storage& name, socklen_t& size);
+// Ends both directions: what is in flight on the socket completes soon.
+void shut_down(int fd);
+// Ends the sending direction after what was sent (FIN).
+void shut_down_sending(int fd);
+void close_socket(int fd);
+// Accepts one connection if one waits and closes it at once after `farewell` (descriptors ran out).
+void turn_away(int listen_fd, const char* farewell, std::size_t size);
+
+}  // namespace sluice::io

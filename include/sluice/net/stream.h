@@ -1,0 +1,85 @@
+// Stream: one connected socket with its operations: received slices in, slices out, joined at close.
+//
+// A member of an actor, which is made ready whenever something was recorded here. Rules:
+//   - received() grows as slices come; the owner takes from it. What is received is not copied.
+//   - send() queues; flush() submits. One send is in flight at most, and everything that was queued
+//     meanwhile leaves in the next one, gathered. Owners call flush() at the end of advance().
+//   - hold_receiving() stops the kernel from delivering more (what is on its way still comes).
+//   - close() is a state: operations are cancelled, then joined; closed() when nothing is in flight
+//     and the descriptor is gone. Only then may the stream be destroyed or used anew.
+#pragma once
+
+#include <cstdint>
+
+#include "sluice/io/loop.h"
+#include "sluice/io/operation.h"
+#include "sluice/mem/chain.h"
+#include "sluice/net/address.h"
+
+namespace sluice::net {
+
+class Stream {
+public:
+    Stream(io::Loop& loop, io::Actor& owner);
+    ~Stream();  // asserts closed()
+
+    // --- life ---
+    void attach(int fd);                   // a connected socket; takes it over
+    void connect(const Address& address);  // `address` must live until connected() or error()
+    bool connecting() const { return state_ == State::connecting; }
+    bool open() const { return state_ == State::open; }
+    bool closed() const { return state_ == State::closed; }
+    // The first failure, as a positive errno; 0: none. The owner decides to close.
+    int error() const { return error_; }
+    void close();
+    int fd() const { return fd_; }
+
+    // --- receiving ---
+    void start_receiving();
+    void hold_receiving();
+    mem::Chain& received() { return received_; }
+    // The peer ended its direction; nothing comes after what is in received().
+    bool ended() const { return ended_; }
+
+    // --- sending ---
+    void send(mem::Chain&& chain);
+    void send(mem::Slice slice);
+    void flush();
+    // Bytes that are queued or in flight, and the slices they are in.
+    std::size_t unsent() const { return outbound_.size(); }
+    std::size_t unsent_slices() const { return outbound_.slices(); }
+    // FIN after everything that is queued.
+    void finish_sending();
+    bool finished_sending() const { return finished_sending_; }
+
+    std::uint64_t bytes_received() const { return bytes_received_; }
+    std::uint64_t bytes_sent() const { return bytes_sent_; }
+
+private:
+    enum class State : std::uint8_t { closed, connecting, open, closing };
+
+    void on_connect(io::Completion&& completion);
+    void on_receive(io::Completion&& completion);
+    void on_send(io::Completion&& completion);
+    void record_error(int code);
+    void join();
+
+    io::Loop& loop_;
+    io::Actor& owner_;
+    int fd_ = -1;
+    int error_ = 0;
+    State state_ = State::closed;
+    bool ended_ = false;
+    bool receive_wanted_ = false;
+    bool finish_wanted_ = false;
+    bool finished_sending_ = false;
+    bool connect_in_flight_ = false;
+    io::Operation receive_;
+    io::Operation send_;  // also carries the connect: nothing is sent before it is done
+    mem::Chain received_;
+    mem::Chain outbound_;  // what is in flight stays at the front until it is done
+    std::uint64_t bytes_received_ = 0;
+    std::uint64_t bytes_sent_ = 0;
+};
+
+}  // namespace sluice::net

@@ -1,0 +1,476 @@
+// The ring on io_uring; the only user of liburing.
+#include "sluice/io/ring.h"
+
+#include <liburing.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "sluice/base/limits.h"
+
+namespace sluice::io {
+namespace {
+
+// Not in every header yet: an idle ring does not count as waiting for I/O (Linux 6.15).
+constexpr unsigned enter_no_iowait = 1U << 7;
+constexpr unsigned feature_no_iowait = 1U << 17;
+
+constexpr unsigned submission_entries = 1024;
+// Overflow is slow, not lost (NODROP): four completions a submission keep it from happening.
+constexpr unsigned completion_entries = 4 * submission_entries;
+constexpr int buffer_group = 0;
+// Parts of gathered sends that one turn can queue; past it the queue is submitted in between.
+constexpr std::size_t iovecs_a_turn = 4096;
+
+// SINGLE_ISSUER and DEFER_TASKRUN: completions are produced only when this thread asks for them,
+// so receives never run ahead of the loop that gives buffers back.
+// SUBMIT_ALL: one bad entry does not hold up the others.
+constexpr unsigned setup_flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+                                 IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CLAMP |
+                                 IORING_SETUP_CQSIZE;
+
+// user_data: tag (8 bits), generation (24), index into the table of operations (32).
+enum class Tag : std::uint64_t { operation = 0, ignored = 1, message = 2 };
+constexpr std::uint64_t payload_mask = (std::uint64_t{1} << 56) - 1;
+constexpr std::uint32_t generation_mask = 0xff'ffff;
+
+constexpr std::uint64_t user_data(Tag tag, std::uint64_t payload) {
+    return static_cast<std::uint64_t>(tag) << 56 | payload;
+}
+
+int set_up(io_uring& ring) {
+    io_uring_params params{};
+    params.flags = setup_flags;
+    params.cq_entries = completion_entries;
+    return io_uring_queue_init_params(submission_entries, &ring, &params);
+}
+
+Error setup_error(int code) {
+    const std::string cause = std::strerror(code);
+    switch (code) {
+        case EPERM:
+            return Error::gateway(
+                "io_uring is switched off here (" + cause +
+                "): set the sysctl kernel.io_uring_disabled to 0, or, in a container, allow the "
+                "io_uring system calls in its seccomp profile");
+        case ENOSYS:
+            return Error::gateway("this kernel has no io_uring (" + cause +
+                                  "): Linux 6.1 or newer is needed");
+        case EINVAL:
+            return Error::gateway("this kernel's io_uring is too old (" + cause +
+                                  "): Linux 6.1 or newer is needed");
+        case ENOMEM:
+            return Error::gateway("no memory for an io_uring (" + cause +
+                                  "): raise the limit of locked memory (ulimit -l)");
+        default:
+            return Error::gateway("io_uring cannot be set up: " + cause);
+    }
+}
+
+}  // namespace
+
+// --- the state behind Ring ------------------------------------------------------------------
+
+struct RingCore {
+    explicit RingCore(mem::BufferPool& pool)
+        : buffers(pool),
+          lent_ids(pool.count()),
+          iovecs(iovecs_a_turn),
+          messages(submission_entries) {}
+
+    struct Slot {
+        Operation* operation = nullptr;
+        std::uint32_t generation = 0;
+    };
+
+    io_uring_sqe& entry();
+    std::uint64_t identify(const Operation& operation) const;
+    void begin(Operation& operation, Operation::Kind kind, int fd);
+    void end(Operation& operation);
+    void submit_accept(Operation& operation);
+    void submit_receive(Operation& operation);
+    void submit_gathered(Operation& operation, std::span<const iovec> parts, int flags);
+    void submit_early();
+    void lend_buffers();
+    void enter(Instant now, Instant deadline);
+    void reap();
+    std::uint16_t take_back(const io_uring_cqe& cqe);
+    void complete(const io_uring_cqe& cqe);
+    void complete_receive(Operation& operation, const io_uring_cqe& cqe);
+    void complete_accept(Operation& operation, const io_uring_cqe& cqe);
+    void deliver(Operation& operation, Completion&& completion);
+
+    mem::BufferPool& buffers;
+    io_uring ring{};
+    io_uring_buf_ring* buffer_ring = nullptr;
+    std::size_t lent = 0;  // buffers the kernel holds
+    std::vector<bool> lent_ids;  // which ones
+
+    std::vector<Slot> table;
+    std::vector<std::uint32_t> free_slots;
+    std::size_t in_flight = 0;
+
+    List<Operation, &Operation::waiting_> starved;  // receives without a buffer, oldest first
+    std::vector<Operation*> cancelled;  // starved ones that were cancelled: told in the next turn
+
+    std::vector<iovec> iovecs;  // of this turn's sends: the kernel copies them at submission
+    std::size_t iovecs_used = 0;
+    std::vector<msghdr> messages;
+    std::size_t messages_used = 0;
+
+    void* message_owner = nullptr;
+    Ring::MessageHandler message_handler = nullptr;
+    RingCounters counters;
+};
+
+io_uring_sqe& RingCore::entry() {
+    io_uring_sqe* sqe = io_uring_get_sqe(&ring);
+    if (sqe == nullptr) {
+        submit_early();
+        sqe = io_uring_get_sqe(&ring);
+    }
+    SLUICE_ASSERT(sqe != nullptr);
+    return *sqe;
+}
+
+// A queue is full before the turn's end: what is in it goes to the kernel now.
+void RingCore::submit_early() {
+    ++counters.extra_submits;
+    io_uring_submit(&ring);
+    iovecs_used = messages_used = 0;
+}
+
+std::uint64_t RingCore::identify(const Operation& operation) const {
+    const Slot& slot = table[operation.slot_];
+    return user_data(Tag::operation, std::uint64_t{slot.generation} << 32 | operation.slot_);
+}
+
+void RingCore::begin(Operation& operation, Operation::Kind kind, int fd) {
+    SLUICE_ASSERT(!operation.in_flight());
+    SLUICE_ASSERT(fd >= 0);
+    if (free_slots.empty()) {
+        free_slots.push_back(static_cast<std::uint32_t>(table.size()));
+        table.emplace_back();
+    }
+    operation.slot_ = free_slots.back();
+    free_slots.pop_back();
+    table[operation.slot_].operation = &operation;
+    operation.kind_ = kind;
+    operation.fd_ = fd;
+    operation.cancelled_ = false;
+    ++in_flight;
+}
+
+// The generation moves on, so that a completion that comes late for this slot is recognised.
+void RingCore::end(Operation& operation) {
+    SLUICE_ASSERT(operation.in_flight());
+    SLUICE_ASSERT(in_flight > 0);
+    Slot& slot = table[operation.slot_];
+    slot.operation = nullptr;
+    slot.generation = (slot.generation + 1) & generation_mask;
+    free_slots.push_back(operation.slot_);
+    operation.kind_ = Operation::Kind::idle;
+    --in_flight;
+}
+
+void RingCore::submit_accept(Operation& operation) {
+    auto& sqe = entry();
+    io_uring_prep_multishot_accept(&sqe, operation.fd_, nullptr, nullptr,
+                                   SOCK_NONBLOCK | SOCK_CLOEXEC);
+    io_uring_sqe_set_data64(&sqe, identify(operation));
+}
+
+void RingCore::submit_receive(Operation& operation) {
+    auto& sqe = entry();
+    io_uring_prep_recv_multishot(&sqe, operation.fd_, nullptr, 0, 0);
+    sqe.flags |= IOSQE_BUFFER_SELECT;
+    sqe.buf_group = buffer_group;
+    io_uring_sqe_set_data64(&sqe, identify(operation));
+}
+
+// The kernel copies the message and its vector when the entry is submitted (FEAT_SUBMIT_STABLE), so
+// both live in arrays that are used anew after every submission.
+void RingCore::submit_gathered(Operation& operation, std::span<const iovec> parts, int flags) {
+    SLUICE_ASSERT(parts.size() <= iovecs.size());
+    if (iovecs_used + parts.size() > iovecs.size() || messages_used == messages.size())
+        submit_early();
+    auto& sqe = entry();
+    iovec* vector = iovecs.data() + iovecs_used;
+    std::copy(parts.begin(), parts.end(), vector);
+    iovecs_used += parts.size();
+    msghdr& message = messages[messages_used++];
+    message = {};
+    message.msg_iov = vector;
+    message.msg_iovlen = parts.size();
+    io_uring_prep_sendmsg(&sqe, operation.fd_, &message, static_cast<unsigned>(flags));
+    io_uring_sqe_set_data64(&sqe, identify(operation));
+}
+
+// Fills up what the kernel may write into, published once a turn, and wakes as many starved
+// receives as there are new buffers: waking more would only starve them again.
+void RingCore::lend_buffers() {
+    const int mask = io_uring_buf_ring_mask(limits::buffers_provided);
+    int added = 0;
+    while (lent < limits::buffers_provided && buffers.available() > 0) {
+        const auto buffer = buffers.lend();
+        io_uring_buf_ring_add(buffer_ring, buffer.data,
+                              static_cast<unsigned>(buffers.buffer_bytes()), buffer.id, mask,
+                              added++);
+        ++lent;
+        lent_ids[buffer.id] = true;
+    }
+    if (added > 0) io_uring_buf_ring_advance(buffer_ring, added);
+    for (std::size_t woken = 0; woken < lent && !starved.empty(); ++woken)
+        submit_receive(starved.pop_front());
+}
+
+// One system call: submits what is queued, runs deferred work, waits.
+void RingCore::enter(Instant now, Instant deadline) {
+    auto& sq = ring.sq;
+    if (sq.sqe_head != sq.sqe_tail) {
+        sq.sqe_head = sq.sqe_tail;
+        io_uring_smp_store_release(sq.ktail, sq.sqe_tail);
+    }
+    const unsigned to_submit = sq.sqe_tail - io_uring_smp_load_acquire(sq.khead);
+
+    const bool wait = deadline > now && cancelled.empty() && io_uring_cq_ready(&ring) == 0;
+    __kernel_timespec timeout{};
+    io_uring_getevents_arg arg{};
+    if (wait && deadline != Instant{INT64_MAX}) {
+        const Duration left = deadline - now;
+        timeout.tv_sec = left.ns / 1'000'000'000;
+        timeout.tv_nsec = left.ns % 1'000'000'000;
+        arg.ts = reinterpret_cast<std::uint64_t>(&timeout);
+    }
+    unsigned flags = IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG;
+    if ((ring.features & feature_no_iowait) != 0) flags |= enter_no_iowait;
+    // ETIME, EINTR, EBUSY and EAGAIN all mean: look at what is there and come back.
+    const int result =
+        io_uring_enter2(static_cast<unsigned>(ring.ring_fd), to_submit, wait ? 1 : 0, flags,
+                        reinterpret_cast<sigset_t*>(&arg), sizeof(arg));
+    SLUICE_ASSERT(result >= 0 || result == -ETIME || result == -EINTR || result == -EBUSY ||
+                  result == -EAGAIN);
+    if (io_uring_cq_has_overflow(&ring)) ++counters.overflows;
+    iovecs_used = messages_used = 0;
+    ++counters.turns;
+}
+
+void RingCore::reap() {
+    io_uring_cqe* cqe = nullptr;
+    unsigned head = 0;
+    unsigned seen = 0;
+    io_uring_for_each_cqe(&ring, head, cqe) {
+        complete(*cqe);
+        ++seen;
+    }
+    io_uring_cq_advance(&ring, seen);
+    counters.completions += seen;
+
+    std::vector<Operation*> told;
+    told.swap(cancelled);
+    for (Operation* operation : told) deliver(*operation, {.result = -ECANCELED});
+}
+
+void RingCore::complete(const io_uring_cqe& cqe) {
+    const auto tag = static_cast<Tag>(cqe.user_data >> 56);
+    if (tag == Tag::ignored) return;
+    if (tag == Tag::message) {
+        SLUICE_ASSERT(message_handler != nullptr);
+        message_handler(message_owner, cqe.user_data & payload_mask);
+        return;
+    }
+    const auto index = static_cast<std::uint32_t>(cqe.user_data);
+    const auto generation = static_cast<std::uint32_t>(cqe.user_data >> 32) & generation_mask;
+    SLUICE_ASSERT(index < table.size());
+    Operation* operation = table[index].operation;
+    if (operation == nullptr || table[index].generation != generation) {
+        ++counters.stale;
+        if ((cqe.flags & IORING_CQE_F_BUFFER) != 0) {
+            buffers.give_back(take_back(cqe));
+        }
+        return;
+    }
+    switch (operation->kind_) {
+        case Operation::Kind::receive: return complete_receive(*operation, cqe);
+        case Operation::Kind::accept: return complete_accept(*operation, cqe);
+        default: return deliver(*operation, {.result = cqe.res});
+    }
+}
+
+// The buffer that the kernel chose for this completion is ours again.
+std::uint16_t RingCore::take_back(const io_uring_cqe& cqe) {
+    const auto id = static_cast<std::uint16_t>(cqe.flags >> IORING_CQE_BUFFER_SHIFT);
+    SLUICE_ASSERT(lent > 0);
+    SLUICE_ASSERT(lent_ids[id]);
+    lent_ids[id] = false;
+    --lent;
+    return id;
+}
+
+void RingCore::complete_receive(Operation& operation, const io_uring_cqe& cqe) {
+    Completion completion{.result = cqe.res, .more = (cqe.flags & IORING_CQE_F_MORE) != 0};
+    if ((cqe.flags & IORING_CQE_F_BUFFER) != 0) {
+        const auto id = take_back(cqe);
+        if (cqe.res > 0)
+            completion.slice = buffers.filled(id, static_cast<std::size_t>(cqe.res));
+        else
+            buffers.give_back(id);
+    }
+    if (!completion.more && !operation.cancelled_) {
+        if (cqe.res == -ENOBUFS) {
+            ++counters.starved;
+            starved.push_back(operation);
+            return;
+        }
+        if (cqe.res > 0) {  // the kernel ended the multishot for reasons of its own
+            submit_receive(operation);
+            completion.more = true;
+        }
+    }
+    if (completion.result == -ENOBUFS) completion.result = -ECANCELED;
+    deliver(operation, std::move(completion));
+}
+
+void RingCore::complete_accept(Operation& operation, const io_uring_cqe& cqe) {
+    Completion completion{.result = cqe.res, .more = (cqe.flags & IORING_CQE_F_MORE) != 0};
+    if (!completion.more && !operation.cancelled_) {
+        const bool passing = cqe.res == -ECONNABORTED || cqe.res == -EINTR || cqe.res == -EAGAIN;
+        if (cqe.res >= 0 || passing) {
+            submit_accept(operation);
+            completion.more = true;
+        }
+        if (passing) return;
+    }
+    deliver(operation, std::move(completion));
+}
+
+void RingCore::deliver(Operation& operation, Completion&& completion) {
+    if (!completion.more) end(operation);
+    operation.handler_(operation.owner_, std::move(completion));
+}
+
+// --- Ring -----------------------------------------------------------------------------------
+
+Ring::Ring(std::unique_ptr<RingCore> core) : core_(std::move(core)) {}
+
+Ring::~Ring() {
+    SLUICE_ASSERT(core_->in_flight == 0);
+    io_uring_free_buf_ring(&core_->ring, core_->buffer_ring, limits::buffers_provided,
+                           buffer_group);
+    io_uring_queue_exit(&core_->ring);
+    for (std::size_t id = 0; id < core_->lent_ids.size(); ++id)
+        if (core_->lent_ids[id]) core_->buffers.give_back(static_cast<std::uint16_t>(id));
+}
+
+Status Ring::probe() {
+    io_uring ring{};
+    if (const int error = set_up(ring); error < 0) return setup_error(-error);
+    io_uring_probe* probe = io_uring_get_probe_ring(&ring);
+    const char* missing = nullptr;
+    const std::pair<int, const char*> needed[] = {
+        {IORING_OP_ACCEPT, "accept"},       {IORING_OP_CONNECT, "connect"},
+        {IORING_OP_RECV, "recv"},           {IORING_OP_SEND, "send"},
+        {IORING_OP_SENDMSG, "sendmsg"},     {IORING_OP_ASYNC_CANCEL, "cancel"},
+        {IORING_OP_MSG_RING, "msg_ring"},
+    };
+    for (const auto& [opcode, name] : needed)
+        if (probe == nullptr || !io_uring_opcode_supported(probe, opcode)) missing = name;
+    io_uring_free_probe(probe);
+    int error = 0;
+    auto* buffer_ring =
+        io_uring_setup_buf_ring(&ring, limits::buffers_provided, buffer_group, 0, &error);
+    if (buffer_ring != nullptr)
+        io_uring_free_buf_ring(&ring, buffer_ring, limits::buffers_provided, buffer_group);
+    else
+        missing = "provided buffer rings";
+    io_uring_queue_exit(&ring);
+    if (missing != nullptr)
+        return Error::gateway(std::string("this kernel's io_uring lacks ") + missing +
+                              ": Linux 6.1 or newer is needed");
+    return Done{};
+}
+
+Result<std::unique_ptr<Ring>> Ring::create(mem::BufferPool& buffers) {
+    auto core = std::make_unique<RingCore>(buffers);
+    if (const int error = set_up(core->ring); error < 0) return setup_error(-error);
+    int error = 0;
+    core->buffer_ring =
+        io_uring_setup_buf_ring(&core->ring, limits::buffers_provided, buffer_group, 0, &error);
+    if (core->buffer_ring == nullptr) {
+        io_uring_queue_exit(&core->ring);
+        return setup_error(-error);
+    }
+    return std::unique_ptr<Ring>(new Ring(std::move(core)));
+}
+
+void Ring::accept(Operation& operation, int listen_fd) {
+    core_->begin(operation, Operation::Kind::accept, listen_fd);
+    core_->submit_accept(operation);
+}
+
+void Ring::connect(Operation& operation, int fd, const sockaddr* address, socklen_t size) {
+    core_->begin(operation, Operation::Kind::connect, fd);
+    auto& sqe = core_->entry();
+    io_uring_prep_connect(&sqe, fd, address, size);
+    io_uring_sqe_set_data64(&sqe, core_->identify(operation));
+}
+
+void Ring::receive(Operation& operation, int fd) {
+    core_->begin(operation, Operation::Kind::receive, fd);
+    core_->submit_receive(operation);
+}
+
+void Ring::send(Operation& operation, int fd, std::span<const iovec> parts) {
+    SLUICE_ASSERT(!parts.empty());
+    core_->begin(operation, Operation::Kind::send, fd);
+    // WAITALL: the kernel goes on after a short send by itself.
+    constexpr int flags = MSG_NOSIGNAL | MSG_WAITALL;
+    if (parts.size() == 1) {
+        auto& sqe = core_->entry();
+        io_uring_prep_send(&sqe, fd, parts[0].iov_base, parts[0].iov_len, flags);
+        io_uring_sqe_set_data64(&sqe, core_->identify(operation));
+        return;
+    }
+    core_->submit_gathered(operation, parts, flags);
+}
+
+void Ring::cancel(Operation& operation) {
+    if (!operation.in_flight() || operation.cancelled_) return;
+    operation.cancelled_ = true;
+    if (operation.waiting_.linked()) {
+        operation.waiting_.unlink();
+        core_->cancelled.push_back(&operation);
+        return;
+    }
+    auto& sqe = core_->entry();
+    io_uring_prep_cancel64(&sqe, core_->identify(operation), 0);
+    io_uring_sqe_set_data64(&sqe, user_data(Tag::ignored, 0));
+}
+
+int Ring::fd() const { return core_->ring.ring_fd; }
+
+void Ring::post(int ring_fd, std::uint64_t payload) {
+    SLUICE_ASSERT((payload & ~payload_mask) == 0);
+    auto& sqe = core_->entry();
+    io_uring_prep_msg_ring(&sqe, ring_fd, 0, user_data(Tag::message, payload), 0);
+    io_uring_sqe_set_data64(&sqe, user_data(Tag::ignored, 0));
+}
+
+void Ring::on_message(void* owner, MessageHandler handler) {
+    core_->message_owner = owner;
+    core_->message_handler = handler;
+}
+
+void Ring::turn(Instant now, Instant deadline) {
+    core_->lend_buffers();
+    core_->enter(now, deadline);
+    core_->reap();
+}
+
+std::size_t Ring::in_flight() const { return core_->in_flight; }
+const RingCounters& Ring::counters() const { return core_->counters; }
+
+}  // namespace sluice::io

@@ -1,0 +1,65 @@
+#include "sluice/io/socket.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace sluice::io {
+
+Result<int> open_listener(const sockaddr* address, socklen_t size, ListenOptions options) {
+    const int fd =
+        ::socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) return Error::gateway(std::strerror(errno));
+    const int on = 1;
+    // A restart must not wait for connections of the last run to time out.
+    ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (options.reuse_port) ::setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+    if (address->sa_family == AF_INET6)
+        ::setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+    if (::bind(fd, address, size) != 0 || ::listen(fd, options.backlog) != 0) {
+        const int code = errno;
+        ::close(fd);
+        return Error::gateway(std::strerror(code));
+    }
+    return fd;
+}
+
+int open_stream(int family) {
+    const int fd = ::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -errno;
+    if (family != AF_UNIX) set_no_delay(fd);
+    return fd;
+}
+
+void set_no_delay(int fd) {
+    const int on = 1;
+    ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+}
+
+int local_name(int fd, sockaddr_storage& name, socklen_t& size) {
+    size = sizeof(name);
+    return ::getsockname(fd, reinterpret_cast<sockaddr*>(&name), &size) == 0 ? 0 : -errno;
+}
+
+int peer_name(int fd, sockaddr_storage& name, socklen_t& size) {
+    size = sizeof(name);
+    return ::getpeername(fd, reinterpret_cast<sockaddr*>(&name), &size) == 0 ? 0 : -errno;
+}
+
+void shut_down(int fd) { ::shutdown(fd, SHUT_RDWR); }
+
+void shut_down_sending(int fd) { ::shutdown(fd, SHUT_WR); }
+
+void close_socket(int fd) { ::close(fd); }
+
+void turn_away(int listen_fd, const char* farewell, std::size_t size) {
+    const int fd = ::accept4(listen_fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0) return;
+    [[maybe_unused]] const auto sent = ::send(fd, farewell, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+    ::close(fd);
+}
+
+}  // namespace sluice::io

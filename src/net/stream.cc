@@ -1,0 +1,177 @@
+#include "sluice/net/stream.h"
+
+#include <sys/uio.h>
+
+#include <array>
+#include <cerrno>
+#include <utility>
+
+#include "sluice/io/socket.h"
+
+namespace sluice::net {
+namespace {
+
+// Slices that one send gathers. Past it the next send takes over: a socket buffer is full by then.
+constexpr std::size_t gathered_max = 64;
+
+}  // namespace
+
+Stream::Stream(io::Loop& loop, io::Actor& owner)
+    : loop_(loop),
+      owner_(owner),
+      receive_(this,
+               [](void* self, io::Completion&& completion) {
+                   static_cast<Stream*>(self)->on_receive(std::move(completion));
+               }),
+      send_(this,
+            [](void* self, io::Completion&& completion) {
+                auto& stream = *static_cast<Stream*>(self);
+                if (stream.connect_in_flight_)
+                    stream.on_connect(std::move(completion));
+                else
+                    stream.on_send(std::move(completion));
+            }),
+      received_(loop.nodes()),
+      outbound_(loop.nodes()) {}
+
+Stream::~Stream() { SLUICE_ASSERT(state_ == State::closed); }
+
+// --- life -----------------------------------------------------------------------------------
+
+void Stream::attach(int fd) {
+    SLUICE_ASSERT(state_ == State::closed);
+    SLUICE_ASSERT(fd >= 0);
+    fd_ = fd;
+    error_ = 0;
+    ended_ = receive_wanted_ = finish_wanted_ = finished_sending_ = false;
+    bytes_received_ = bytes_sent_ = 0;
+    state_ = State::open;
+}
+
+void Stream::connect(const Address& address) {
+    const int fd = io::open_stream(address.family());
+    attach(fd < 0 ? 0 : fd);
+    if (fd < 0) {  // no descriptor: the same to the owner as a connect that failed
+        fd_ = -1;
+        record_error(-fd);
+        return;
+    }
+    state_ = State::connecting;
+    connect_in_flight_ = true;
+    loop_.ring().connect(send_, fd_, address.raw(), address.size());
+}
+
+void Stream::on_connect(io::Completion&& completion) {
+    connect_in_flight_ = false;
+    if (state_ == State::closing) return join();
+    SLUICE_ASSERT(state_ == State::connecting);
+    if (completion.result < 0) return record_error(-completion.result);
+    state_ = State::open;
+    loop_.make_ready(owner_);
+}
+
+void Stream::record_error(int code) {
+    SLUICE_ASSERT(code > 0);
+    if (error_ == 0) error_ = code;
+    loop_.make_ready(owner_);
+}
+
+void Stream::close() {
+    if (state_ == State::closed || state_ == State::closing) return;
+    state_ = State::closing;
+    received_.clear();
+    // No FIN goes out, and the operations do not end, while they hold the socket: shut it down and
+    // cancel, then wait for their last completions.
+    if (receive_.in_flight()) loop_.ring().cancel(receive_);
+    if (send_.in_flight()) {
+        loop_.ring().cancel(send_);
+        io::shut_down(fd_);
+    }
+    join();
+}
+
+void Stream::join() {
+    SLUICE_ASSERT(state_ == State::closing);
+    if (receive_.in_flight() || send_.in_flight()) return;
+    outbound_.clear();
+    received_.clear();
+    if (fd_ >= 0) io::close_socket(std::exchange(fd_, -1));
+    state_ = State::closed;
+    loop_.make_ready(owner_);
+}
+
+// --- receiving ------------------------------------------------------------------------------
+
+void Stream::start_receiving() {
+    SLUICE_ASSERT(state_ == State::open);
+    receive_wanted_ = true;
+    if (receive_.in_flight() || ended_ || error_ != 0) return;
+    loop_.ring().receive(receive_, fd_);
+}
+
+void Stream::hold_receiving() {
+    if (!receive_wanted_) return;
+    receive_wanted_ = false;
+    if (receive_.in_flight()) loop_.ring().cancel(receive_);
+}
+
+void Stream::on_receive(io::Completion&& completion) {
+    if (state_ == State::closing) {
+        if (!completion.more) join();
+        return;
+    }
+    if (completion.result > 0) {
+        bytes_received_ += static_cast<std::uint64_t>(completion.result);
+        received_.append(std::move(completion.slice));
+    } else if (completion.result == 0) {
+        ended_ = true;
+    } else if (completion.result != -ECANCELED) {
+        return record_error(-completion.result);
+    }
+    // Held and wanted again before the cancel came through.
+    if (!completion.more && receive_wanted_ && !ended_) loop_.ring().receive(receive_, fd_);
+    loop_.make_ready(owner_);
+}
+
+// --- sending --------------------------------------------------------------------------------
+
+void Stream::send(mem::Chain&& chain) {
+    SLUICE_ASSERT(!finish_wanted_);
+    if (state_ == State::open || state_ == State::connecting) outbound_.append(std::move(chain));
+}
+
+void Stream::send(mem::Slice slice) {
+    SLUICE_ASSERT(!finish_wanted_);
+    if (state_ == State::open || state_ == State::connecting) outbound_.append(std::move(slice));
+}
+
+void Stream::flush() {
+    if (state_ != State::open || send_.in_flight() || error_ != 0) return;
+    if (outbound_.empty()) {
+        if (finish_wanted_ && !finished_sending_) {
+            io::shut_down_sending(fd_);
+            finished_sending_ = true;
+        }
+        return;
+    }
+    std::array<iovec, gathered_max> parts;
+    std::size_t count = 0;
+    outbound_.for_each([&](const mem::Slice& slice) {
+        parts[count++] = {const_cast<char*>(slice.data()), slice.size()};
+        return count < parts.size();
+    });
+    loop_.ring().send(send_, fd_, {parts.data(), count});
+}
+
+void Stream::on_send(io::Completion&& completion) {
+    SLUICE_ASSERT(!completion.more);
+    if (state_ == State::closing) return join();
+    if (completion.result < 0) return record_error(-completion.result);
+    bytes_sent_ += static_cast<std::uint64_t>(completion.result);
+    outbound_.consume(static_cast<std::size_t>(completion.result));
+    loop_.make_ready(owner_);
+}
+
+void Stream::finish_sending() { finish_wanted_ = true; }
+
+}  // namespace sluice::net
