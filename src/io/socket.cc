@@ -1,5 +1,6 @@
 #include "sluice/io/socket.h"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <unistd.h>
@@ -55,11 +56,16 @@ void shut_down_sending(int fd) { ::shutdown(fd, SHUT_WR); }
 
 void close_socket(int fd) { ::close(fd); }
 
-void turn_away(int listen_fd, const char* farewell, std::size_t size) {
+int accept_now(int listen_fd) {
     const int fd = ::accept4(listen_fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd < 0) return;
+    return fd >= 0 ? fd : -errno;
+}
+
+void close_with_farewell(int fd, const char* farewell, std::size_t size) {
     [[maybe_unused]] const auto sent = ::send(fd, farewell, size, MSG_NOSIGNAL | MSG_DONTWAIT);
     ::close(fd);
 }
+
+int open_spare() { return ::open("/dev/null", O_RDONLY | O_CLOEXEC); }
 
 }  // namespace sluice::io

@@ -18,7 +18,7 @@ constexpr std::size_t gathered_max = 64;
 
 Stream::Stream(io::Loop& loop, io::Actor& owner)
     : loop_(loop),
-      owner_(owner),
+      owner_(&owner),
       receive_(this,
                [](void* self, io::Completion&& completion) {
                    static_cast<Stream*>(self)->on_receive(std::move(completion));
@@ -67,13 +67,13 @@ void Stream::on_connect(io::Completion&& completion) {
     SLUICE_ASSERT(state_ == State::connecting);
     if (completion.result < 0) return record_error(-completion.result);
     state_ = State::open;
-    loop_.make_ready(owner_);
+    loop_.make_ready(*owner_);
 }
 
 void Stream::record_error(int code) {
     SLUICE_ASSERT(code > 0);
     if (error_ == 0) error_ = code;
-    loop_.make_ready(owner_);
+    loop_.make_ready(*owner_);
 }
 
 void Stream::close() {
@@ -97,7 +97,7 @@ void Stream::join() {
     received_.clear();
     if (fd_ >= 0) io::close_socket(std::exchange(fd_, -1));
     state_ = State::closed;
-    loop_.make_ready(owner_);
+    loop_.make_ready(*owner_);
 }
 
 // --- receiving ------------------------------------------------------------------------------
@@ -130,7 +130,7 @@ void Stream::on_receive(io::Completion&& completion) {
     }
     // Held and wanted again before the cancel came through.
     if (!completion.more && receive_wanted_ && !ended_) loop_.ring().receive(receive_, fd_);
-    loop_.make_ready(owner_);
+    loop_.make_ready(*owner_);
 }
 
 // --- sending --------------------------------------------------------------------------------
@@ -169,7 +169,7 @@ void Stream::on_send(io::Completion&& completion) {
     if (completion.result < 0) return record_error(-completion.result);
     bytes_sent_ += static_cast<std::uint64_t>(completion.result);
     outbound_.consume(static_cast<std::size_t>(completion.result));
-    loop_.make_ready(owner_);
+    loop_.make_ready(*owner_);
 }
 
 void Stream::finish_sending() { finish_wanted_ = true; }

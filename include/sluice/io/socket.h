@@ -29,7 +29,11 @@ void shut_down(int fd);
 // Ends the sending direction after what was sent (FIN).
 void shut_down_sending(int fd);
 void close_socket(int fd);
-// Accepts one connection if one waits and closes it at once after `farewell` (descriptors ran out).
-void turn_away(int listen_fd, const char* farewell, std::size_t size);
+// Accepts one connection that waits: its descriptor, or -errno (-EAGAIN: none waits).
+int accept_now(int listen_fd);
+// Writes a few last bytes if they fit at once, and closes.
+void close_with_farewell(int fd, const char* farewell, std::size_t size);
+// A descriptor that stands for nothing but itself: given up when descriptors run out.
+int open_spare();
 
 }  // namespace sluice::io

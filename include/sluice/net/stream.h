@@ -33,6 +33,8 @@ public:
     int error() const { return error_; }
     void close();
     int fd() const { return fd_; }
+    // From now on `owner` is made ready: a pooled connection changes hands.
+    void set_owner(io::Actor& owner) { owner_ = &owner; }
 
     // --- receiving ---
     void start_receiving();
@@ -65,7 +67,7 @@ private:
     void join();
 
     io::Loop& loop_;
-    io::Actor& owner_;
+    io::Actor* owner_;
     int fd_ = -1;
     int error_ = 0;
     State state_ = State::closed;
