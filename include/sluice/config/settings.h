@@ -1,0 +1,71 @@
+// Settings: everything that a user can choose, as values. Built once at start from the flags and
+// handed out as const; units are in the types.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sluice/base/clock.h"
+#include "sluice/base/limits.h"
+#include "sluice/base/result.h"
+
+namespace sluice::config {
+
+// One deadline a phase. Zero switches a deadline off.
+struct Timeouts {
+    Duration head = Duration::seconds(10);           // from a request's first byte to its whole head
+    Duration body_gap = Duration::seconds(30);       // between two reads of a request body
+    Duration body_total = Duration::seconds(300);    // for a whole request body
+    Duration idle = Duration::seconds(75);           // keep-alive connection without a request
+    Duration connect = Duration::seconds(1);         // to a backend
+    Duration first_byte = Duration::seconds(300);    // request sent to first byte of the answer
+    Duration gap = Duration::seconds(60);            // between two reads of an answer
+    Duration write_stall = Duration::seconds(60);    // a client that takes nothing of what waits
+    Duration linger = Duration::seconds(1);          // reading on behind an early answer
+    Duration drain = Duration::seconds(30);          // SIGTERM to the end of the last stream
+};
+
+// NAME=URL or NAME=URL#UPSTREAM.
+struct ModelSetting {
+    std::string name;
+    std::string url;
+    std::string upstream;  // the server's own name for it; empty: the same
+};
+
+struct AliasSetting {
+    std::string alias;
+    std::string model;
+};
+
+struct Settings {
+    std::vector<std::string> listen = {"127.0.0.1:8642"};
+    std::vector<ModelSetting> models;
+    std::vector<AliasSetting> aliases;
+    std::vector<std::string> backends;
+    std::string fallback_backend;
+    bool discover = true;
+    std::vector<std::string> allowed_hosts;
+    bool insecure_listen = false;
+    bool half_close_tolerated = false;
+    std::size_t shards = 1;
+    std::size_t body_bytes_max = limits::request_body_bytes_max;
+    std::size_t connections_max = 20'000;            // a shard
+    std::size_t connections_per_client_max = 10'000;  // an address, a shard
+    std::size_t buffer_memory = 256 * limits::MiB;   // a shard; committed by use
+    Duration pool_idle = Duration::seconds(4);       // llama-server closes after 5
+    std::string access_log = "stderr";               // stderr, off, or a file
+    Timeouts timeouts;
+};
+
+// "250ms", "10s", "5m", "1h"; a bare 0.
+Result<Duration> parse_duration(std::string_view text);
+// "512", "64KiB", "16MiB", "1GiB".
+Result<std::size_t> parse_size(std::string_view text);
+// "NAME=URL" or "NAME=URL#UPSTREAM".
+Result<ModelSetting> parse_model(std::string_view text);
+// "ALIAS=NAME".
+Result<AliasSetting> parse_alias(std::string_view text);
+
+}  // namespace sluice::config

@@ -1,0 +1,62 @@
+// Fetch: one GET to a backend, with a deadline and a bound on the answer; for probes, not for
+// clients' requests.
+//
+// A member of the object that asks; it may be started again when it is idle. The owner is made ready
+// when the outcome is there.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sluice/http/parser.h"
+#include "sluice/io/loop.h"
+#include "sluice/net/stream.h"
+#include "sluice/upstream/endpoint.h"
+
+namespace sluice::upstream {
+
+struct FetchAnswer {
+    int status = 0;
+    std::string server;  // its Server field
+    std::string body;
+};
+
+class Fetch final : public io::Actor {
+public:
+    Fetch(io::Loop& loop, io::Actor& owner);
+
+    // `endpoint` must live until idle(). Only one at a time.
+    void start(const Endpoint& endpoint, std::string_view path, Duration timeout,
+               std::size_t bytes_max);
+    // Nothing is going on and nothing is in flight; outcome() is set after the first start.
+    bool idle() const { return !running_ && stream_.closed(); }
+    const std::optional<Result<FetchAnswer>>& outcome() const { return outcome_; }
+    // Gives up what is going on; idle() some turns later.
+    void stop();
+
+    void advance() override;
+    void bury() override {}
+
+private:
+    void read_answer();
+    void finish(Result<FetchAnswer> outcome);
+
+    io::Loop& loop_;
+    io::Actor& owner_;
+    net::Stream stream_;
+    http::Parser parser_{http::Parser::Side::response};
+    io::Timer deadline_;
+    std::string request_;
+    std::string text_;  // the answer as it comes: head, and body bytes that are not decoded yet
+    FetchAnswer answer_;
+    std::optional<Result<FetchAnswer>> outcome_;
+    std::vector<http::BodyPiece> pieces_;
+    std::size_t bytes_max_ = 0;
+    bool running_ = false;
+    bool head_done_ = false;
+    bool timed_out_ = false;
+};
+
+}  // namespace sluice::upstream

@@ -1,0 +1,110 @@
+// Pool: the connections of one shard to one endpoint; Link: one of them.
+//
+// A link is leased to one exchange at a time, which then owns its stream's events. Idle links watch
+// themselves: a server that closes one (llama-server does after 5 s, and after 100 requests) is
+// noticed at once, and idle time stays below the server's own. Share-nothing: no shard sees another
+// one's links.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "sluice/http/parser.h"
+#include "sluice/io/loop.h"
+#include "sluice/mem/slab.h"
+#include "sluice/net/stream.h"
+#include "sluice/upstream/endpoint.h"
+
+namespace sluice::upstream {
+
+class Pool;
+class Pools;
+
+class Link final : public io::Actor {
+public:
+    explicit Link(Pool& pool);
+    ~Link() = default;
+
+    net::Stream stream;
+    http::Parser parser{http::Parser::Side::response};
+    // It carried an exchange before: a failure without a byte of answer may be the keep-alive race.
+    bool reused() const { return exchanges_ > 1; }
+    const Endpoint& endpoint() const;
+
+    void advance() override;  // idle or closing: nobody holds the lease
+    void bury() override;
+
+private:
+    friend class Pool;
+    Pool& pool_;
+    io::Timer idle_timer_;
+    ListHook idle_hook_;
+    std::uint32_t exchanges_ = 0;
+};
+
+struct PoolCounters {
+    std::uint64_t connects = 0;
+    std::uint64_t reuses = 0;
+    std::uint64_t idle_closed_by_peer = 0;
+};
+
+class Pool {
+public:
+    Pool(Pools& pools, std::shared_ptr<const Endpoint> endpoint);
+    ~Pool();  // asserts that no link is left
+
+    const Endpoint& endpoint() const { return *endpoint_; }
+
+    enum class Freshness : std::uint8_t { any, fresh };
+    // A link whose events go to `user`: an idle one, or one that begins to connect. Null: the
+    // shard has no room for another link.
+    Link* lease(io::Actor& user, Freshness freshness);
+    // The exchange is done with it. `reusable`: it stands between two messages.
+    void give_back(Link& link, bool reusable);
+    // Closes all idle links.
+    void close_idle();
+
+    std::size_t idle() const { return idle_count_; }
+    std::size_t links() const { return links_; }
+    const PoolCounters& counters() const { return counters_; }
+
+private:
+    friend class Link;
+    using Idle = List<Link, &Link::idle_hook_>;
+
+    void retire_idle(Link& link);
+
+    Pools& pools_;
+    std::shared_ptr<const Endpoint> endpoint_;  // shared with catalogs
+    Idle idle_;                                 // most recently used last
+    std::size_t idle_count_ = 0;
+    std::size_t links_ = 0;
+    PoolCounters counters_;
+};
+
+// All pools of a shard.
+class Pools {
+public:
+    Pools(io::Loop& loop, Duration idle_max, std::size_t links_max);
+
+    Pool& of(const std::shared_ptr<const Endpoint>& endpoint);
+    void close_idle();
+    std::size_t links() const { return slab_.in_use(); }
+    // f(Pool&) for each.
+    template <class F>
+    void for_each(F&& f) {
+        for (auto& pool : pools_)
+            if (pool != nullptr) f(*pool);
+    }
+
+private:
+    friend class Pool;
+    friend class Link;
+    io::Loop& loop_;
+    Duration idle_max_;
+    mem::Slab<Link> slab_;
+    std::vector<std::unique_ptr<Pool>> pools_;  // by endpoint id
+};
+
+}  // namespace sluice::upstream

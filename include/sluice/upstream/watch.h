@@ -1,0 +1,89 @@
+// Watch: finds out which models the backends serve, and publishes the catalog when it changes.
+//
+// Runs on one shard. Asks every known server for GET /v1/models (which loads no model and generates
+// no token) at start and from time to time after that. A configured backend that does not answer
+// keeps its last list, so that its models answer "backend down" and not "no such model"; a
+// discovered one that went away is forgotten.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "sluice/config/settings.h"
+#include "sluice/io/loop.h"
+#include "sluice/upstream/catalog.h"
+#include "sluice/upstream/fetch.h"
+
+namespace sluice::upstream {
+
+// Ports on which model servers listen by default; probed on 127.0.0.1 when nothing is configured.
+std::vector<std::uint16_t> well_known_ports();
+
+// What to watch: the settings with their URLs looked up.
+struct WatchPlan {
+    enum class Origin : std::uint8_t { configured, discovered, fallback };
+    struct Server {
+        std::shared_ptr<const Endpoint> endpoint;  // shared with the catalogs that will name it
+        Origin origin = Origin::configured;
+        bool list_models = false;                  // serve whatever it lists
+        std::vector<config::ModelSetting> models;  // serve these from it in any case
+    };
+    std::vector<Server> servers;
+    std::vector<config::AliasSetting> aliases;
+
+    // The error names the setting that is wrong. `own_ports` are never discovered.
+    static Result<WatchPlan> create(const config::Settings& settings,
+                                    const std::vector<std::uint16_t>& own_ports);
+};
+
+class Watch final : public io::Actor {
+public:
+    // Called after the first round in any case, then whenever the catalog has changed.
+    using Publish = void (*)(void* owner, std::shared_ptr<const Catalog> catalog);
+
+    Watch(io::Loop& loop, WatchPlan plan, void* owner, Publish publish);
+    ~Watch();
+
+    void start();
+    void stop();
+    bool stopped() const;
+
+    // A sentence for each server that was configured and did not answer in the last round.
+    std::vector<std::string> complaints() const;
+
+    void advance() override;
+    void bury() override {}
+
+private:
+    struct Server {
+        Server(io::Loop& loop, Watch& watch, WatchPlan::Server planned)
+            : plan(std::move(planned)), fetch(loop, watch) {}
+        WatchPlan::Server plan;
+        Fetch fetch;
+        Kind kind = Kind::unknown;
+        std::vector<llm::ModelEntry> listed;
+        std::string complaint;
+    };
+
+    void begin_round();
+    void end_round();
+    void learn(Server& server);
+    void add_models(Catalog& catalog, const Server& server) const;
+    std::shared_ptr<const Catalog> build() const;
+
+    io::Loop& loop_;
+    void* owner_;
+    Publish publish_;
+    std::vector<std::unique_ptr<Server>> servers_;
+    std::vector<config::AliasSetting> aliases_;
+    io::Timer next_round_;
+    std::string published_;  // what the last catalog said, to see a change
+    bool round_running_ = false;
+    bool due_ = false;
+    bool first_round_ = true;
+    bool stopping_ = false;
+};
+
+}  // namespace sluice::upstream

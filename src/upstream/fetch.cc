@@ -1,0 +1,97 @@
+#include "sluice/upstream/fetch.h"
+
+#include <cstring>
+#include <utility>
+
+#include "sluice/mem/chain.h"
+
+namespace sluice::upstream {
+
+Fetch::Fetch(io::Loop& loop, io::Actor& owner)
+    : loop_(loop), owner_(owner), stream_(loop, *this), deadline_(this, [](void* self) {
+          auto& fetch = *static_cast<Fetch*>(self);
+          fetch.timed_out_ = true;
+          fetch.loop_.make_ready(fetch);
+      }) {}
+
+void Fetch::start(const Endpoint& endpoint, std::string_view path, Duration timeout,
+                  std::size_t bytes_max) {
+    SLUICE_ASSERT(idle());
+    running_ = true;
+    head_done_ = timed_out_ = false;
+    bytes_max_ = bytes_max;
+    text_.clear();
+    answer_ = {};
+    outcome_.reset();
+    request_ = "GET " + endpoint.target.path + std::string(path) +
+               " HTTP/1.1\r\nHost: " + endpoint.target.host +
+               "\r\nAccept: application/json\r\nConnection: close\r\n\r\n";
+    stream_.connect(endpoint.target.address);
+    mem::Chain request(loop_.nodes());
+    if (!request.append_copy(loop_.buffers(), request_))
+        return finish(Error::gateway("no buffer for the request"));
+    stream_.send(std::move(request));
+    loop_.timers().arm(deadline_, loop_.now() + timeout);
+}
+
+void Fetch::stop() {
+    if (running_) finish(Error::gateway("given up"));
+}
+
+void Fetch::advance() {
+    if (!running_) {
+        if (stream_.closed()) loop_.make_ready(owner_);
+        return;
+    }
+    if (stream_.open()) {
+        stream_.start_receiving();
+        stream_.flush();
+        read_answer();
+        if (!running_) return;
+    }
+    if (stream_.error() != 0)
+        return finish(Error::backend(502, Retry::yes, std::strerror(stream_.error())));
+    if (stream_.ended()) {
+        if (head_done_ && parser_.finish() == http::Progress::complete)
+            return finish(std::move(answer_));
+        return finish(Error::backend(502, Retry::yes, "the server closed before its answer ended"));
+    }
+    if (timed_out_) finish(Error::backend(504, Retry::yes, "no answer in time"));
+}
+
+void Fetch::read_answer() {
+    while (!stream_.received().empty()) text_ += stream_.received().pop_front().text();
+    if (text_.size() + answer_.body.size() > bytes_max_)
+        return finish(Error::backend(502, Retry::no, "the answer is too large"));
+    while (!head_done_) {
+        http::Head head;
+        const auto progress = parser_.parse_head(text_, head);
+        if (progress == http::Progress::failed) return finish(parser_.error());
+        if (progress == http::Progress::incomplete) return;
+        if (head.status >= 200) {
+            head_done_ = true;
+            answer_.status = head.status;
+            answer_.server = head.find("server");
+        }
+        text_.erase(0, head.bytes);
+    }
+    pieces_.clear();
+    std::size_t consumed = 0;
+    const auto progress = parser_.parse_body(text_, pieces_, consumed);
+    for (const auto& piece : pieces_)
+        answer_.body.append(text_, piece.begin, piece.end - piece.begin);
+    text_.clear();
+    if (progress == http::Progress::failed) return finish(parser_.error());
+    if (progress == http::Progress::complete) finish(std::move(answer_));
+}
+
+void Fetch::finish(Result<FetchAnswer> outcome) {
+    SLUICE_ASSERT(running_);
+    running_ = false;
+    outcome_.emplace(std::move(outcome));
+    loop_.timers().disarm(deadline_);
+    stream_.close();
+    loop_.make_ready(*this);
+}
+
+}  // namespace sluice::upstream

@@ -1,0 +1,110 @@
+#include "sluice/upstream/pool.h"
+
+#include <utility>
+
+namespace sluice::upstream {
+
+// --- Link -----------------------------------------------------------------------------------
+
+Link::Link(Pool& pool)
+    : stream(pool.pools_.loop_, *this), pool_(pool), idle_timer_(this, [](void* self) {
+          auto& link = *static_cast<Link*>(self);
+          link.pool_.retire_idle(link);
+      }) {}
+
+const Endpoint& Link::endpoint() const { return pool_.endpoint(); }
+
+void Link::advance() {
+    if (stream.closed()) return pool_.pools_.loop_.retire(*this);
+    if (!idle_hook_.linked()) return;  // closing
+    // Between two messages a server has nothing to say: whatever comes, the link is of no use.
+    const bool spoiled = stream.ended() || stream.error() != 0 || !stream.received().empty();
+    if (!spoiled) return;
+    ++pool_.counters_.idle_closed_by_peer;
+    pool_.retire_idle(*this);
+}
+
+void Link::bury() {
+    --pool_.links_;
+    pool_.pools_.slab_.destroy(*this);
+}
+
+// --- Pool -----------------------------------------------------------------------------------
+
+Pool::Pool(Pools& pools, std::shared_ptr<const Endpoint> endpoint)
+    : pools_(pools), endpoint_(std::move(endpoint)) {}
+
+Pool::~Pool() { SLUICE_ASSERT(links_ == 0); }
+
+Link* Pool::lease(io::Actor& user, Freshness freshness) {
+    if (freshness == Freshness::any && !idle_.empty()) {
+        // The most recently used one: the others may grow old and leave.
+        Link& link = idle_.back();
+        link.idle_hook_.unlink();
+        --idle_count_;
+        pools_.loop_.timers().disarm(link.idle_timer_);
+        link.stream.set_owner(user);
+        ++link.exchanges_;
+        ++counters_.reuses;
+        return &link;
+    }
+    Link* link = pools_.slab_.create(*this);
+    if (link == nullptr) return nullptr;
+    ++links_;
+    ++link->exchanges_;
+    ++counters_.connects;
+    link->stream.set_owner(user);
+    link->stream.connect(endpoint_->target.address);
+    return link;
+}
+
+void Pool::give_back(Link& link, bool reusable) {
+    SLUICE_ASSERT(!link.idle_hook_.linked());
+    link.stream.set_owner(link);
+    const bool usable = reusable && link.stream.open() && !link.stream.ended() &&
+                        link.stream.error() == 0 && link.stream.received().empty() &&
+                        link.stream.unsent() == 0 && pools_.idle_max_.ns > 0;
+    if (usable) {
+        idle_.push_back(link);
+        ++idle_count_;
+        link.stream.start_receiving();
+        pools_.loop_.timers().arm(link.idle_timer_, pools_.loop_.now() + pools_.idle_max_);
+        return;
+    }
+    link.stream.close();
+    pools_.loop_.make_ready(link);
+}
+
+void Pool::retire_idle(Link& link) {
+    SLUICE_ASSERT(link.idle_hook_.linked());
+    pools_.loop_.timers().disarm(link.idle_timer_);
+    link.idle_hook_.unlink();
+    --idle_count_;
+    link.stream.close();
+    pools_.loop_.make_ready(link);
+}
+
+void Pool::close_idle() {
+    while (!idle_.empty()) retire_idle(idle_.front());
+}
+
+// --- Pools ----------------------------------------------------------------------------------
+
+Pools::Pools(io::Loop& loop, Duration idle_max, std::size_t links_max)
+    : loop_(loop), idle_max_(idle_max), slab_(links_max) {}
+
+Pool& Pools::of(const std::shared_ptr<const Endpoint>& endpoint) {
+    SLUICE_ASSERT(endpoint != nullptr);
+    if (endpoint->id >= pools_.size()) pools_.resize(endpoint->id + 1);
+    auto& pool = pools_[endpoint->id];
+    if (pool == nullptr) pool = std::make_unique<Pool>(*this, endpoint);
+    SLUICE_ASSERT(&pool->endpoint() == endpoint.get());
+    return *pool;
+}
+
+void Pools::close_idle() {
+    for (auto& pool : pools_)
+        if (pool != nullptr) pool->close_idle();
+}
+
+}  // namespace sluice::upstream
