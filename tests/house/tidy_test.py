@@ -100,8 +100,9 @@ class TidyTest(unittest.TestCase):
         self.refuses("package registry", docs__a_dot_md="From https://pypi" + ".org/.\n")
 
     def test_a_shared_pointer_needs_its_reason(self):
-        self.refuses("shared_ptr", src__io__a_dot_cc="\nstd::shared_ptr<int> p;\n")
-        self.accepts(src__io__a_dot_cc="// Shared: two owners.\nstd::shared_ptr<int> p;\n")
+        plain = HEAD + "int x;\n" * 3
+        self.refuses("shared_ptr", src__io__a_dot_h=plain + "std::shared_ptr<int> p;\n")
+        self.accepts(src__io__a_dot_h=plain + "// Two owners.\nstd::shared_ptr<int> p;\n")
 
     def test_a_unit_test_has_something_to_test(self):
         self.refuses("tests nothing", tests__unit__io__a_test_dot_cc="int x;\n")
