@@ -104,8 +104,8 @@ class TidyTest(unittest.TestCase):
         self.refuses("shared_ptr", src__io__a_dot_h=plain + "std::shared_ptr<int> p;\n")
         self.accepts(src__io__a_dot_h=plain + "// Two owners.\nstd::shared_ptr<int> p;\n")
 
-    def test_a_unit_test_has_something_to_test(self):
-        self.refuses("tests nothing", tests__unit__io__a_test_dot_cc="int x;\n")
+    def test_a_unit_test_belongs_to_a_module(self):
+        self.refuses("there is no module io", tests__unit__io__a_test_dot_cc="int x;\n")
         self.accepts(tests__unit__io__a_test_dot_cc="int x;\n", src__io__a_dot_cc="int y;\n")
 
 
