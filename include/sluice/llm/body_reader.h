@@ -3,16 +3,24 @@
 // Pure. Bytes come in any split and are looked at once, in place. The whole text is checked against
 // RFC 8259 (structure, numbers, escapes, UTF-8, surrogates, nothing behind the value, nesting up to
 // limits::json_depth_max), because a text that two parsers read differently could be routed by one
-// model and answered by another. For the same reason a duplicate of a key that we read is refused.
+// model and answered by another. For the same reason these are refused:
+// - a duplicate of a key that we read, also when one of them is written with escapes;
+// - a key that differs from one that we read only in case (Go's parser takes it for the same) or
+//   has a NUL behind it;
+// - a "model" that is neither a string nor null, is longer than limits::model_name_bytes_max or
+//   holds a control character; a "stream" that is neither true, false nor null;
+// - a number of 1e308 or more, which parsers read as infinity, as the largest double or not at all.
 #pragma once
-
-#include <cstdint>
-#include <optional>
-#include <string>
-#include <string_view>
 
 #include "sluice/base/limits.h"
 #include "sluice/base/result.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
 
 namespace sluice::llm {
 
@@ -25,31 +33,43 @@ struct Span {
 
 // What stands at the top level of a request body.
 struct RequestFacts {
-    std::string model;    // decoded; empty when there is none
-    Span model_value;     // the JSON string with its quotes
-    bool stream = false;  // "stream": true
-    Span object_open;     // the top-level '{', where a field may be put in
-    bool object_is_empty = false;          // "{}": a field put in takes no comma
-    Span stream_options;                   // the value of "stream_options", if there is one
-    bool stream_options_is_object = false; // else it is null or of a wrong type
+    std::string model;             // decoded; empty when there is none
+    Span model_value;              // the JSON string with its quotes; empty when there is none
+    bool stream = false;           // "stream": true
+    bool stream_given = false;     // "stream" is true or false; absent and null are the same
+    Span object_open;              // the top-level '{', where a field may be put in
+    bool object_is_empty = false;  // "{}": a field put in takes no comma
+    Span stream_options;           // the value of "stream_options", if there is one
+    bool stream_options_is_object = false;  // else it is null or of a wrong type
+    bool stream_options_is_null = false;
     bool stream_options_is_empty = false;  // "{}"
     std::optional<bool> include_usage;     // "stream_options": {"include_usage": ...}
     Span include_usage_value;              // the value's bytes, when it is there
-    std::optional<std::uint64_t> max_tokens;  // max_completion_tokens, else max_tokens, else n_predict
+    // max_completion_tokens, else max_tokens, else max_output_tokens, else n_predict; none where
+    // it is not a whole number (llama-server's -1: no bound).
+    std::optional<std::uint64_t> max_tokens;
 };
 
 class BodyReader {
 public:
+    BodyReader();
+    BodyReader(BodyReader&&) noexcept;
+    BodyReader& operator=(BodyReader&&) noexcept;
+    ~BodyReader();
+
     // Takes the next bytes of the body. After an error it takes nothing more.
     void feed(std::string_view bytes);
 
     // The body is complete. An error is the client's (400) and says at which byte it is.
+    // Called once.
     Result<RequestFacts> finish();
 
     // Nothing more needs to be fed: what was fed is already wrong.
     bool failed() const;
 
 private:
+    struct State;
+    std::unique_ptr<State> state_;  // from the first byte on
 };
 
 }  // namespace sluice::llm

@@ -1,9 +1,11 @@
 // Edits: what to change in a request body on its way to the backend, byte by byte.
 //
-// Pure. The body itself is never parsed and printed anew: an edit says which bytes go and which text
-// comes in their place, and every other byte stays the client's. Offsets count from the first byte
-// of the body as the client sent it; edits are sorted by offset and never overlap.
+// Pure. The body itself is never parsed and printed anew: an edit says which bytes go and which
+// text comes in their place, and every other byte stays the client's. Offsets count from the first
+// byte of the body as the client sent it; edits are sorted by offset and never overlap.
 #pragma once
+
+#include "sluice/llm/body_reader.h"
 
 #include <array>
 #include <cstddef>
@@ -11,8 +13,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-
-#include "sluice/llm/body_reader.h"
 
 namespace sluice::llm {
 

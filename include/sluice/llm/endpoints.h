@@ -5,13 +5,13 @@
 // left out on purpose.
 #pragma once
 
-#include <cstdint>
-#include <string>
-#include <string_view>
-
 #include "sluice/base/result.h"
 #include "sluice/http/head.h"
 #include "sluice/llm/errors.h"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
 
 namespace sluice::llm {
 

@@ -4,7 +4,7 @@
 // "message"},"request_id"}; Ollama: {"error":"text"}. A stream that breaks after its head gets the
 // same object as an SSE event (OpenAI: `data: {...}\n\n`; Anthropic: `event: error`; Responses:
 // `event: error` with {"type":"error","code","message","param"}; NDJSON: one line), and never a
-// [DONE].
+// [DONE]. llama-server's own endpoints: OpenAI's form with the status as a number in `code`.
 #pragma once
 
 #include <cstdint>
@@ -17,9 +17,11 @@ enum class Dialect : std::uint8_t { openai, responses, anthropic, ollama, llama_
 
 struct ErrorText {
     int status = 500;
-    std::string_view message;     // may hold anything; it is escaped
-    std::string_view code = {};   // OpenAI's machine-readable code, e.g. "model_not_found"; else null
-    std::string_view param = {};  // the field that is at fault, e.g. "model"; else null
+    std::string_view message;  // may hold anything; it is escaped
+    std::string_view code =
+        {};  // OpenAI's machine-readable code, e.g. "model_not_found"; else null
+    std::string_view param = {};       // the field that is at fault, e.g. "model"; else null
+    std::string_view request_id = {};  // Anthropic's bodies carry it; else null
 };
 
 // The JSON body of an error response.

@@ -6,6 +6,9 @@
 // (llama-server's second list, Ollama's /api/tags) where there is no `data`.
 #pragma once
 
+#include "sluice/base/result.h"
+#include "sluice/llm/body_reader.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -13,9 +16,6 @@
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include "sluice/base/result.h"
-#include "sluice/llm/body_reader.h"
 
 namespace sluice::llm {
 
@@ -26,8 +26,8 @@ inline constexpr std::size_t model_aliases_max = 64;
 
 struct ModelEntry {
     std::string id;
-    std::string raw;   // the backend's own JSON object, as it sent it
-    Span id_value;     // where the value of "id" stands in `raw`, with its quotes
+    std::string raw;  // the backend's own JSON object, as it sent it
+    Span id_value;    // where the value of "id" stands in `raw`, with its quotes
     std::string owned_by;
     std::vector<std::string> aliases;  // llama-server's other names for it, the id left out
 };

@@ -5,7 +5,12 @@
 // `response`), Anthropic `usage` (input_tokens without the cached ones, cache_read_input_tokens,
 // output_tokens; message_start then message_delta), llama-server `timings` (cache_n, prompt_n,
 // predicted_n), Ollama (prompt_eval_count, eval_count), llama-server's native `tokens_evaluated`,
-// `tokens_predicted`, `tokens_cached`.
+// `tokens_predicted` (its `tokens_cached` counts the generated ones in and is not used).
+//
+// A report whose counts are all zero says nothing. Within a stream counts only grow: of several
+// reports the largest counts stay, so one that comes twice is counted once. llama-server reports
+// each of `n` choices by itself, and nothing tells that from a repeated report: there the largest
+// choice is counted.
 #pragma once
 
 #include <cstdint>
@@ -17,23 +22,26 @@ struct Usage {
     std::uint64_t prompt = 0;      // tokens read, cached ones included
     std::uint64_t completion = 0;  // tokens written
     std::uint64_t cached = 0;      // of `prompt`, served from the backend's prompt cache
-    bool known = false;            // the backend told; else nothing here may be trusted
+    // The backend told; else nothing here may be trusted. What Anthropic's message_start tells
+    // fills the counts, but it is known only with the report at the end.
+    bool known = false;
 };
 
 // What one event of a stream means to the gateway.
 struct EventFacts {
-    bool done = false;          // the dialect's last event: [DONE], message_stop, response.completed
-    bool error = false;         // an error object
-    bool finished = false;      // a choice has its finish_reason / stop_reason
-    bool content = false;       // carries generated text, reasoning or a tool call piece
-    bool usage_only = false;    // OpenAI's extra event: "choices":[] with usage and nothing else to say
+    // The dialect's last event: [DONE], message_stop, response.completed (.incomplete, .failed),
+    // Ollama's "done": true, llama-server's "stop": true.
+    bool done = false;
+    bool error = false;     // an error object
+    bool finished = false;  // a choice has its finish_reason / stop_reason
+    bool content = false;   // carries generated text, reasoning or a tool call piece
+    bool usage_only =
+        false;  // OpenAI's extra event: "choices":[] with usage and nothing else to say
 };
 
 // Reads one SSE event's data (or one line of NDJSON, or one native event). Merges usage into
-// `usage`: a later report replaces an earlier one, except that with several choices the largest
-// prompt count stays and completion counts of usage-only events are kept as the server sent them.
-// `name` is the SSE event name, empty where there is none. Costs one pass of memchr/memmem over
-// the data, more only when a key of interest is there.
+// `usage`. `name` is the SSE event name, empty where there is none. Data that is not one whole JSON
+// value means nothing but what its name says. One pass over the data, no allocation.
 EventFacts read_event(std::string_view name, std::string_view data, Usage& usage);
 
 }  // namespace sluice::llm

@@ -4,30 +4,36 @@
 // may stand at the very start; lines that begin with ':' are comments).
 // It never changes and never owns the stream: it tells where events begin and end so that the relay
 // can pass, hold or cut them. An event whose bytes lie in one run is looked at in place; one that
-// is split over runs is gathered up to limits::sse_event_bytes_max, beyond which only its end is
-// found (`oversized`).
+// is split over runs is gathered. An event of more than limits::sse_event_bytes_max bytes is only
+// delimited (`oversized`), however it was split: the same stream gives the same events in any
+// split.
+//
+// An empty line that ends with CR ends its event at once, also when the CR is the run's last byte.
+// An LF that then begins the next run is the other half of a CRLF: it is counted to the bytes of
+// the next event, where it is harmless (an empty line between events says nothing), so every `end`
+// is a place to cut or to put something in.
 #pragma once
+
+#include "sluice/base/limits.h"
 
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
 
-#include "sluice/base/limits.h"
-
 namespace sluice::sse {
 
 struct Event {
     // Offset just behind the event (its empty line included) in the run given to next().
     std::size_t end = 0;
-    // Its data: the value of the data line; several lines are joined with '\n' (then it is gathered).
-    // Valid until the next call. Empty for comments.
+    // Its data: the value of the data line; several lines are joined with '\n' (then it is
+    // gathered). Valid until the next call. Empty for comments.
     std::string_view data;
-    // The value of its `event:` line, or empty.
+    // The value of its `event:` line, or empty. Valid until the next call.
     std::string_view name;
     // Only comments, or nothing but an empty line: carries no event for a client.
     bool comment_only = false;
-    // Too long to be gathered: `data` is empty.
+    // Too long to be looked at: `data` and `name` are empty.
     bool oversized = false;
 };
 
@@ -39,9 +45,22 @@ public:
     bool next(std::string_view run, std::size_t from, Event& event);
 
     // Whether the stream stands at an event boundary: nothing of an event is pending.
-    bool at_boundary() const;
+    bool at_boundary() const { return !in_event_ && (bom_matched_ == 0 || bom_matched_ == 3); }
 
 private:
+    const char* skip_bom(const char* p, const char* end);
+    const char* find_end_of_event(const char* p, const char* end, const char*& body_end);
+    void gather(const char* begin, const char* end);
+    void release();
+
+    std::string gathered_;          // the begin of an event that is split over runs
+    std::string joined_;            // the data lines of the last event, if it had several
+    std::uint8_t bom_matched_ = 0;  // bytes of a BOM seen at the stream's start; 3: settled
+    bool in_event_ = false;         // an event has begun in an earlier run
+    bool line_is_empty_ = true;     // of that event's last line nothing has come yet
+    bool after_cr_ = false;         // the last run ended with the CR of a line end
+    bool oversized_ = false;        // the event in `gathered_` was too long and is dropped
+    bool borrowed_ = false;         // the last event points into `gathered_` or `joined_`
 };
 
 }  // namespace sluice::sse

@@ -1,0 +1,265 @@
+#include "answer_handler.h"
+
+#include "sluice/base/assert.h"
+
+#include <algorithm>
+
+namespace sluice::llm {
+
+namespace {
+
+using Key = AnswerKey;
+using Place = AnswerPlace;
+
+// Counts that no answer of this world has are not believed.
+constexpr std::uint64_t tokens_max = std::uint64_t{1} << 40;
+
+Key root_key(std::string_view name) {
+    switch (name.size()) {
+        case 2:
+            return name == "id" ? Key::frame : Key::other;
+        case 4:
+            if (name == "type") return Key::type;
+            return name == "done" || name == "stop" ? Key::done : Key::other;
+        case 5:
+            if (name == "usage") return Key::usage;
+            if (name == "error") return Key::error;
+            if (name == "delta") return Key::delta;
+            return name == "model" ? Key::frame : Key::other;
+        case 6:
+            return name == "object" ? Key::object : Key::other;
+        case 7:
+            if (name == "choices") return Key::choices;
+            if (name == "created") return Key::frame;
+            if (name == "timings") return Key::timings;
+            if (name == "message") return Key::message;
+            return name == "content" ? Key::content : Key::other;
+        case 8:
+            if (name == "response") return Key::response;
+            return name == "thinking" ? Key::content : Key::other;
+        case 10:
+            return name == "eval_count" ? Key::predicted : Key::other;
+        case 11:
+            return name == "obfuscation" ? Key::frame : Key::other;
+        case 12:
+            return name == "service_tier" ? Key::frame : Key::other;
+        case 16:
+            if (name == "tokens_evaluated") return Key::evaluated;
+            return name == "tokens_predicted" ? Key::predicted : Key::other;
+        case 17:
+            return name == "prompt_eval_count" ? Key::evaluated : Key::other;
+        case 18:
+            return name == "system_fingerprint" ? Key::frame : Key::other;
+        default:
+            return Key::other;
+    }
+}
+
+Key choice_key(std::string_view name) {
+    if (name == "delta" || name == "message") return Key::delta;
+    if (name == "finish_reason") return Key::finish_reason;
+    return name == "text" ? Key::content : Key::other;
+}
+
+Key delta_key(std::string_view name) {
+    static constexpr std::array<std::string_view, 7> texts{
+        "content", "reasoning_content", "reasoning", "thinking", "refusal", "text", "partial_json"};
+    if (std::find(texts.begin(), texts.end(), name) != texts.end()) return Key::content;
+    if (name == "tool_calls") return Key::tool_calls;
+    if (name == "usage") return Key::usage;
+    if (name == "stop_reason") return Key::finish_reason;
+    if (name == "error") return Key::error;
+    return name == "function_call" || name == "audio" ? Key::tool_call : Key::other;
+}
+
+Key usage_key(std::string_view name) {
+    if (name == "prompt_tokens") return Key::prompt_tokens;
+    if (name == "completion_tokens") return Key::completion_tokens;
+    if (name == "input_tokens") return Key::input_tokens;
+    if (name == "output_tokens") return Key::output_tokens;
+    if (name == "cache_read_input_tokens") return Key::cache_read;
+    if (name == "cache_creation_input_tokens") return Key::cache_creation;
+    const bool details = name == "prompt_tokens_details" || name == "input_tokens_details";
+    return details ? Key::details : Key::other;
+}
+
+Key timings_key(std::string_view name) {
+    if (name == "cache_n") return Key::cache_n;
+    if (name == "prompt_n") return Key::prompt_n;
+    return name == "predicted_n" ? Key::predicted_n : Key::other;
+}
+
+Key find_key(Place place, std::string_view name) {
+    switch (place) {
+        case Place::root:
+            return root_key(name);
+        case Place::choice:
+            return choice_key(name);
+        case Place::delta:
+            return delta_key(name);
+        case Place::usage:
+            return usage_key(name);
+        case Place::details:
+            return name == "cached_tokens" ? Key::cached_tokens : Key::other;
+        case Place::timings:
+            return timings_key(name);
+        default:
+            return Key::other;
+    }
+}
+
+// The place inside a container that stands at `key` in `place`.
+Place place_inside(Place place, Key key, bool is_object) {
+    switch (place) {
+        case Place::root:
+            if (key == Key::choices && !is_object) return Place::choices;
+            if (!is_object) return Place::nowhere;
+            if (key == Key::usage) return Place::usage;
+            if (key == Key::timings) return Place::timings;
+            if (key == Key::delta || key == Key::message || key == Key::response) {
+                return Place::delta;
+            }
+            return Place::nowhere;
+        case Place::choices:
+            return is_object ? Place::choice : Place::nowhere;
+        case Place::choice:
+            return key == Key::delta && is_object ? Place::delta : Place::nowhere;
+        case Place::delta:
+            if (key == Key::usage && is_object) return Place::usage;
+            return key == Key::tool_calls && !is_object ? Place::tool_calls : Place::nowhere;
+        case Place::usage:
+            return key == Key::details && is_object ? Place::details : Place::nowhere;
+        default:
+            return Place::nowhere;
+    }
+}
+
+// Whether every event of an OpenAI stream may have this key, also one with nothing but usage.
+bool belongs_to_frame(Key key) {
+    return key == Key::frame || key == Key::object || key == Key::choices || key == Key::usage ||
+           key == Key::timings;
+}
+
+}  // namespace
+
+void AnswerFacts::classify(std::string_view type) {
+    using namespace std::string_view_literals;
+    static constexpr std::array last_types{
+        "message_stop"sv,         "response.completed"sv,        "response.incomplete"sv,
+        "response.failed"sv,      "transcript.text.done"sv,      "speech.audio.done"sv,
+        "image_edit.completed"sv, "image_generation.completed"sv};
+    if (type == "content_block_delta" || type.ends_with(".delta")) {
+        content = true;
+    } else if (type == "error" || type == "response.failed") {
+        error = true;
+    }
+    if (std::find(last_types.begin(), last_types.end(), type) != last_types.end()) {
+        last = true;
+        finished = true;
+    }
+}
+
+// Any value at all has come; `depth` is that of the container it stands in.
+void AnswerHandler::take_any(int depth, Key key) {
+    if (depth == 1) facts_.carries_other |= !belongs_to_frame(key);
+    if (places_[depth] == Place::choices) facts_.choices_empty = false;
+}
+
+const char* AnswerHandler::on_key(int depth, const JsonText& key) {
+    if (!is_of_interest(depth)) return nullptr;
+    key_ = key.truncated ? Key::other : find_key(places_[depth], key.text);
+    return nullptr;
+}
+
+const char* AnswerHandler::on_string(int depth, const JsonText& string) {
+    if (!is_of_interest(depth)) return nullptr;
+    take_any(depth, key_);
+    if (string.text.empty()) return nullptr;
+    switch (key_) {
+        case Key::content:
+            facts_.content = true;
+            break;
+        // Ollama's generated text; Responses' and Anthropic's pieces are told by their type.
+        case Key::response:
+            facts_.content = true;
+            break;
+        case Key::type:
+            facts_.classify(string.text);
+            break;
+        case Key::object:
+            facts_.error |= string.text == "error";
+            break;
+        case Key::error:
+            facts_.error = true;
+            break;
+        case Key::finish_reason:
+            facts_.finished = true;
+            break;
+        default:
+            break;
+    }
+    return nullptr;
+}
+
+const char* AnswerHandler::on_number(int depth, const JsonNumber& number) {
+    if (!is_of_interest(depth)) return nullptr;
+    take_any(depth, key_);
+    if (key_ >= Key::prompt_tokens && number.count && *number.count <= tokens_max) {
+        counts_.set(key_, *number.count);
+    } else if (key_ == Key::error) {
+        facts_.error = true;
+    }
+    return nullptr;
+}
+
+const char* AnswerHandler::on_literal(int depth, JsonLiteral literal, Span) {
+    if (!is_of_interest(depth) || literal == JsonLiteral::null) return nullptr;
+    take_any(depth, key_);
+    if (literal != JsonLiteral::true_) return nullptr;
+    if (key_ == Key::done) {
+        facts_.last = true;
+        facts_.finished = true;
+    } else if (key_ == Key::error) {
+        facts_.error = true;
+    }
+    return nullptr;
+}
+
+const char* AnswerHandler::on_open(int depth, bool is_object, std::size_t) {
+    const Key key = key_;
+    key_ = Key::other;
+    if (depth == 1) {
+        places_[1] = is_object ? Place::root : Place::nowhere;
+        return nullptr;
+    }
+    if (depth <= depth_max) places_[depth] = Place::nowhere;
+    if (!is_of_interest(depth - 1)) return nullptr;
+    const Place outer = places_[depth - 1];
+    take_any(depth - 1, key);
+
+    facts_.error |= key == Key::error;
+    facts_.content |= outer == Place::tool_calls || (key == Key::tool_call && is_object);
+    const Place inner = place_inside(outer, key, is_object);
+    if (depth == 2) {
+        in_message_ = key == Key::message;
+        facts_.usage_at_root |= inner == Place::usage;
+        facts_.choices_empty |= inner == Place::choices;
+    }
+    if (depth <= depth_max) places_[depth] = inner;
+    return nullptr;
+}
+
+const char* AnswerHandler::on_close(int depth, std::size_t) {
+    key_ = Key::other;
+    if (depth > depth_max) return nullptr;
+    if (places_[depth] == Place::usage) {
+        counts_.usage_whole = true;
+        counts_.preliminary = depth > 2 && in_message_;
+    } else if (places_[depth] == Place::timings) {
+        counts_.timings_whole = true;
+    }
+    counts_.answer_whole |= depth == 1;
+    return nullptr;
+}
+
+}  // namespace sluice::llm

@@ -1,0 +1,264 @@
+#include "sluice/llm/body_reader.h"
+
+#include "json_scanner.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace sluice::llm {
+
+namespace {
+
+// Go's parser compares keys without case and with these two letters folded as well.
+constexpr std::string_view long_s = "\xC5\xBF";      // U+017F, folds to s
+constexpr std::string_view kelvin = "\xE2\x84\xAA";  // U+212A, folds to k
+
+// The longest key that we read has 21 letters, each of which may be written in 3 bytes.
+constexpr std::size_t folded_key_bytes_max = 24;
+
+// Writes `key` folded into `out`; empty when it is too long to matter.
+std::string_view fold(std::string_view key, std::array<char, folded_key_bytes_max>& out) {
+    std::size_t size = 0;
+    while (!key.empty()) {
+        if (size == out.size()) return {};
+        char c = key.front();
+        std::size_t taken = 1;
+        if (c >= 'A' && c <= 'Z') {
+            c = static_cast<char>(c | 0x20);
+        } else if (key.starts_with(long_s)) {
+            c = 's';
+            taken = long_s.size();
+        } else if (key.starts_with(kelvin)) {
+            c = 'k';
+            taken = kelvin.size();
+        }
+        out[size++] = c;
+        key.remove_prefix(taken);
+    }
+    return {out.data(), size};
+}
+
+// Whether folding would change nothing: most keys.
+bool is_plain(std::string_view key) {
+    return std::all_of(key.begin(), key.end(),
+                       [](char c) { return c == '_' || (c >= 'a' && c <= 'z'); });
+}
+
+bool holds_control_character(std::string_view text) {
+    return std::any_of(text.begin(), text.end(),
+                       [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
+}
+
+constexpr const char* model_type_problem = "a \"model\" that is not a string";
+constexpr const char* stream_type_problem = "a \"stream\" that is neither true nor false";
+
+// The keys that we read, as bits of `seen_`; the first four also by their rank for max_tokens.
+enum class Key : std::uint8_t {
+    max_completion_tokens,
+    max_tokens,
+    max_output_tokens,
+    n_predict,
+    model,
+    stream,
+    stream_options,
+    include_usage,
+    other,
+};
+
+// Takes what the scanner meets into the facts.
+class RequestHandler {
+public:
+    static constexpr bool strict = true;
+    static constexpr std::size_t text_bytes_max = limits::model_name_bytes_max;
+
+    const char* on_key(int depth, const JsonText& key);
+    const char* on_string(int depth, const JsonText& string);
+    const char* on_number(int depth, const JsonNumber& number);
+    const char* on_literal(int depth, JsonLiteral literal, Span span);
+    const char* on_open(int depth, bool is_object, std::size_t begin);
+    const char* on_close(int depth, std::size_t end);
+
+    // The body is whole.
+    RequestFacts take_facts();
+
+private:
+    bool in_stream_options(int depth) const {
+        return depth == 2 && key_ == Key::stream_options && facts_.stream_options_is_object;
+    }
+    static Key find_key(std::string_view name, bool in_stream_options);
+    const char* identify(const JsonText& key, bool in_stream_options, Key& found);
+    // A value of a type that the key does not have, or that says nothing.
+    const char* take_other(int depth, Span span);
+
+    RequestFacts facts_;
+    std::array<std::optional<std::uint64_t>, 4> max_tokens_;
+    std::uint16_t seen_ = 0;
+    Key key_ = Key::other;    // of the value that comes next, at the top level
+    Key inner_ = Key::other;  // the same inside "stream_options"
+};
+
+Key RequestHandler::find_key(std::string_view name, bool in_stream_options) {
+    if (in_stream_options) return name == "include_usage" ? Key::include_usage : Key::other;
+    switch (name.size()) {
+        case 5:
+            return name == "model" ? Key::model : Key::other;
+        case 6:
+            return name == "stream" ? Key::stream : Key::other;
+        case 9:
+            return name == "n_predict" ? Key::n_predict : Key::other;
+        case 10:
+            return name == "max_tokens" ? Key::max_tokens : Key::other;
+        case 14:
+            return name == "stream_options" ? Key::stream_options : Key::other;
+        case 17:
+            return name == "max_output_tokens" ? Key::max_output_tokens : Key::other;
+        case 21:
+            return name == "max_completion_tokens" ? Key::max_completion_tokens : Key::other;
+        default:
+            return Key::other;
+    }
+}
+
+const char* RequestHandler::identify(const JsonText& key, bool in_stream_options, Key& found) {
+    found = key.truncated ? Key::other : find_key(key.text, in_stream_options);
+    if (found == Key::other) {
+        if (is_plain(key.text)) return nullptr;
+        // A parser that ends strings at NUL would read what stands before it.
+        const std::string_view name = key.text.substr(0, key.text.find('\0'));
+        std::array<char, folded_key_bytes_max> storage;
+        if (find_key(fold(name, storage), in_stream_options) == Key::other) return nullptr;
+        return "a key that some servers take for another one";
+    }
+    const auto bit = static_cast<std::uint16_t>(1u << static_cast<unsigned>(found));
+    if ((seen_ & bit) != 0) return "a key that is there twice";
+    seen_ |= bit;
+    return nullptr;
+}
+
+const char* RequestHandler::on_key(int depth, const JsonText& key) {
+    if (depth == 1) {
+        facts_.object_is_empty = false;
+        return identify(key, false, key_);
+    }
+    if (in_stream_options(depth)) {
+        facts_.stream_options_is_empty = false;
+        return identify(key, true, inner_);
+    }
+    return nullptr;
+}
+
+const char* RequestHandler::on_string(int depth, const JsonText& string) {
+    if (depth == 1 && key_ == Key::model) {
+        if (string.truncated || string.text.size() > limits::model_name_bytes_max) {
+            return "a model name that is too long";
+        }
+        if (holds_control_character(string.text)) return "a control character in the model name";
+        facts_.model = string.text;
+        facts_.model_value = string.span;
+        return nullptr;
+    }
+    return take_other(depth, string.span);
+}
+
+const char* RequestHandler::on_number(int depth, const JsonNumber& number) {
+    if (depth == 1 && key_ <= Key::n_predict) {
+        max_tokens_[static_cast<std::size_t>(key_)] = number.count;
+        return nullptr;
+    }
+    return take_other(depth, number.span);
+}
+
+const char* RequestHandler::on_literal(int depth, JsonLiteral literal, Span span) {
+    const bool is_null = literal == JsonLiteral::null;
+    if (in_stream_options(depth) && inner_ == Key::include_usage && !is_null) {
+        facts_.include_usage = literal == JsonLiteral::true_;
+    }
+    if (depth == 1 && key_ == Key::stream_options) facts_.stream_options_is_null = is_null;
+    if (depth == 1 && key_ == Key::stream && !is_null) {
+        facts_.stream = literal == JsonLiteral::true_;
+        facts_.stream_given = true;
+        return nullptr;
+    }
+    if (depth == 1 && is_null && (key_ == Key::model || key_ == Key::stream)) return nullptr;
+    return take_other(depth, span);
+}
+
+const char* RequestHandler::on_open(int depth, bool is_object, std::size_t begin) {
+    if (depth == 1) {
+        if (!is_object) return "a body that is not an object";
+        facts_.object_open = {begin, begin + 1};
+        facts_.object_is_empty = true;
+        return nullptr;
+    }
+    if (depth == 2 && key_ == Key::stream_options && is_object) {
+        facts_.stream_options_is_object = true;
+        facts_.stream_options_is_empty = true;
+    }
+    // Its end is known when it is closed.
+    return take_other(depth - 1, {begin, begin});
+}
+
+const char* RequestHandler::on_close(int depth, std::size_t end) {
+    if (depth == 2 && key_ == Key::stream_options) facts_.stream_options.end = end;
+    if (depth == 3 && key_ == Key::stream_options && facts_.stream_options_is_object &&
+        inner_ == Key::include_usage) {
+        facts_.include_usage_value.end = end;
+    }
+    return nullptr;
+}
+
+const char* RequestHandler::take_other(int depth, Span span) {
+    if (depth == 0) return "a body that is not an object";
+    if (depth == 1) {
+        if (key_ == Key::model) return model_type_problem;
+        if (key_ == Key::stream) return stream_type_problem;
+        if (key_ == Key::stream_options) facts_.stream_options = span;
+    } else if (in_stream_options(depth) && inner_ == Key::include_usage) {
+        facts_.include_usage_value = span;
+    }
+    return nullptr;
+}
+
+RequestFacts RequestHandler::take_facts() {
+    for (const auto& max_tokens : max_tokens_) {
+        if (!facts_.max_tokens) facts_.max_tokens = max_tokens;
+    }
+    return std::move(facts_);
+}
+
+}  // namespace
+
+struct BodyReader::State {
+    JsonState<RequestHandler::text_bytes_max> json;
+    RequestHandler handler;
+};
+
+BodyReader::BodyReader() = default;
+BodyReader::BodyReader(BodyReader&&) noexcept = default;
+BodyReader& BodyReader::operator=(BodyReader&&) noexcept = default;
+BodyReader::~BodyReader() = default;
+
+bool BodyReader::failed() const {
+    return state_ != nullptr && state_->json.step == JsonStep::failed;
+}
+
+void BodyReader::feed(std::string_view bytes) {
+    if (state_ == nullptr) state_ = std::make_unique<State>();
+    if (failed()) return;
+    JsonScanner(state_->json, state_->handler).feed(bytes);
+}
+
+Result<RequestFacts> BodyReader::finish() {
+    if (state_ == nullptr) return Error::client(400, "The request has no body.");
+    const auto& json = state_->json;
+    if (!JsonScanner(state_->json, state_->handler).finish()) {
+        return Error::client(400, fmt::format("The request body is refused: {} at byte {}.",
+                                              json.problem, json.problem_at));
+    }
+    return state_->handler.take_facts();
+}
+
+}  // namespace sluice::llm

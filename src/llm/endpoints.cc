@@ -1,0 +1,182 @@
+#include "sluice/llm/endpoints.h"
+
+#include "json_text.h"
+#include "sluice/base/assert.h"
+#include "sluice/base/limits.h"
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+
+namespace sluice::llm {
+
+namespace {
+
+using enum EndpointKind;
+using http::Method;
+
+constexpr Endpoint json(std::string_view path, Dialect dialect, Streaming streaming) {
+    return {.path = path, .dialect = dialect, .kind = model_in_json, .streaming = streaming};
+}
+
+constexpr Endpoint with_usage(Endpoint endpoint) {
+    endpoint.usage_injectable = true;
+    return endpoint;
+}
+
+constexpr Endpoint streams_unasked(std::string_view path) {
+    Endpoint endpoint = json(path, Dialect::ollama, Streaming::ndjson);
+    endpoint.streams_by_default = true;
+    return endpoint;
+}
+
+constexpr Endpoint upload(std::string_view path, EndpointKind kind, Streaming streaming) {
+    return {.path = path, .kind = kind, .streaming = streaming};
+}
+
+constexpr Endpoint models(std::string_view path, EndpointKind kind) {
+    return {.path = path, .method = Method::get, .kind = kind};
+}
+
+constexpr auto openai = Dialect::openai;
+constexpr auto native = Dialect::llama_native;
+constexpr auto none = Streaming::none;
+constexpr auto sse = Streaming::sse;
+
+constexpr std::array table{
+    // --- OpenAI ---
+    with_usage(json("/v1/chat/completions", openai, sse)),
+    with_usage(json("/v1/completions", openai, sse)),
+    json("/v1/embeddings", openai, none),
+    json("/v1/moderations", openai, none),
+    json("/v1/responses", Dialect::responses, sse),
+    json("/v1/responses/input_tokens", Dialect::responses, none),
+    json("/v1/audio/speech", openai, sse),
+    upload("/v1/audio/transcriptions", model_in_multipart, sse),
+    upload("/v1/audio/translations", model_in_multipart, none),
+    json("/v1/images/generations", openai, sse),
+    upload("/v1/images/edits", json_or_multipart, sse),
+    upload("/v1/images/variations", model_in_multipart, none),
+    models("/v1/models", models_list),
+    models("/models", models_list),
+    // --- Anthropic ---
+    json("/v1/messages", Dialect::anthropic, sse),
+    json("/v1/messages/count_tokens", Dialect::anthropic, none),
+    // --- reranking, by the names that Jina, vLLM and llama-server use ---
+    json("/v1/rerank", openai, none),
+    json("/v1/reranking", openai, none),
+    json("/rerank", openai, none),
+    json("/reranking", openai, none),
+    // --- llama-server ---
+    with_usage(json("/chat/completions", openai, sse)),
+    json("/v1/chat/completions/input_tokens", openai, none),
+    json("/chat/completions/input_tokens", openai, none),
+    json("/completion", native, sse),
+    json("/completions", native, sse),
+    json("/infill", native, sse),
+    json("/embedding", native, none),
+    json("/embeddings", native, none),
+    json("/tokenize", native, none),
+    json("/detokenize", native, none),
+    json("/apply-template", native, none),
+    // --- Ollama ---
+    streams_unasked("/api/chat"),
+    streams_unasked("/api/generate"),
+    json("/api/embed", Dialect::ollama, none),
+    json("/api/embeddings", Dialect::ollama, none),
+    json("/api/show", Dialect::ollama, none),
+};
+
+constexpr Endpoint by_id = models("/v1/models/", model_by_id);
+
+// A table of slots by a hash of the path, filled by the compiler. With a third of the slots in use
+// most paths are found, or found missing, at the first look.
+constexpr std::size_t slot_count = 128;
+static_assert(table.size() * 3 < slot_count);
+
+constexpr std::size_t slot_of(std::string_view path) {
+    std::uint32_t hash = 2166136261u;  // FNV-1a
+    for (const char c : path)
+        hash = (hash ^ static_cast<std::uint8_t>(c)) * 16777619u;
+    return (hash ^ hash >> 16) % slot_count;
+}
+
+constexpr std::array<std::uint8_t, slot_count> fill_slots() {
+    std::array<std::uint8_t, slot_count> slots{};  // index + 1; 0 where free
+    for (std::size_t i = 0; i < table.size(); ++i) {
+        std::size_t slot = slot_of(table[i].path);
+        while (slots[slot] != 0)
+            slot = (slot + 1) % slot_count;
+        slots[slot] = static_cast<std::uint8_t>(i + 1);
+    }
+    return slots;
+}
+constexpr auto slots = fill_slots();
+
+constexpr std::size_t path_bytes_max =
+    std::max_element(table.begin(), table.end(), [](const Endpoint& a, const Endpoint& b) {
+        return a.path.size() < b.path.size();
+    })->path.size();
+
+int hex_value(char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+    return -1;
+}
+
+bool is_name(std::string_view text) {
+    if (text.empty() || text.size() > limits::model_name_bytes_max) return false;
+    const char* const end = text.data() + text.size();
+    for (const char* p = text.data(); p != end;) {
+        const int length = utf8_sequence_length(p, end);
+        if (length == 0) return false;
+        if (length == 1 && (static_cast<unsigned char>(*p) < 0x20 || *p == 0x7F)) return false;
+        p += length;
+    }
+    return true;
+}
+
+}  // namespace
+
+bool Endpoint::allows(http::Method asked) const {
+    return asked == method || (asked == Method::head && method == Method::get);
+}
+
+std::string_view Endpoint::allow() const {
+    return method == Method::get ? "GET, HEAD" : "POST";
+}
+
+const Endpoint* find_endpoint(std::string_view path) {
+    if (path.size() <= path_bytes_max) {
+        for (std::size_t slot = slot_of(path); slots[slot] != 0; slot = (slot + 1) % slot_count) {
+            const Endpoint& endpoint = table[slots[slot] - 1u];
+            if (endpoint.path == path) return &endpoint;
+        }
+    }
+    return path.starts_with(by_id.path) && path.size() > by_id.path.size() ? &by_id : nullptr;
+}
+
+Result<std::string> model_id_of(const Endpoint& endpoint, std::string_view path) {
+    SLUICE_ASSERT(endpoint.kind == model_by_id && path.starts_with(endpoint.path));
+    path.remove_prefix(endpoint.path.size());
+    std::string id;
+    while (!path.empty()) {
+        char c = path.front();
+        path.remove_prefix(1);
+        if (c == '%') {
+            const int high = path.empty() ? -1 : hex_value(path[0]);
+            const int low = path.size() < 2 ? -1 : hex_value(path[1]);
+            if (high < 0 || low < 0) {
+                return Error::client(400, "The path holds a '%' that is not an escape.");
+            }
+            c = static_cast<char>(high * 16 + low);
+            path.remove_prefix(2);
+        }
+        id += c;
+    }
+    if (!is_name(id)) return Error::client(400, "The path does not hold a valid model name.");
+    return id;
+}
+
+}  // namespace sluice::llm

@@ -1,0 +1,102 @@
+// The inside of JSON strings: skipping plain text and checking UTF-8, many bytes at a time.
+//
+// Internal. 16 bytes a step where the machine has SSE2, which every x86-64 has; bytes elsewhere.
+#pragma once
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+#include <bit>
+#include <cstdint>
+
+namespace sluice::llm {
+
+// The first byte in [p, end) that is not plain ASCII text of a string: a quote, a backslash, a
+// control character or a byte of 0x80 and above; or `end`.
+inline const char* skip_plain_text(const char* p, const char* end) {
+#if defined(__SSE2__)
+    const __m128i quote = _mm_set1_epi8('"');
+    const __m128i backslash = _mm_set1_epi8('\\');
+    const __m128i space = _mm_set1_epi8(' ');
+    while (end - p >= 16) {
+        const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+        // As signed numbers, control characters and non-ASCII bytes are both below the space.
+        const __m128i special = _mm_cmplt_epi8(bytes, space);
+        const __m128i delimiter =
+            _mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, backslash));
+        const auto mask =
+            static_cast<unsigned>(_mm_movemask_epi8(_mm_or_si128(special, delimiter)));
+        if (mask != 0) return p + std::countr_zero(mask);
+        p += 16;
+    }
+#endif
+    while (p != end && static_cast<signed char>(*p) >= ' ' && *p != '"' && *p != '\\')
+        ++p;
+    return p;
+}
+
+// The first quote or backslash in [p, end), or `end`.
+inline const char* skip_any_text(const char* p, const char* end) {
+#if defined(__SSE2__)
+    const __m128i quote = _mm_set1_epi8('"');
+    const __m128i backslash = _mm_set1_epi8('\\');
+    while (end - p >= 16) {
+        const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+        const __m128i hits =
+            _mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, backslash));
+        const auto mask = static_cast<unsigned>(_mm_movemask_epi8(hits));
+        if (mask != 0) return p + std::countr_zero(mask);
+        p += 16;
+    }
+#endif
+    while (p != end && *p != '"' && *p != '\\')
+        ++p;
+    return p;
+}
+
+// What may follow the first byte of a UTF-8 sequence (RFC 3629, section 4).
+struct Utf8Lead {
+    std::uint8_t more = 0;    // bytes that must follow; 0 where the byte cannot begin a sequence
+    std::uint8_t low = 0x80;  // the range of the first of them; the others are 0x80 to 0xBF
+    std::uint8_t high = 0xBF;
+};
+
+// `byte` is 0x80 or above. Overlong forms, surrogates and what lies above U+10FFFF are excluded.
+constexpr Utf8Lead utf8_lead(std::uint8_t byte) {
+    if (byte < 0xC2 || byte > 0xF4) return {};
+    if (byte < 0xE0) return {.more = 1};
+    if (byte < 0xF0) {
+        if (byte == 0xE0) return {.more = 2, .low = 0xA0};
+        if (byte == 0xED) return {.more = 2, .high = 0x9F};
+        return {.more = 2};
+    }
+    if (byte == 0xF0) return {.more = 3, .low = 0x90};
+    if (byte == 0xF4) return {.more = 3, .high = 0x8F};
+    return {.more = 3};
+}
+
+// Length of the sequence at `p`, or 0 when it is not valid or not whole within `end`.
+inline int utf8_sequence_length(const char* p, const char* end) {
+    const auto at = [p](int i) { return static_cast<std::uint8_t>(p[i]); };
+    if (at(0) < 0x80) return 1;
+    const Utf8Lead lead = utf8_lead(at(0));
+    if (lead.more == 0 || end - p <= lead.more) return 0;
+    if (at(1) < lead.low || at(1) > lead.high) return 0;
+    for (int i = 2; i <= lead.more; ++i) {
+        if ((at(i) & 0xC0) != 0x80) return 0;
+    }
+    return lead.more + 1;
+}
+
+// Skips whole valid sequences of non-ASCII text.
+inline const char* skip_utf8(const char* p, const char* end) {
+    while (p != end && static_cast<std::uint8_t>(*p) >= 0x80) {
+        const int length = utf8_sequence_length(p, end);
+        if (length == 0) break;
+        p += length;
+    }
+    return p;
+}
+
+}  // namespace sluice::llm

@@ -1,0 +1,32 @@
+#include "sluice/llm/response_reader.h"
+
+#include "answer_handler.h"
+
+namespace sluice::llm {
+
+struct ResponseReader::State {
+    JsonState<AnswerHandler::text_bytes_max> json;
+    AnswerHandler handler;
+};
+
+ResponseReader::ResponseReader() = default;
+ResponseReader::ResponseReader(ResponseReader&&) noexcept = default;
+ResponseReader& ResponseReader::operator=(ResponseReader&&) noexcept = default;
+ResponseReader::~ResponseReader() = default;
+
+bool ResponseReader::complete() const {
+    return state_ != nullptr && state_->json.step == JsonStep::nothing;
+}
+
+bool ResponseReader::error() const {
+    return state_ != nullptr && state_->handler.facts().error;
+}
+
+void ResponseReader::feed(std::string_view bytes) {
+    if (state_ == nullptr) state_ = std::make_unique<State>();
+    if (state_->json.step == JsonStep::failed) return;
+    JsonScanner(state_->json, state_->handler).feed(bytes);
+    merge_usage(state_->handler.counts(), usage_);
+}
+
+}  // namespace sluice::llm
