@@ -94,6 +94,7 @@ struct RingCore {
     void submit_receive(Operation& operation);
     void submit_gathered(Operation& operation, std::span<const iovec> parts, int flags);
     void submit_early();
+    void reuse_arrays();
     void lend_buffers();
     void enter(Instant now, Instant deadline);
     void reap();
@@ -140,7 +141,12 @@ io_uring_sqe& RingCore::entry() {
 void RingCore::submit_early() {
     ++counters.extra_submits;
     io_uring_submit(&ring);
-    iovecs_used = messages_used = 0;
+    reuse_arrays();
+}
+
+// A submission may be short (no memory): what the kernel has not taken still needs its vectors.
+void RingCore::reuse_arrays() {
+    if (io_uring_sq_ready(&ring) == 0) iovecs_used = messages_used = 0;
 }
 
 std::uint64_t RingCore::identify(const Operation& operation) const {
@@ -197,6 +203,7 @@ void RingCore::submit_gathered(Operation& operation, std::span<const iovec> part
     SLUICE_ASSERT(parts.size() <= iovecs.size());
     if (iovecs_used + parts.size() > iovecs.size() || messages_used == messages.size())
         submit_early();
+    SLUICE_ASSERT(iovecs_used + parts.size() <= iovecs.size() && messages_used < messages.size());
     auto& sqe = entry();
     iovec* vector = iovecs.data() + iovecs_used;
     std::copy(parts.begin(), parts.end(), vector);
@@ -254,7 +261,7 @@ void RingCore::enter(Instant now, Instant deadline) {
     SLUICE_ASSERT(result >= 0 || result == -ETIME || result == -EINTR || result == -EBUSY ||
                   result == -EAGAIN);
     if (io_uring_cq_has_overflow(&ring)) ++counters.overflows;
-    iovecs_used = messages_used = 0;
+    reuse_arrays();
     ++counters.turns;
 }
 

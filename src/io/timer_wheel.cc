@@ -23,7 +23,8 @@ void TimerWheel::disarm(Timer& timer) {
 
 void TimerWheel::place(Timer& timer) {
     // Rounded up: a timer never fires early.
-    const std::int64_t wanted = std::max((timer.deadline_.ns + tick.ns - 1) / tick.ns, tick_);
+    const std::int64_t whole = timer.deadline_.ns / tick.ns;
+    const std::int64_t wanted = std::max(whole + (timer.deadline_.ns % tick.ns > 0), tick_);
     // The level is the highest group of slot bits in which `wanted` differs from now.
     const auto differs = static_cast<std::uint64_t>(wanted ^ tick_) | 1;
     const int level = std::min((63 - std::countl_zero(differs)) / slot_bits, levels - 1);

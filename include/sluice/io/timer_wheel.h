@@ -41,7 +41,7 @@ public:
 
     explicit TimerWheel(Instant now) : tick_(now.ns / tick.ns) {}
 
-    // (Re)arms the timer; a deadline in the past fires at the next advance().
+    // (Re)arms the timer; a deadline in the past fires with the next tick.
     void arm(Timer& timer, Instant deadline);
     void disarm(Timer& timer);
 
