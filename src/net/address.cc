@@ -127,6 +127,9 @@ std::string Address::to_string() const {
 }
 
 Result<Url> parse_url(std::string_view text) {
+    // Not repeated in the error: what stands before the '@' may be a password.
+    if (text.find('@') != std::string_view::npos)
+        return Error::gateway("a backend's URL carries no user or password: write http://host:port");
     const std::string quoted = "'" + std::string(text) + "'";
     Url url;
     if (text.starts_with(unix_prefix)) {
@@ -146,7 +149,7 @@ Result<Url> parse_url(std::string_view text) {
     url.host = text.substr(0, slash);
     if (slash != std::string_view::npos) url.path = text.substr(slash);
     while (url.path.ends_with('/')) url.path.pop_back();
-    if (url.host.find('@') != std::string::npos || url.path.find_first_of("?# ") != std::string::npos)
+    if (url.path.find_first_of("?# ") != std::string::npos)
         return Error::gateway(quoted + ": a backend is http://host:port with a path at most");
     const auto last_colon = url.host.rfind(':');
     const bool has_port = last_colon != std::string::npos && !url.host.ends_with(']');
