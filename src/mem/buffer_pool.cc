@@ -9,6 +9,14 @@
 #include "sluice/base/limits.h"
 
 #if defined(__SANITIZE_ADDRESS__)
+#define SLUICE_POISONS 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SLUICE_POISONS 1
+#endif
+#endif
+
+#if defined(SLUICE_POISONS)
 #include <sanitizer/asan_interface.h>
 #else
 #define ASAN_POISON_MEMORY_REGION(address, size) (static_cast<void>(0))
