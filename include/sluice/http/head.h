@@ -5,16 +5,29 @@
 // can never disagree about a request.
 #pragma once
 
+#include "sluice/base/limits.h"
+
 #include <array>
 #include <cstdint>
 #include <span>
 #include <string_view>
 
-#include "sluice/base/limits.h"
-
 namespace sluice::http {
 
-enum class Method : std::uint8_t { get, head, post, put, del, options, patch, trace, connect, other };
+// `other`: known to llhttp, but nothing that is served here. The parser refuses what llhttp does
+// not know, CONNECT and TRACE, so the last two never reach a stage.
+enum class Method : std::uint8_t {
+    get,
+    head,
+    post,
+    put,
+    del,
+    options,
+    patch,
+    other,
+    trace,
+    connect,
+};
 
 // How the end of a body is found (RFC 9112 section 6.3).
 enum class Framing : std::uint8_t { none, length, chunked, until_close };
@@ -31,10 +44,12 @@ struct Head {
     // --- request ---
     Method method = Method::other;
     std::string_view method_text;
-    std::string_view target;  // origin-form as sent: path and query; an absolute-form target is cut to it
-    std::string_view path;    // target without the query
-    std::string_view query;   // without the '?'
-    std::string_view host;    // host[:port]; from an absolute-form target if there is one; checked
+    // As sent: path and query. An absolute-form target is cut to it; "*" only with OPTIONS.
+    std::string_view target;
+    std::string_view path;   // target without the query; see check_path() before it decides
+    std::string_view query;  // without the '?'
+    // host[:port], checked; no null view but in HTTP/1.0. Agrees with an absolute-form target.
+    std::string_view host;
     // --- response ---
     int status = 0;
     std::string_view reason;

@@ -6,15 +6,21 @@
 //   2. parse_body() with every following run of bytes, in any split, until `complete`.
 // After `failed` the connection is of no further use: answer with error().status and close.
 // Strictness (rows 1 to 45 of the fault list): llhttp with no lenient flag, plus the checks that it
-// does not make.
+// does not make. A refused request is the client's fault with 400, 414, 417, 431, 501 or 505; a
+// refused response is the backend's with 502. CONNECT, TRACE, a 101 and expectations other than
+// 100-continue never come out as a complete head.
+// What is refused does not depend on how the bytes were split. Nothing is allocated but on failure.
 #pragma once
-
-#include <cstdint>
-#include <string_view>
-#include <vector>
 
 #include "sluice/base/result.h"
 #include "sluice/http/head.h"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
 
 namespace sluice::http {
 
@@ -52,6 +58,7 @@ public:
     // Reads body bytes after a complete head; appends what it finds to `pieces`.
     // `consumed` is how many bytes belong to this message; bytes behind them are the next one's.
     // With framing `none` it is complete at once; with `until_close` it never completes by itself.
+    // After `failed`, `consumed` says nothing; the pieces are those in front of the fault.
     Progress parse_body(std::string_view bytes, std::vector<BodyPiece>& pieces,
                         std::size_t& consumed);
 
@@ -65,7 +72,53 @@ public:
     const Error& error() const;
 
 private:
-    // To be laid out by the implementation; keep sizeof(Parser) small: one per connection.
+    struct HeadPass;  // one call of parse_head()
+    struct BodyPass;  // one call of parse_body() within chunks
+    struct Hooks;     // what llhttp calls
+
+    // Where the next byte belongs.
+    enum class Phase : std::uint8_t {
+        head,
+        length,
+        chunks,
+        trailers,
+        until_close,
+        complete,
+        failed
+    };
+    enum class ChunkPart : std::uint8_t { size_line, data, closing };
+    enum class TrailerPart : std::uint8_t { line_begin, name, value, line_lf, final_lf };
+
+    // How far a body has come; new with every head.
+    struct Body {
+        std::uint64_t left = 0;  // bytes to come: of the body (`length`) or of the chunk (`chunks`)
+        std::uint32_t line_bytes = 0;       // of the current size line, or of the closing CRLF
+        std::uint32_t line_extension = 0;   // how many of those are extension (finished parts)
+        std::uint32_t extension_part = 0;   // of the extension name or value that is being read
+        std::uint32_t extension_bytes = 0;  // of all chunks
+        std::uint32_t trailer_bytes = 0;
+        ChunkPart chunk_part = ChunkPart::size_line;
+        TrailerPart trailer_part = TrailerPart::line_begin;
+        bool had_trailers = false;
+    };
+
+    Progress read_first_line(std::string_view text, std::size_t& fields_begin, Head& head);
+    Progress conclude_head(HeadPass& pass, std::string_view text, bool to_head_request);
+    Progress refused_by_machine(int code, const char* fields_begin);
+    Progress begin_body(const Head& head);
+    Progress parse_chunks(std::string_view bytes, std::vector<BodyPiece>& pieces,
+                          std::size_t& consumed);
+    Progress end_chunk_run(const BodyPass& pass);
+    Progress parse_trailers(std::string_view bytes, std::size_t& consumed);
+    bool trailer_byte(char c);
+    Progress fail(int status, std::string_view words);
+
+    // llhttp's state. Its header stays behind its one door, parser.cc, which checks the size.
+    alignas(8) std::array<std::byte, 104> machine_{};
+    Body body_;
+    std::unique_ptr<Error> error_;
+    Side side_;
+    Phase phase_ = Phase::head;
 };
 
 }  // namespace sluice::http

@@ -4,11 +4,11 @@
 // answers 431 or 502. Values are written as they are: they come from a strict parser or from us.
 #pragma once
 
+#include "sluice/http/head.h"
+
 #include <cstdint>
 #include <span>
 #include <string_view>
-
-#include "sluice/http/head.h"
 
 namespace sluice::http {
 
@@ -23,10 +23,12 @@ public:
     void field(std::string_view name, std::uint64_t value);
 
     // Copies end-to-end fields of a head that is forwarded: hop-by-hop fields (RFC 9110 section
-    // 7.6.1, also those that Connection names), framing fields and every name in `without` stay out.
+    // 7.6.1, also those that Connection names), framing fields and every name in `without` do not
+    // pass. Fields of our own are written after this call, so that Connection cannot remove them.
     void forward(const Head& head, std::span<const std::string_view> without);
 
-    void end();  // the empty line
+    void lines(std::string_view text);  // whole field lines, each with its CRLF
+    void end();                         // the empty line
 
     bool overflowed() const { return overflowed_; }
     std::string_view text() const { return {out_.data(), size_}; }

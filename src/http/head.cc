@@ -1,0 +1,39 @@
+#include "sluice/http/head.h"
+
+#include "grammar.h"
+
+#include <algorithm>
+
+namespace sluice::http {
+
+bool same_name(std::string_view a, std::string_view b) {
+    return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) {
+               return x == y || to_lower(x) == to_lower(y);
+           });
+}
+
+std::string_view Head::find(std::string_view name) const {
+    for (const Field& field : fields()) {
+        if (same_name(field.name, name)) return field.value;
+    }
+    return {};
+}
+
+std::size_t Head::occurrences(std::string_view name) const {
+    return static_cast<std::size_t>(std::ranges::count_if(
+        fields(), [name](const Field& field) { return same_name(field.name, name); }));
+}
+
+bool Head::connection_lists(std::string_view field) const {
+    for (const Field& at : fields()) {
+        if (!same_name(at.name, "connection")) continue;
+        std::string_view list = at.value;
+        std::string_view option;
+        while (next_element(list, option)) {
+            if (same_name(option, field)) return true;
+        }
+    }
+    return false;
+}
+
+}  // namespace sluice::http

@@ -1,0 +1,176 @@
+#include "sluice/http/writer.h"
+
+#include "sluice/base/assert.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstring>
+
+namespace sluice::http {
+
+namespace {
+
+struct Phrase {
+    int status;
+    std::string_view text;
+};
+
+// RFC 9110 section 15 and RFC 6585; 499 is not theirs and only stands in our own records.
+constexpr std::array<Phrase, 50> phrases = {{
+    {100, "Continue"},
+    {101, "Switching Protocols"},
+    {103, "Early Hints"},
+    {200, "OK"},
+    {201, "Created"},
+    {202, "Accepted"},
+    {203, "Non-Authoritative Information"},
+    {204, "No Content"},
+    {205, "Reset Content"},
+    {206, "Partial Content"},
+    {300, "Multiple Choices"},
+    {301, "Moved Permanently"},
+    {302, "Found"},
+    {303, "See Other"},
+    {304, "Not Modified"},
+    {307, "Temporary Redirect"},
+    {308, "Permanent Redirect"},
+    {400, "Bad Request"},
+    {401, "Unauthorized"},
+    {402, "Payment Required"},
+    {403, "Forbidden"},
+    {404, "Not Found"},
+    {405, "Method Not Allowed"},
+    {406, "Not Acceptable"},
+    {408, "Request Timeout"},
+    {409, "Conflict"},
+    {410, "Gone"},
+    {411, "Length Required"},
+    {412, "Precondition Failed"},
+    {413, "Content Too Large"},
+    {414, "URI Too Long"},
+    {415, "Unsupported Media Type"},
+    {416, "Range Not Satisfiable"},
+    {417, "Expectation Failed"},
+    {421, "Misdirected Request"},
+    {422, "Unprocessable Content"},
+    {425, "Too Early"},
+    {426, "Upgrade Required"},
+    {428, "Precondition Required"},
+    {429, "Too Many Requests"},
+    {431, "Request Header Fields Too Large"},
+    {451, "Unavailable For Legal Reasons"},
+    {499, "Client Closed Request"},
+    {500, "Internal Server Error"},
+    {501, "Not Implemented"},
+    {502, "Bad Gateway"},
+    {503, "Service Unavailable"},
+    {504, "Gateway Timeout"},
+    {505, "HTTP Version Not Supported"},
+    {507, "Insufficient Storage"},
+}};
+
+// Writes `number` in decimal; `room` holds any 64-bit number.
+std::string_view to_text(std::uint64_t number, std::array<char, 20>& room) {
+    const auto end = std::to_chars(room.data(), room.data() + room.size(), number).ptr;
+    return {room.data(), static_cast<std::size_t>(end - room.data())};
+}
+
+bool is_framing(std::string_view name) {
+    return same_name(name, "content-length") || same_name(name, "transfer-encoding");
+}
+
+}  // namespace
+
+void HeadWriter::put(std::string_view text) {
+    if (overflowed_ || text.size() > out_.size() - size_) {
+        overflowed_ = true;
+        return;
+    }
+    if (!text.empty()) std::memcpy(out_.data() + size_, text.data(), text.size());
+    size_ += text.size();
+}
+
+void HeadWriter::request_line(std::string_view method, std::string_view target) {
+    SLUICE_ASSERT(size_ == 0 && !method.empty() && !target.empty());
+    put(method);
+    put(" ");
+    put(target);
+    put(" HTTP/1.1\r\n");
+}
+
+void HeadWriter::status_line(int status) {
+    status_line(status, reason_phrase(status));
+}
+
+void HeadWriter::status_line(int status, std::string_view reason) {
+    SLUICE_ASSERT(size_ == 0 && status >= 100 && status <= 999);
+    std::array<char, 20> room;
+    put("HTTP/1.1 ");
+    put(to_text(static_cast<std::uint64_t>(status), room));
+    put(" ");  // also before an empty reason: RFC 9112 section 4
+    put(reason);
+    put("\r\n");
+}
+
+void HeadWriter::field(std::string_view name, std::string_view value) {
+    SLUICE_ASSERT((size_ > 0 || overflowed_) && !name.empty());
+    put(name);
+    put(": ");
+    put(value);
+    put("\r\n");
+}
+
+void HeadWriter::field(std::string_view name, std::uint64_t value) {
+    std::array<char, 20> room;
+    field(name, to_text(value, room));
+}
+
+void HeadWriter::forward(const Head& head, std::span<const std::string_view> without) {
+    const bool nominated = head.occurrences("connection") > 0;
+    for (const Field& at : head.fields()) {
+        if (hop_by_hop(at.name) || is_framing(at.name)) continue;
+        if (nominated && head.connection_lists(at.name)) continue;
+        const auto named = [&](std::string_view name) { return same_name(name, at.name); };
+        if (std::ranges::any_of(without, named)) continue;
+        field(at.name, at.value);
+    }
+}
+
+void HeadWriter::lines(std::string_view text) { put(text); }
+
+void HeadWriter::end() {
+    put("\r\n");
+}
+
+bool hop_by_hop(std::string_view name) {
+    switch (name.size()) {
+        case 2:
+            return same_name(name, "te");
+        case 7:
+            return same_name(name, "upgrade") || same_name(name, "trailer");
+        case 10:
+            return same_name(name, "connection") || same_name(name, "keep-alive");
+        case 14:
+            return same_name(name, "http2-settings");
+        case 16:
+            return same_name(name, "proxy-connection");
+        case 17:
+            return same_name(name, "transfer-encoding");
+        case 18:
+            return same_name(name, "proxy-authenticate");
+        case 19:
+            return same_name(name, "proxy-authorization");
+        case 25:
+            return same_name(name, "proxy-authentication-info");
+        default:
+            return false;
+    }
+}
+
+std::string_view reason_phrase(int status) {
+    const auto* const at = std::ranges::find(phrases, status, &Phrase::status);
+    return at == phrases.end() ? "Unknown" : at->text;
+}
+
+}  // namespace sluice::http
