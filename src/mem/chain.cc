@@ -54,6 +54,17 @@ void Chain::append(Chain&& other) {
     other.size_ = other.count_ = 0;
 }
 
+void Chain::prepend(Slice slice) {
+    if (slice.empty()) return;
+    auto* node = nodes_->take();
+    size_ += slice.size();
+    ++count_;
+    node->slice = std::move(slice);
+    node->next = first_;
+    first_ = node;
+    if (last_ == nullptr) last_ = node;
+}
+
 bool Chain::append_copy(BufferPool& pool, std::string_view text) {
     Chain copied(*nodes_);
     while (!text.empty()) {

@@ -41,22 +41,23 @@ Stream::~Stream() { SLUICE_ASSERT(state_ == State::closed); }
 void Stream::attach(int fd) {
     SLUICE_ASSERT(state_ == State::closed);
     SLUICE_ASSERT(fd >= 0);
+    begin(State::open, fd);
+}
+
+void Stream::begin(State state, int fd) {
+    state_ = state;
     fd_ = fd;
     error_ = 0;
     ended_ = receive_wanted_ = finish_wanted_ = finished_sending_ = false;
     bytes_received_ = bytes_sent_ = 0;
-    state_ = State::open;
 }
 
 void Stream::connect(const Address& address) {
+    SLUICE_ASSERT(state_ == State::closed);
     const int fd = io::open_stream(address.family());
-    attach(fd < 0 ? 0 : fd);
-    if (fd < 0) {  // no descriptor: the same to the owner as a connect that failed
-        fd_ = -1;
-        record_error(-fd);
-        return;
-    }
-    state_ = State::connecting;
+    begin(State::connecting, fd);
+    // No descriptor is the same to the owner as a connect that failed.
+    if (fd < 0) return record_error(-fd);
     connect_in_flight_ = true;
     loop_.ring().connect(send_, fd_, address.raw(), address.size());
 }

@@ -42,6 +42,7 @@ public:
         : ring_(ring), buffers_(buffers), nodes_(nodes), now_(monotonic_now()), wheel_(now_) {}
 
     Ring& ring() { return ring_; }
+    const Ring& ring() const { return ring_; }
     mem::BufferPool& buffers() { return buffers_; }
     mem::NodePool& nodes() { return nodes_; }
     TimerWheel& timers() { return wheel_; }

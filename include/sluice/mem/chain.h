@@ -65,6 +65,7 @@ public:
 
     void append(Slice slice);  // an empty slice is dropped
     void append(Chain&& other);
+    void prepend(Slice slice);  // gives back what was taken too much of
     // Copies generated text in, over as many buffers as it takes. False: the pool ran dry, and
     // nothing was appended.
     [[nodiscard]] bool append_copy(BufferPool& pool, std::string_view text);
@@ -73,6 +74,8 @@ public:
     void consume(std::size_t n);
     // Cuts the first n bytes off and returns them.
     Chain split_front(std::size_t n);
+    // A chain without bytes for the same shard.
+    Chain empty_like() const { return Chain(*nodes_); }
     // Another chain of the same bytes.
     Chain share() const;
     void clear();

@@ -60,6 +60,7 @@ public:
 private:
     enum class State : std::uint8_t { closed, connecting, open, closing };
 
+    void begin(State state, int fd);
     void on_connect(io::Completion&& completion);
     void on_receive(io::Completion&& completion);
     void on_send(io::Completion&& completion);

@@ -1,0 +1,88 @@
+// Connection: one client's connection; reads requests, has them answered one after another.
+//
+// Every request is read by one strict parser, goes through the pipeline's stages and is answered by
+// the gateway itself or through a Forward. Pipelined requests wait in their buffers until the answer
+// before them is out. A client that leaves ends its request in every phase.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "sluice/http/head_reader.h"
+#include "sluice/net/stream.h"
+#include "sluice/proxy/exchange.h"
+#include "sluice/proxy/forward.h"
+#include "sluice/proxy/pipeline.h"
+#include "sluice/proxy/service.h"
+
+namespace sluice::proxy {
+
+class Connection final : public io::Actor, public Drainable {
+public:
+    // Takes over an accepted socket; `client` is its address for logs and X-Forwarded-For.
+    Connection(Service& service, int fd, std::string client);
+
+    void advance() override;
+    void bury() override;
+    void drain() override;
+    void cut_off() override;
+
+private:
+    enum class State : std::uint8_t {
+        idle,        // between requests
+        head,        // part of a head is there
+        body,        // reading a request's body
+        forwarding,  // a backend is at work
+        discarding,  // answered before the body was read; reads the rest of it
+        finishing,   // the answer is queued; waits until it is out
+        lingering,   // FIN sent; reads on so that the answer is not lost to a reset (RFC 9112 9.6)
+        closing,
+    };
+
+    bool step();
+    bool read_head();
+    bool read_body();
+    bool discard_body();
+    bool forward();
+    bool finish();
+    bool linger();
+
+    void begin_exchange(const http::Head& head);
+    void keep_request(const http::Head& head);
+    bool run_head_stages(const http::Head& head);
+    void body_complete();
+    void reply(Reply&& reply);
+    void refuse(const Error& error);
+    void reply_to_failure();
+    void settle(End end);
+    void leave(End end);
+    void close_gracefully();
+    void enter(State state);
+
+    bool worth_discarding() const;
+    bool client_left() const;
+    Instant deadline() const;
+    void on_deadline();
+    void watch_deadline();
+
+    Service& service_;
+    net::Stream stream_;
+    http::Parser parser_{http::Parser::Side::request};
+    http::HeadReader head_reader_;
+    io::Timer timer_;
+    std::string client_;
+    Exchange* exchange_ = nullptr;
+    Forward* forward_ = nullptr;
+    Instant entered_;        // the state
+    Instant body_begun_;
+    Instant write_progress_;  // when the client last took bytes
+    std::uint64_t sent_before_ = 0;
+    std::size_t discarded_ = 0;
+    State state_ = State::idle;
+    End settle_as_ = End::ok;    // what the answer that is going out amounts to
+    bool close_after_ = false;   // no further request on this connection
+    bool body_pending_ = false;  // the request's body is not read to its end
+    bool timer_fired_ = false;
+};
+
+}  // namespace sluice::proxy

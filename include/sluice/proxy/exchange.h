@@ -1,0 +1,89 @@
+// Exchange: everything about one request and its answer; what the stages share.
+//
+// Created when a head is complete, settled exactly once, destroyed after that. What only matters
+// until the answer begins stands in RequestState and is freed then, so that a long stream is small.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "sluice/base/clock.h"
+#include "sluice/http/head.h"
+#include "sluice/llm/body_reader.h"
+#include "sluice/llm/edits.h"
+#include "sluice/llm/endpoints.h"
+#include "sluice/llm/multipart.h"
+#include "sluice/mem/chain.h"
+#include "sluice/proxy/catalog_use.h"
+#include "sluice/proxy/service.h"
+
+namespace sluice::proxy {
+
+// What is kept of a request until its answer begins: enough to send it again.
+struct RequestState {
+    explicit RequestState(mem::NodePool& nodes) : body(nodes) {}
+
+    std::string method;
+    std::string target;
+    std::string fields;        // end-to-end and ours; Host and framing come with each try
+    mem::Chain body;           // as the client sent it, edits applied once it is routed
+    llm::BodyReader json;
+    std::unique_ptr<llm::MultipartReader> multipart;  // rare and large
+    llm::RequestFacts facts;
+    std::uint64_t tried = 0;  // targets that failed, a bit each
+};
+
+struct Exchange {
+    explicit Exchange(Service& shard) : service(shard) {}
+
+    Service& service;
+    // --- identity ---
+    std::string id;      // x-request-id
+    Instant begun;       // head complete
+    WallTime begun_wall;
+    // --- of the head ---
+    http::Method method = http::Method::other;
+    std::string method_text;
+    std::string path;
+    int client_minor = 1;
+    bool keep_alive = false;
+    bool expects_continue = false;
+    std::uint64_t body_bytes_declared = 0;  // 0 when chunked
+    const llm::Endpoint* endpoint = nullptr;  // null: not an endpoint of the API
+    // --- of the body ---
+    RequestState* request = nullptr;  // freed when the answer begins
+    bool streamed = false;
+    bool usage_asked = false;   // by us, not by the client
+    std::string model_asked;    // as the client wrote it
+    // --- of the route ---
+    CatalogUse::Ref catalog;
+    const upstream::Model* model = nullptr;
+    const upstream::Target* target = nullptr;
+    // --- of the answer ---
+    int status = 0;
+    bool answer_begun = false;  // bytes of an answer were queued for the client
+    std::uint64_t bytes_in = 0;
+    std::uint64_t bytes_out = 0;
+    std::uint32_t retries = 0;
+    Instant first_byte;  // of the backend's body; zero: none came
+    llm::Usage usage;
+    std::optional<End> end;  // set once, by settle()
+    std::string error;       // for the log: what went wrong
+
+    // The answer has begun: nothing will be sent again.
+    void forget_request() {
+        SLUICE_ASSERT(request != nullptr);
+        service.requests.destroy(*request);
+        request = nullptr;
+    }
+
+    llm::Dialect dialect() const {
+        return endpoint != nullptr ? endpoint->dialect : llm::Dialect::openai;
+    }
+};
+
+}  // namespace sluice::proxy

@@ -1,0 +1,28 @@
+// HostList: the Host and Origin values that may reach the gateway.
+//
+// Exact: a web page on any other name that resolves to this machine (DNS rebinding) is refused, and
+// so is a page of a foreign origin. Loopback names and IP literals are allowed, because a browser
+// cannot be made to send them for a foreign name; the unspecified addresses are not.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <unordered_set>
+#include <vector>
+
+namespace sluice::proxy {
+
+class HostList {
+public:
+    explicit HostList(const std::vector<std::string>& allowed);
+
+    // `host` is the Host field: host[:port].
+    bool allows_host(std::string_view host) const;
+    // `origin` is the Origin field: scheme://host[:port]; "null" is never allowed.
+    bool allows_origin(std::string_view origin) const;
+
+private:
+    std::unordered_set<std::string> names_;  // lower case
+};
+
+}  // namespace sluice::proxy

@@ -1,0 +1,55 @@
+// Pipeline: the order in which a request is looked at; one table, read from top to bottom.
+//
+// A stage may look at the head (on_head), at the complete body (on_body), or both. It answers
+// `next`, or fills a Reply, which ends the request: policy comes before protocol, and nothing passes
+// around it.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "sluice/http/head.h"
+#include "sluice/proxy/exchange.h"
+
+namespace sluice::proxy {
+
+// An answer of the gateway's own.
+struct Reply {
+    int status = 200;
+    std::string body;
+    std::string_view content_type = "application/json; charset=utf-8";
+    std::string fields;  // further header lines, each with its CRLF
+    std::string error;   // for the log; empty when nothing is wrong
+    End end = End::ok;
+    bool close = false;  // the connection cannot go on
+};
+
+// An error in the dialect of the endpoint that was asked. `code` and `param` may be empty.
+Reply error_reply(const Exchange& exchange, int status, std::string_view message,
+                  std::string_view code = {}, std::string_view param = {});
+
+// 404, naming the models there are.
+Reply unknown_model_reply(const Exchange& exchange, std::string_view model);
+// 413, naming the limit.
+Reply body_too_large_reply(const Exchange& exchange);
+
+enum class Verdict : std::uint8_t { next, respond };
+
+struct Stage {
+    const char* name;
+    // Either may be null.
+    Verdict (*on_head)(Exchange&, const http::Head&, Reply&);
+    Verdict (*on_body)(Exchange&, Reply&);
+};
+
+std::span<const Stage> pipeline();
+
+// The stages, each in its own file under src/proxy/stages.
+Verdict guard_on_head(Exchange& exchange, const http::Head& head, Reply& reply);
+Verdict own_on_head(Exchange& exchange, const http::Head& head, Reply& reply);
+Verdict classify_on_head(Exchange& exchange, const http::Head& head, Reply& reply);
+Verdict route_on_body(Exchange& exchange, Reply& reply);
+Verdict usage_on_body(Exchange& exchange, Reply& reply);
+
+}  // namespace sluice::proxy

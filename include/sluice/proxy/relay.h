@@ -1,0 +1,102 @@
+// Relay: turns what a backend sends as a body into what the client gets, slice by slice.
+//
+// Holds no socket: slices in, chain out, so that every lane is tested byte by byte. The received
+// buffer is the sent buffer; bytes are generated only where framing must be written anew.
+//
+// An event stream is released at event boundaries: a part of an event waits (in its own buffers, up
+// to limits::sse_event_bytes_max) until its end is there, so that the stream can be ended honestly
+// at any moment and an event can be taken out whole. Whole events leave in the turn they came in.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "sluice/http/parser.h"
+#include "sluice/llm/errors.h"
+#include "sluice/llm/response_reader.h"
+#include "sluice/llm/usage.h"
+#include "sluice/mem/chain.h"
+#include "sluice/sse/scanner.h"
+
+namespace sluice::proxy {
+
+struct RelayPlan {
+    http::Framing in = http::Framing::none;   // how the backend frames the body
+    http::Framing out = http::Framing::none;  // how the client gets it
+    bool event_stream = false;  // text/event-stream that can be read
+    bool readable = false;      // otherwise JSON (or NDJSON) whose usage is read
+    bool hide_usage_event = false;  // the client did not ask for the event that only reports usage
+};
+
+// Working memory of one turn, shared by all relays of a shard so that no slice allocates.
+struct RelayScratch {
+    struct Span {
+        std::uint32_t begin = 0;
+        std::uint32_t end = 0;
+    };
+    std::vector<http::BodyPiece> pieces;
+    std::vector<Span> released;  // body bytes of the slice that leave now
+    std::vector<Span> waiting;   // body bytes of the slice that begin an unfinished event
+};
+
+// The framing a client gets for a backend's framing: what it can read, and what leaves the bytes
+// alone where possible.
+http::Framing choose_framing(http::Framing in, int client_minor, bool length_changes);
+
+class Relay {
+public:
+    explicit Relay(mem::NodePool& nodes) : held_(nodes) {}
+
+    void begin(const RelayPlan& plan);
+
+    // Reads `slice` through the backend's parser and appends what may leave to `out`.
+    // `complete`: the body has ended and `out` has its end. `failed`: the backend broke its framing,
+    // and nothing of this slice was taken; or out_of_buffers(). `leftover`: bytes of the slice behind the body.
+    http::Progress take(const mem::Slice& slice, http::Parser& parser, RelayScratch& scratch,
+                        mem::BufferPool& buffers, mem::Chain& out, std::size_t& leftover);
+
+    // The backend's stream ended as its framing allows (until_close): the end for the client.
+    void end(mem::BufferPool& buffers, mem::Chain& out);
+    // The stream broke: an error event at an event boundary, and no proper end. False when the
+    // client cannot be told in band (not an event stream, or a body of declared length).
+    bool break_off(std::string_view event, mem::BufferPool& buffers, mem::Chain& out);
+
+    // What passed so far.
+    const llm::Usage& usage() const;
+    bool saw_done() const { return saw_done_; }
+    bool saw_error() const { return saw_error_; }
+    bool saw_finish() const { return saw_finish_; }
+    bool saw_content() const { return saw_content_; }
+    // Framing could not be written for want of a buffer; take() failed for that, not the backend.
+    bool out_of_buffers() const { return out_of_buffers_; }
+
+private:
+    // How the slice at hand was read.
+    struct Reading {
+        bool release_held = false;  // the event that was held has its end in this slice
+        bool cut = false;           // an event was taken out
+    };
+
+    Reading read_pieces(std::string_view text, RelayScratch& scratch);
+    void scan_events(std::string_view text, const http::BodyPiece& piece, RelayScratch& scratch,
+                     Reading& reading);
+    void give_up_long_event(RelayScratch& scratch, Reading& reading);
+    bool emit_raw(const mem::Slice& slice, const RelayScratch& scratch, std::size_t consumed,
+                  bool complete, mem::Chain& out);
+    void emit(mem::Chain&& body, mem::BufferPool& buffers, mem::Chain& out);
+
+    RelayPlan plan_;
+    sse::Scanner scanner_;
+    llm::ResponseReader reader_;
+    llm::Usage stream_usage_;
+    mem::Chain held_;         // the begin of an event whose end has not come
+    bool oversized_ = false;  // the event that is passing is longer than may be held
+    bool out_of_buffers_ = false;
+    bool saw_done_ = false;
+    bool saw_error_ = false;
+    bool saw_finish_ = false;
+    bool saw_content_ = false;
+};
+
+}  // namespace sluice::proxy

@@ -1,0 +1,85 @@
+// Service: what the connections of one shard share. Everything outlives them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "sluice/base/line_sink.h"
+#include "sluice/base/prng.h"
+#include "sluice/config/settings.h"
+#include "sluice/http/head.h"
+#include "sluice/io/loop.h"
+#include "sluice/mem/slab.h"
+#include "sluice/proxy/catalog_use.h"
+#include "sluice/proxy/host_list.h"
+#include "sluice/proxy/relay.h"
+#include "sluice/proxy/statistics.h"
+#include "sluice/upstream/pool.h"
+
+namespace sluice::proxy {
+
+class Connection;
+class Forward;
+struct Exchange;
+struct RequestState;
+
+// What a shard that stops asks of its open connections.
+class Drainable {
+public:
+    virtual void drain() = 0;    // no further request; close when the one at hand is answered
+    virtual void cut_off() = 0;  // end the one at hand honestly, now
+
+    ListHook open_hook;
+
+protected:
+    ~Drainable() = default;
+};
+
+struct Service {
+    Service(io::Loop& shard_loop, const config::Settings& all, LineSink& log, std::uint64_t seed);
+    ~Service();
+
+    // Takes over an accepted socket.
+    void accept(int fd);
+    // Idle connections close, the others after the answer at hand; new ones are not kept alive.
+    void drain();
+    // Ends what is still going on.
+    void cut_off();
+    bool empty() const { return open.empty(); }
+
+    // An exchange with its request state, or null when there is no room.
+    Exchange* begin_exchange();
+    // Records the exchange's end, once, and frees it.
+    void settle(Exchange& exchange, End end, std::string_view client);
+    // The client's own id where it is harmless, else a new one.
+    std::string request_id(std::string_view given);
+    // A connection of that address has ended.
+    void forget_client(const std::string& client);
+
+    io::Loop& loop;
+    const config::Settings& settings;
+    LineSink& access_log;
+    Prng prng;
+    HostList hosts;
+    upstream::Pools pools;
+    CatalogUse catalog;
+    Statistics statistics;
+    mem::Slab<Connection> connections;
+    mem::Slab<Exchange> exchanges;
+    mem::Slab<RequestState> requests;
+    mem::Slab<Forward> forwards;
+    std::unordered_map<std::string, std::size_t> connections_by_client;  // address to number
+    List<Drainable, &Drainable::open_hook> open;
+    bool draining = false;
+    std::uint64_t next_target = 0;  // round robin
+
+    // Working memory of one turn; nobody keeps a view into it.
+    http::Head head;
+    RelayScratch relay;
+    std::string text;
+};
+
+}  // namespace sluice::proxy

@@ -1,0 +1,57 @@
+// LogWriter: takes lines from the shards and writes them to a descriptor, off their threads.
+//
+// Each shard has a channel of its own (one producer, one consumer, no lock): writing a line is a
+// copy into memory. When the disk or the terminal is slower than the traffic, whole lines are
+// dropped and counted; a shard never waits. The file is opened once, for appending.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "sluice/base/line_sink.h"
+#include "sluice/base/result.h"
+
+namespace sluice::shard {
+
+class LogWriter {
+public:
+    class Channel final : public LineSink {
+    public:
+        explicit Channel(bool enabled);
+        void write(std::string_view line) override;
+        std::uint64_t dropped() const { return dropped_.load(std::memory_order_relaxed); }
+
+    private:
+        friend class LogWriter;
+        // Powers of two; the positions run on and are masked.
+        static constexpr std::size_t capacity = std::size_t{1} << 20;
+        std::unique_ptr<char[]> bytes_;  // none when the log is off
+        std::atomic<std::uint64_t> written_{0};  // by the shard
+        std::atomic<std::uint64_t> taken_{0};    // by the writer
+        std::atomic<std::uint64_t> dropped_{0};
+    };
+
+    // `target` is "stderr", "off" or a file's path.
+    static Result<std::unique_ptr<LogWriter>> open(const std::string& target, std::size_t channels);
+    ~LogWriter();  // writes what is left
+
+    Channel& channel(std::size_t shard) { return *channels_[shard]; }
+
+private:
+    LogWriter(int fd, bool owns_fd, std::size_t channels);
+    void run();
+    bool drain(Channel& channel);
+
+    int fd_;
+    bool owns_fd_;
+    std::vector<std::unique_ptr<Channel>> channels_;
+    std::atomic<bool> stopping_{false};
+    std::thread thread_;
+};
+
+}  // namespace sluice::shard

@@ -1,0 +1,75 @@
+// Shard: one thread's whole gateway: listeners, connections, pools; nothing mutable is shared.
+//
+// Runs on any Ring, the kernel's or the simulator's. Its owner calls turn() until done(). What other
+// shards have to say comes as messages through the ring.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "sluice/config/settings.h"
+#include "sluice/io/loop.h"
+#include "sluice/net/listener.h"
+#include "sluice/proxy/service.h"
+#include "sluice/upstream/watch.h"
+
+namespace sluice::shard {
+
+// What a shard tells another one; allocated by the sender, freed by the receiver.
+struct Message {
+    enum class Kind : std::uint8_t { drain, catalog };
+    Kind kind = Kind::drain;
+    std::shared_ptr<const upstream::Catalog> catalog;  // one snapshot for all shards
+};
+
+// Hands a message over to the ring behind `ring_fd`.
+void post(io::Ring& from, int ring_fd, std::unique_ptr<Message> message);
+
+class Shard {
+public:
+    // Everything outlives the shard. `seed` is for ids and jitter.
+    Shard(io::Ring& ring, mem::BufferPool& buffers, mem::NodePool& nodes,
+          const config::Settings& settings, LineSink& access_log, std::uint64_t seed);
+    ~Shard();
+
+    // Takes over a listening socket and accepts from it.
+    void listen(int listen_fd);
+    // Routes by this catalog from now on.
+    void use(std::shared_ptr<const upstream::Catalog> catalog);
+
+    // This shard asks the backends for their models, and tells the shards behind `peer_rings`.
+    // `told` is called after the first round, on this thread.
+    using Told = void (*)(void* owner, const upstream::Catalog& catalog,
+                          const std::vector<std::string>& complaints);
+    void watch(upstream::WatchPlan plan, std::vector<int> peer_rings, void* owner, Told told);
+
+    // No new connections; open ones end after their answer, or at the drain deadline.
+    void drain();
+
+    void turn(Instant deadline = io::TimerWheel::never) { loop_.turn(deadline); }
+    // Drained: nothing is open and nothing is in flight.
+    bool done() const;
+
+    proxy::Service& service() { return service_; }
+    io::Loop& loop() { return loop_; }
+
+private:
+    void on_message(std::uint64_t payload);
+    void on_catalog(std::shared_ptr<const upstream::Catalog> catalog);
+
+    io::Loop loop_;
+    const config::Settings& settings_;
+    proxy::Service service_;
+    std::vector<std::unique_ptr<net::Listener>> listeners_;
+    std::optional<upstream::Watch> watch_;
+    std::vector<int> peer_rings_;
+    void* told_owner_ = nullptr;
+    Told told_ = nullptr;
+    io::Timer drain_deadline_;
+    bool draining_ = false;
+};
+
+}  // namespace sluice::shard

@@ -1,0 +1,80 @@
+// Shards: starts a thread a shard, wires them together, and stops them.
+//
+// Used by one controlling thread, which waits for signals meanwhile.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <latch>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "sluice/config/settings.h"
+#include "sluice/net/address.h"
+#include "sluice/shard/log_writer.h"
+#include "sluice/shard/shard.h"
+
+namespace sluice::shard {
+
+// What the first look at the backends found.
+struct Findings {
+    struct ModelAt {
+        std::string name;
+        std::vector<std::string> urls;
+    };
+    std::vector<ModelAt> models;
+    std::vector<std::string> complaints;
+};
+
+class Shards {
+public:
+    // `settings` must outlive the object.
+    Shards(const config::Settings& settings, LogWriter& log);
+    ~Shards();  // joins; drain() must have been called if start() succeeded
+
+    // Binds the addresses and makes the rings. Nothing is accepted yet.
+    Status prepare();
+    // Where it is really listening, one per setting.
+    const std::vector<net::Address>& addresses() const { return addresses_; }
+
+    // Begins to serve; returns when the backends were asked once.
+    Findings start(upstream::WatchPlan plan);
+    // Asks all shards to drain.
+    void drain();
+    // Waits until all shards are done.
+    void join();
+
+private:
+    struct Worker {
+        std::thread thread;
+        std::vector<int> listen_fds;
+        int ring_fd = -1;
+        std::string failure;
+    };
+
+    Status bind_addresses();
+    Result<int> bind(const net::Address& address);
+    void run(std::size_t index);
+    void serve(std::size_t index, io::Ring& ring, mem::BufferPool& buffers, mem::NodePool& nodes);
+    void found(const upstream::Catalog& catalog, const std::vector<std::string>& complaints);
+
+    const config::Settings& settings_;
+    LogWriter& log_;
+    std::vector<net::Address> addresses_;
+    std::vector<Worker> workers_;
+    std::latch rings_ready_;
+    std::latch may_serve_;
+    std::latch all_done_;
+    std::atomic<bool> serve_{false};
+    upstream::WatchPlan plan_;
+    std::mutex mutex_;  // start only: guards the findings
+    std::condition_variable found_;
+    std::unique_ptr<Findings> findings_;
+    bool joined_ = false;
+};
+
+}  // namespace sluice::shard

@@ -1,0 +1,178 @@
+#include "flags.h"
+
+#include <CLI/CLI.hpp>
+
+#include <utility>
+
+namespace sluice::app {
+namespace {
+
+using config::Settings;
+
+// A flag whose text one of the config parsers reads; its error becomes the flag's.
+template <class T, class Parse>
+void add_parsed(CLI::App& app, const std::string& flag, T& target, Parse parse,
+                const std::string& type, const std::string& shown, const std::string& help) {
+    app.add_option_function<std::string>(
+           flag,
+           [&target, parse, flag](const std::string& text) {
+               auto value = parse(text);
+               if (!value) throw CLI::ValidationError(flag, value.error().message);
+               target = std::move(value).value();
+           },
+           help)
+        ->type_name(type)
+        ->default_str(shown);
+}
+
+template <class T, class Parse>
+void add_list(CLI::App& app, const std::string& flag, std::vector<T>& target, Parse parse,
+              const std::string& type, const std::string& help) {
+    app.add_option_function<std::vector<std::string>>(
+           flag,
+           [&target, parse, flag](const std::vector<std::string>& texts) {
+               for (const auto& text : texts) {
+                   auto value = parse(text);
+                   if (!value) throw CLI::ValidationError(flag, value.error().message);
+                   target.push_back(std::move(value).value());
+               }
+           },
+           help)
+        ->type_name(type)
+        ->allow_extra_args(false);
+}
+
+void add_duration(CLI::App& app, const std::string& flag, Duration& target,
+                  const std::string& shown, const std::string& help) {
+    add_parsed(app, flag, target, config::parse_duration, "TIME", shown, help);
+}
+
+void add_models(CLI::App& app, Settings& settings) {
+    const std::string group = "Models";
+    add_list(app, "--model", settings.models, config::parse_model, "NAME=URL[#UPSTREAM]",
+             "Serve model NAME from the server at URL (http://host:port or unix:/path), which calls "
+             "it UPSTREAM. Repeat it for more models; the same NAME twice makes a pool");
+    add_list(app, "--alias", settings.aliases, config::parse_alias, "ALIAS=NAME",
+             "Another name for a model; repeatable");
+    app.add_option("--backend", settings.backends,
+                   "Serve whatever models this server lists; repeatable")
+        ->type_name("URL")
+        ->allow_extra_args(false);
+    app.add_option("--fallback-backend", settings.fallback_backend,
+                   "Used when no model server is found on this machine")
+        ->type_name("URL");
+    app.add_flag("!--no-discovery", settings.discover,
+                 "Do not look for model servers on the well-known local ports (done when neither "
+                 "--model nor --backend is given)");
+    for (const char* name :
+         {"--model", "--alias", "--backend", "--fallback-backend", "--no-discovery"})
+        app.get_option(name)->group(group);
+}
+
+void add_listening(CLI::App& app, Settings& settings) {
+    const std::string group = "Listening";
+    app.add_option("--listen", settings.listen,
+                   "Where to listen: host:port or unix:/path; port 0 takes a free one; repeatable")
+        ->type_name("ADDR")
+        ->default_str("127.0.0.1:8642")
+        ->allow_extra_args(false);
+    app.add_option("--allow-host", settings.allowed_hosts,
+                   "A further name by which clients and their pages may call the gateway; "
+                   "repeatable. localhost and IP addresses always may")
+        ->type_name("NAME")
+        ->allow_extra_args(false);
+    app.add_flag("--insecure-listen", settings.insecure_listen,
+                 "Allow listening on addresses that other machines can reach, without keys");
+    app.add_option("--shards", settings.shards, "Threads, each with its own ring")
+        ->type_name("N")
+        ->check(CLI::Range(1, 64))
+        ->capture_default_str();
+    for (const char* name : {"--listen", "--allow-host", "--insecure-listen", "--shards"})
+        app.get_option(name)->group(group);
+}
+
+void add_limits(CLI::App& app, Settings& settings) {
+    const std::string group = "Limits";
+    add_parsed(app, "--body-max", settings.body_bytes_max, config::parse_size, "SIZE", "16MiB",
+               "Largest request body");
+    add_parsed(app, "--buffers", settings.buffer_memory, config::parse_size, "SIZE", "256MiB",
+               "Most memory for bytes on their way, a shard; taken only as needed");
+    app.add_option("--connections-max", settings.connections_max, "Most client connections, a shard")
+        ->type_name("N")
+        ->check(CLI::Range(1, 1'000'000))
+        ->capture_default_str();
+    app.add_option("--connections-per-client", settings.connections_per_client_max,
+                   "Most connections from one address, a shard")
+        ->type_name("N")
+        ->check(CLI::Range(1, 1'000'000))
+        ->capture_default_str();
+    const auto tolerate = [&settings](const std::string& mode) {
+        settings.half_close_tolerated = mode == "tolerate";
+    };
+    app.add_option_function<std::string>(
+           "--half-close", tolerate,
+           "A client that ends its sending side has left (abort), or still waits (tolerate)")
+        ->type_name("MODE")
+        ->check(CLI::IsMember({"abort", "tolerate"}))
+        ->default_str("abort");
+    for (const char* name : {"--body-max", "--buffers", "--connections-max",
+                             "--connections-per-client", "--half-close"})
+        app.get_option(name)->group(group);
+}
+
+void add_timeouts(CLI::App& app, Settings& settings) {
+    config::Timeouts& times = settings.timeouts;
+    add_duration(app, "--timeout-head", times.head, "10s", "For a request's whole head");
+    add_duration(app, "--timeout-body", times.body_gap, "30s",
+                 "Between two reads of a request's body");
+    add_duration(app, "--timeout-body-total", times.body_total, "5m",
+                 "For a request's whole body");
+    add_duration(app, "--timeout-idle", times.idle, "75s",
+                 "For a kept-alive connection without a request");
+    add_duration(app, "--timeout-connect", times.connect, "1s", "To connect to a backend");
+    add_duration(app, "--timeout-first-byte", times.first_byte, "5m",
+                 "From the request to the first byte of the answer (prefill, load)");
+    add_duration(app, "--timeout-gap", times.gap, "60s", "Between two reads of an answer");
+    add_duration(app, "--timeout-write", times.write_stall, "60s",
+                 "For a client that takes nothing of its answer");
+    add_duration(app, "--timeout-drain-read", times.linger, "1s",
+                 "Reading on behind an answer that came before the request was complete");
+    add_duration(app, "--drain-timeout", times.drain, "30s",
+                 "From SIGTERM until streams that still run are ended");
+    add_duration(app, "--pool-idle", settings.pool_idle, "4s",
+                 "Keep unused connections to a backend this long (llama-server closes after 5s)");
+    for (const char* name :
+         {"--timeout-head", "--timeout-body", "--timeout-body-total", "--timeout-idle",
+          "--timeout-connect", "--timeout-first-byte", "--timeout-gap", "--timeout-write",
+          "--timeout-drain-read", "--drain-timeout", "--pool-idle"})
+        app.get_option(name)->group("Timeouts (250ms, 10s, 5m; 0 switches one off)");
+}
+
+}  // namespace
+
+CommandLine parse_command_line(int argc, char** argv) {
+    CommandLine result;
+    CLI::App app(
+        "Sluice: one OpenAI-compatible endpoint in front of the model servers of this machine.\n"
+        "Without flags it finds them by itself.",
+        "sluice");
+    app.set_version_flag("--version", "sluice " SLUICE_VERSION);
+    app.add_subcommand("serve", "Serve (what it does without a command, too)")->fallthrough();
+    add_models(app, result.settings);
+    add_listening(app, result.settings);
+    add_limits(app, result.settings);
+    add_timeouts(app, result.settings);
+    app.add_option("--access-log", result.settings.access_log,
+                   "Where a line for each request goes: stderr, off, or a file")
+        ->type_name("WHERE")
+        ->default_str("stderr");
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        // Help and version are "errors" with code 0; a mistake is 2, as in other tools.
+        result.exit_code = app.exit(error) == 0 ? 0 : 2;
+    }
+    return result;
+}
+
+}  // namespace sluice::app

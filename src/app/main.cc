@@ -1,0 +1,106 @@
+// sluice: the composition root. Reads the flags, binds, starts the shards, says what is served,
+// waits for a signal, drains.
+#include <fmt/format.h>
+#include <pthread.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <string>
+#include <thread>
+
+#include "flags.h"
+#include "sluice/io/ring.h"
+#include "sluice/shard/shards.h"
+
+namespace {
+
+using namespace sluice;
+
+int fail(const std::string& message) {
+    fmt::print(stderr, "sluice: {}\n", message);
+    return 1;
+}
+
+// Each stream takes two descriptors; the soft limit is often 1024.
+void raise_descriptor_limit() {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+// Signals are waited for, not handled: every thread is born with them blocked.
+sigset_t block_signals() {
+    sigset_t stops;
+    sigemptyset(&stops);
+    sigaddset(&stops, SIGINT);
+    sigaddset(&stops, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &stops, nullptr);
+    std::signal(SIGPIPE, SIG_IGN);
+    return stops;
+}
+
+void announce(const shard::Shards& shards, const shard::Findings& findings) {
+    const net::Address& first = shards.addresses().front();
+    for (const auto& address : shards.addresses())
+        fmt::print("sluice " SLUICE_VERSION " listening on {}{}\n",
+                   address.is_unix() ? "" : "http://", address.to_string());
+    for (const auto& complaint : findings.complaints) fmt::print("not answering: {}\n", complaint);
+    if (findings.models.empty()) {
+        fmt::print("models: none found. Start a model server (for example llama-server on port "
+                   "8080), or name one with --backend http://host:port\n");
+    } else {
+        std::string list;
+        for (const auto& model : findings.models)
+            list += fmt::format("{}{} ({})", list.empty() ? "" : ", ", model.name,
+                                fmt::join(model.urls, ", "));
+        fmt::print("models: {}\n", list);
+        const std::string where = first.is_unix()
+                                      ? fmt::format("--unix-socket {} http://localhost",
+                                                    first.to_string().substr(5))
+                                      : "http://" + first.to_string();
+        fmt::print("try: curl -N {}/v1/chat/completions -H 'Content-Type: application/json' -d "
+                   "'{{\"model\":\"{}\",\"stream\":true,\"messages\":[{{\"role\":\"user\","
+                   "\"content\":\"hello\"}}]}}'\n",
+                   where, findings.models.front().name);
+    }
+    std::fflush(stdout);
+}
+
+int serve(const config::Settings& settings) {
+    const sigset_t stops = block_signals();
+    raise_descriptor_limit();
+    if (const auto usable = io::Ring::probe(); !usable) return fail(usable.error().message);
+    auto log = shard::LogWriter::open(settings.access_log, settings.shards);
+    if (!log) return fail(log.error().message);
+
+    shard::Shards shards(settings, **log);
+    if (const auto prepared = shards.prepare(); !prepared) return fail(prepared.error().message);
+    std::vector<std::uint16_t> own_ports;
+    for (const auto& address : shards.addresses()) own_ports.push_back(address.port());
+    auto plan = upstream::WatchPlan::create(settings, own_ports);
+    if (!plan) return fail(plan.error().message);
+    announce(shards, shards.start(std::move(*plan)));
+
+    int signal = 0;
+    sigwait(&stops, &signal);
+    shards.drain();
+    // Whoever asks twice means now.
+    std::thread([stops] {
+        int again = 0;
+        sigwait(&stops, &again);
+        ::_exit(1);
+    }).detach();
+    shards.join();
+    return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    auto command = sluice::app::parse_command_line(argc, argv);
+    if (command.exit_code.has_value()) return *command.exit_code;
+    return serve(command.settings);
+}

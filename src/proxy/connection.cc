@@ -1,0 +1,495 @@
+#include "sluice/proxy/connection.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "sluice/http/writer.h"
+
+namespace sluice::proxy {
+namespace {
+
+// Bytes of later requests that wait while one is answered; past it the client is not listened to.
+constexpr std::size_t parse_ahead_slices_max = 16;
+// A body whose request was already answered is read on up to here, to keep the connection.
+constexpr std::size_t discarded_bytes_max = 64 * limits::KiB;
+// Behind a FIN of ours this much is read before the connection is given up.
+constexpr std::size_t lingering_bytes_max = 1 * limits::MiB;
+
+constexpr std::string_view continue_answer = "HTTP/1.1 100 Continue\r\n\r\n";
+
+// Fields of a request that do not go to a backend.
+constexpr std::string_view not_forwarded[] = {
+    "host",
+    "expect",
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-real-ip",
+    "x-request-id",
+    "cookie",  // the gateway's own site is not the backend's
+    "origin",  // checked here; a backend would answer with its own rules
+    // What an answer may be encoded with is between us and the backend: plain, so that it can be
+    // read on its way.
+    "accept-encoding",
+    // llama-server goes on generating for a client that left when it sees this one.
+    "x-conversation-id",
+};
+
+}  // namespace
+
+Connection::Connection(Service& service, int fd, std::string client)
+    : service_(service),
+      stream_(service.loop, *this),
+      timer_(this,
+             [](void* self) {
+                 auto& connection = *static_cast<Connection*>(self);
+                 connection.timer_fired_ = true;
+                 connection.service_.loop.make_ready(connection);
+             }),
+      client_(std::move(client)),
+      entered_(service.loop.now()),
+      write_progress_(service.loop.now()) {
+    stream_.attach(fd);
+    stream_.start_receiving();
+    service_.loop.make_ready(*this);
+}
+
+void Connection::bury() {
+    SLUICE_ASSERT(exchange_ == nullptr);
+    SLUICE_ASSERT(forward_ == nullptr);
+    service_.loop.timers().disarm(timer_);
+    open_hook.unlink();
+    service_.forget_client(client_);
+    service_.connections.destroy(*this);
+}
+
+void Connection::enter(State state) {
+    state_ = state;
+    entered_ = service_.loop.now();
+}
+
+void Connection::advance() {
+    if (stream_.closed()) return service_.loop.retire(*this);
+    if (state_ == State::closing) return;
+    if (stream_.bytes_sent() != sent_before_ || stream_.unsent() == 0) {
+        sent_before_ = stream_.bytes_sent();
+        write_progress_ = service_.loop.now();
+    }
+    if (std::exchange(timer_fired_, false) && deadline() <= service_.loop.now()) on_deadline();
+    if (stream_.error() != 0) leave(End::client_gone);
+    while (state_ != State::closing && step()) {}
+    if (state_ == State::closing) return;
+    stream_.flush();
+    if (forward_ != nullptr) forward_->flush();
+    watch_deadline();
+}
+
+// One step of the state the connection is in; true: look again, something changed.
+bool Connection::step() {
+    switch (state_) {
+        case State::idle:
+        case State::head: return read_head();
+        case State::body: return read_body();
+        case State::forwarding: return forward();
+        case State::discarding: return discard_body();
+        case State::finishing: return finish();
+        case State::lingering: return linger();
+        case State::closing: return false;
+    }
+    return false;
+}
+
+// --- reading --------------------------------------------------------------------------------
+
+bool Connection::read_head() {
+    auto& received = stream_.received();
+    if (received.empty()) {
+        if (stream_.ended()) leave(End::client_gone);
+        return false;
+    }
+    if (state_ == State::idle) enter(State::head);
+    http::Head& head = service_.head;
+    const auto progress = head_reader_.read(received, parser_, head);
+    if (progress == http::Progress::incomplete) {
+        if (stream_.ended()) leave(End::client_gone);
+        return false;
+    }
+    if (progress == http::Progress::failed) {
+        refuse(parser_.error());
+        return true;
+    }
+    begin_exchange(head);
+    if (exchange_ != nullptr) exchange_->bytes_in += head.bytes;
+    if (received.empty())
+        head_reader_.reset();  // the connection is closing
+    else
+        head_reader_.consume(received, head);
+    return true;
+}
+
+void Connection::begin_exchange(const http::Head& head) {
+    exchange_ = service_.begin_exchange();
+    if (exchange_ == nullptr) return close_gracefully();
+    exchange_->id = service_.request_id(head.find("x-request-id"));
+    exchange_->method = head.method;
+    exchange_->method_text = head.method_text;
+    exchange_->path = head.path;
+    exchange_->client_minor = head.minor;
+    exchange_->keep_alive = head.keep_alive && !service_.draining && !close_after_;
+    close_after_ = !exchange_->keep_alive;
+    exchange_->expects_continue = head.expect_continue;
+    exchange_->body_bytes_declared = head.framing == http::Framing::length ? head.content_length : 0;
+    body_pending_ = head.framing != http::Framing::none;
+    if (!run_head_stages(head)) return;
+    keep_request(head);
+    if (head.expect_continue && stream_.received().size() <= head.bytes)
+        stream_.send(mem::Slice::of_static(continue_answer));
+    body_begun_ = service_.loop.now();
+    enter(State::body);
+}
+
+bool Connection::run_head_stages(const http::Head& head) {
+    for (const Stage& stage : pipeline()) {
+        if (stage.on_head == nullptr) continue;
+        Reply answer;
+        if (stage.on_head(*exchange_, head, answer) == Verdict::next) continue;
+        reply(std::move(answer));
+        return false;
+    }
+    return true;
+}
+
+// What a backend will need of the head, which is gone when the body is complete.
+void Connection::keep_request(const http::Head& head) {
+    RequestState& request = *exchange_->request;
+    request.method = head.method_text;
+    request.target = head.target;
+    std::string& text = service_.text;
+    text.resize(limits::head_bytes_max + limits::buffer_bytes);
+    http::HeadWriter writer(text);
+    writer.forward(head, not_forwarded);
+    writer.field("X-Request-Id", exchange_->id);
+    writer.field("X-Forwarded-For", client_);
+    writer.field("X-Forwarded-Proto", "http");
+    SLUICE_ASSERT(!writer.overflowed());
+    request.fields = writer.text();
+}
+
+bool Connection::read_body() {
+    auto& received = stream_.received();
+    RequestState& request = *exchange_->request;
+    auto& pieces = service_.relay.pieces;
+    auto progress = body_pending_ ? http::Progress::incomplete : http::Progress::complete;
+    while (progress == http::Progress::incomplete && !received.empty()) {
+        entered_ = service_.loop.now();
+        mem::Slice slice = received.pop_front();
+        pieces.clear();
+        std::size_t consumed = 0;
+        progress = parser_.parse_body(slice.text(), pieces, consumed);
+        exchange_->bytes_in += consumed;
+        if (progress == http::Progress::failed) {
+            refuse(parser_.error());
+            return true;
+        }
+        for (const auto& piece : pieces) {
+            const auto text = slice.text().substr(piece.begin, piece.end - piece.begin);
+            if (request.multipart != nullptr)
+                request.multipart->feed(text);
+            else
+                request.json.feed(text);
+            request.body.append(slice.share(piece.begin, piece.end));
+        }
+        slice.drop_front(consumed);
+        if (!slice.empty()) received.prepend(std::move(slice));
+        if (request.body.size() > service_.settings.body_bytes_max) {
+            reply(body_too_large_reply(*exchange_));
+            return true;
+        }
+    }
+    if (progress == http::Progress::complete) {
+        body_pending_ = false;
+        body_complete();
+        return true;
+    }
+    if (!stream_.ended()) return false;
+    leave(End::client_gone);
+    return false;
+}
+
+void Connection::body_complete() {
+    for (const Stage& stage : pipeline()) {
+        if (stage.on_body == nullptr) continue;
+        Reply answer;
+        if (stage.on_body(*exchange_, answer) == Verdict::respond) return reply(std::move(answer));
+    }
+    forward_ = service_.forwards.create(service_, *exchange_, *this, stream_);
+    if (forward_ == nullptr)
+        return reply(error_reply(*exchange_, 503, "Too many requests are under way. Try later.",
+                                 "overloaded"));
+    enter(State::forwarding);
+    forward_->start();
+}
+
+// --- answering ------------------------------------------------------------------------------
+
+bool Connection::forward() {
+    auto& received = stream_.received();
+    if (received.slices() >= parse_ahead_slices_max) stream_.hold_receiving();
+    if (client_left()) {
+        leave(End::client_gone);
+        return false;
+    }
+    switch (forward_->advance()) {
+        case Forward::Outcome::pending: return false;
+        case Forward::Outcome::done:
+            close_after_ |= forward_->client_must_close();
+            settle_as_ = End::ok;
+            break;
+        case Forward::Outcome::broken:
+            close_after_ = true;
+            // The client must see a broken connection and not an end: no last chunk, and a reset
+            // is as good as a FIN.
+            settle_as_ = forward_->failure_end();
+            break;
+        case Forward::Outcome::failed: reply_to_failure(); return true;
+    }
+    service_.forwards.destroy(*std::exchange(forward_, nullptr));
+    enter(State::finishing);
+    return true;
+}
+
+void Connection::reply_to_failure() {
+    const Error error = forward_->failure();
+    const End end = forward_->failure_end();
+    service_.forwards.destroy(*std::exchange(forward_, nullptr));
+    const std::string_view code = error.status == 504 ? "upstream_timeout"
+                                  : error.status == 503 ? "overloaded"
+                                                        : "upstream_error";
+    Reply answer = error_reply(*exchange_, error.status, error.message, code);
+    answer.end = end;
+    if (error.retry == Retry::yes)
+        answer.fields = "Retry-After: 1\r\nretry-after-ms: 1000\r\nx-should-retry: true\r\n";
+    else
+        answer.fields = "x-should-retry: false\r\n";
+    reply(std::move(answer));
+}
+
+void Connection::refuse(const Error& error) {
+    close_after_ = true;
+    if (exchange_ == nullptr) {
+        exchange_ = service_.begin_exchange();
+        if (exchange_ == nullptr) return close_gracefully();
+        exchange_->id = service_.request_id({});
+    }
+    exchange_->error = error.message;
+    body_pending_ = false;  // nothing behind it can be read
+    reply(error_reply(*exchange_, error.status, error.message, "invalid_http"));
+}
+
+// Queues an answer of the gateway's own.
+void Connection::reply(Reply&& answer) {
+    SLUICE_ASSERT(exchange_ != nullptr);
+    SLUICE_ASSERT(forward_ == nullptr);
+    // What is left of the body is read if it is short, or the connection is given up.
+    if (body_pending_ && !worth_discarding()) close_after_ = true;
+    std::string& text = service_.text;
+    text.resize(limits::head_bytes_max);
+    http::HeadWriter writer(text);
+    writer.status_line(answer.status);
+    writer.field("Server", "sluice");
+    writer.field("Content-Type", answer.content_type);
+    writer.field("Content-Length", answer.body.size());
+    writer.field("x-request-id", exchange_->id);
+    writer.lines(answer.fields);
+    if (close_after_ || answer.close)
+        writer.field("Connection", "close");
+    else if (exchange_->client_minor == 0)
+        writer.field("Connection", "keep-alive");
+    writer.end();
+    SLUICE_ASSERT(!writer.overflowed());
+    close_after_ |= answer.close;
+
+    mem::Chain bytes(service_.loop.nodes());
+    const bool with_body = exchange_->method != http::Method::head;
+    const bool queued = bytes.append_copy(service_.loop.buffers(), writer.text()) &&
+                        (!with_body || bytes.append_copy(service_.loop.buffers(), answer.body));
+    if (!queued) return leave(End::unavailable);
+    exchange_->status = answer.status;
+    exchange_->answer_begun = true;
+    exchange_->bytes_out += bytes.size();
+    if (exchange_->error.empty()) exchange_->error = std::move(answer.error);
+    stream_.send(std::move(bytes));
+    settle_as_ = answer.end;
+    if (body_pending_ && !close_after_) {
+        discarded_ = 0;
+        enter(State::discarding);
+    } else {
+        enter(State::finishing);
+    }
+}
+
+// Whether the rest of an unread body is short enough to be read for the connection's sake.
+bool Connection::worth_discarding() const {
+    return exchange_->keep_alive && !stream_.ended() && !exchange_->expects_continue &&
+           exchange_->body_bytes_declared <= discarded_bytes_max;
+}
+
+bool Connection::discard_body() {
+    auto& received = stream_.received();
+    while (!received.empty()) {
+        mem::Slice slice = received.pop_front();
+        service_.relay.pieces.clear();
+        std::size_t consumed = 0;
+        const auto progress =
+            parser_.parse_body(slice.text(), service_.relay.pieces, consumed);
+        discarded_ += consumed;
+        slice.drop_front(consumed);
+        if (progress == http::Progress::failed || discarded_ > discarded_bytes_max)
+            close_after_ = true;
+        else if (progress == http::Progress::complete && !slice.empty())
+            received.prepend(std::move(slice));
+        if (close_after_ || progress == http::Progress::complete) {
+            body_pending_ = false;
+            enter(State::finishing);
+            return true;
+        }
+    }
+    if (!stream_.ended()) return false;
+    close_after_ = true;
+    enter(State::finishing);
+    return true;
+}
+
+// The answer is queued; the next request waits until it is out.
+bool Connection::finish() {
+    if (stream_.unsent() > 0) return false;
+    settle(settle_as_);
+    if (close_after_ || stream_.ended()) {
+        close_gracefully();
+        return true;
+    }
+    enter(State::idle);
+    stream_.start_receiving();
+    return true;
+}
+
+void Connection::close_gracefully() {
+    stream_.received().clear();
+    stream_.finish_sending();
+    stream_.start_receiving();
+    discarded_ = 0;
+    enter(State::lingering);
+}
+
+bool Connection::linger() {
+    auto& received = stream_.received();
+    discarded_ += received.size();
+    received.clear();
+    stream_.flush();
+    if (!stream_.ended() && discarded_ < lingering_bytes_max) return false;
+    leave(End::ok);
+    return false;
+}
+
+// --- endings --------------------------------------------------------------------------------
+
+void Connection::settle(End end) {
+    SLUICE_ASSERT(exchange_ != nullptr);
+    SLUICE_ASSERT(forward_ == nullptr);
+    service_.settle(*std::exchange(exchange_, nullptr), end, client_);
+}
+
+// Ends the connection now; an exchange that is not settled ends with it.
+void Connection::leave(End end) {
+    if (forward_ != nullptr) {
+        forward_->abandon();
+        service_.forwards.destroy(*std::exchange(forward_, nullptr));
+    }
+    if (exchange_ != nullptr) settle(end);
+    service_.loop.timers().disarm(timer_);
+    enter(State::closing);
+    stream_.close();
+}
+
+// A FIN means that nobody waits for the answer, unless half-closed clients are tolerated.
+bool Connection::client_left() const {
+    return stream_.ended() && !service_.settings.half_close_tolerated;
+}
+
+void Connection::drain() {
+    close_after_ = true;
+    if (state_ == State::idle) close_gracefully();
+    service_.loop.make_ready(*this);
+}
+
+void Connection::cut_off() {
+    switch (state_) {
+        case State::forwarding:
+            forward_->interrupt({Source::gateway, Retry::yes, 503,
+                                 "The gateway is stopping; send the request again."},
+                                End::drained);
+            break;
+        case State::finishing: break;
+        default: leave(End::drained); return;
+    }
+    service_.loop.make_ready(*this);
+}
+
+// --- deadlines ------------------------------------------------------------------------------
+
+Instant Connection::deadline() const {
+    const auto& timeouts = service_.settings.timeouts;
+    const auto after = [](Instant since, Duration limit) {
+        return limit.ns == 0 ? io::TimerWheel::never : since + limit;
+    };
+    Instant due = io::TimerWheel::never;
+    switch (state_) {
+        case State::idle: due = after(entered_, timeouts.idle); break;
+        case State::head: due = after(entered_, timeouts.head); break;
+        case State::discarding:
+        case State::body:
+            due = std::min(after(entered_, timeouts.body_gap),
+                           after(body_begun_, timeouts.body_total));
+            break;
+        case State::forwarding: due = forward_->deadline(); break;
+        case State::lingering: due = after(entered_, timeouts.linger); break;
+        case State::finishing:
+        case State::closing: break;
+    }
+    if (stream_.unsent() > 0) due = std::min(due, after(write_progress_, timeouts.write_stall));
+    return due;
+}
+
+void Connection::watch_deadline() {
+    const Instant due = deadline();
+    if (due == io::TimerWheel::never)
+        service_.loop.timers().disarm(timer_);
+    else
+        service_.loop.timers().arm(timer_, due);
+}
+
+void Connection::on_deadline() {
+    const auto& timeouts = service_.settings.timeouts;
+    const bool stalled = stream_.unsent() > 0 && timeouts.write_stall.ns > 0 &&
+                         write_progress_ + timeouts.write_stall <= service_.loop.now();
+    if (stalled) {
+        if (exchange_ != nullptr)
+            exchange_->error = "The client took nothing for too long (--timeout-write).";
+        return leave(End::client_gone);
+    }
+    switch (state_) {
+        case State::head:
+            return refuse(Error::client(408, "The request's head took too long (--timeout-head)."));
+        case State::body:
+            return refuse(Error::client(408, "The request's body took too long (--timeout-body)."));
+        case State::forwarding: return forward_->expire();
+        case State::idle: return close_gracefully();
+        case State::discarding:
+        case State::lingering: return leave(settle_as_);
+        case State::finishing:
+        case State::closing: return;
+    }
+}
+
+}  // namespace sluice::proxy

@@ -1,0 +1,433 @@
+#include "sluice/proxy/forward.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <utility>
+
+#include "body_edits.h"
+#include "sluice/base/limits.h"
+#include "sluice/http/writer.h"
+#include "sluice/llm/edits.h"
+#include "sluice/llm/errors.h"
+
+namespace sluice::proxy {
+namespace {
+
+// A client that takes nothing holds at most this many buffers of its stream; at half of it the
+// backend is listened to again.
+constexpr std::size_t unsent_slices_max = 16;
+
+// Fields of an answer that are ours to say.
+constexpr std::string_view not_forwarded[] = {
+    "x-request-id",
+    "x-sluice-backend",
+    // A backend's own word on which pages may read its answers is not the gateway's.
+    "access-control-allow-origin",
+    "access-control-allow-credentials",
+    "access-control-allow-headers",
+    "access-control-allow-methods",
+    "access-control-expose-headers",
+    "access-control-allow-private-network",
+};
+
+constexpr const char* out_of_memory =
+    "The gateway is out of buffer memory (--buffers). Try again later.";
+
+bool is_type(std::string_view value, std::string_view type) {
+    value = value.substr(0, value.find(';'));
+    while (value.ends_with(' ')) value.remove_suffix(1);
+    return http::same_name(value, type);
+}
+
+}  // namespace
+
+Forward::Forward(Service& service, Exchange& exchange, io::Actor& owner, net::Stream& client)
+    : service_(service),
+      exchange_(exchange),
+      owner_(owner),
+      client_(client),
+      relay_(service.loop.nodes()) {}
+
+Forward::~Forward() { SLUICE_ASSERT(link_ == nullptr); }
+
+void Forward::enter(Phase phase) {
+    phase_ = phase;
+    phase_begun_ = service_.loop.now();
+}
+
+// --- choosing and connecting ----------------------------------------------------------------
+
+const upstream::Target* Forward::next_target() {
+    const auto& targets = exchange_.model->targets;
+    const std::size_t count = std::min<std::size_t>(targets.size(), 64);
+    const std::size_t first = service_.next_target++ % count;
+    for (std::size_t i = 0; i < count; ++i) {
+        const std::size_t at = (first + i) % count;
+        if ((exchange_.request->tried & (std::uint64_t{1} << at)) != 0) continue;
+        exchange_.request->tried |= std::uint64_t{1} << at;
+        return &targets[at];
+    }
+    return nullptr;
+}
+
+void Forward::start() {
+    exchange_.target = next_target();
+    SLUICE_ASSERT(exchange_.target != nullptr);
+    try_target(upstream::Pool::Freshness::any);
+}
+
+bool Forward::try_next_target() {
+    const auto* next = next_target();
+    if (next == nullptr) return false;
+    count_retry();
+    exchange_.target = next;
+    try_target(upstream::Pool::Freshness::any);
+    return true;
+}
+
+void Forward::count_retry() {
+    ++exchange_.retries;
+    ++service_.statistics.retries;
+}
+
+void Forward::try_target(upstream::Pool::Freshness freshness) {
+    SLUICE_ASSERT(link_ == nullptr);
+    pool_ = &service_.pools.of(exchange_.target->endpoint);
+    link_ = pool_->lease(owner_, freshness);
+    link_bytes_before_ = link_ != nullptr ? link_->stream.bytes_received() : 0;
+    if (link_ == nullptr)
+        return fail({Source::gateway, Retry::yes, 503,
+                     "The gateway has too many connections to backends open. Try again later."});
+    enter(Phase::connecting);
+    head_reader_.reset();
+    if (!send_request()) {
+        drop_link(false);
+        return fail({Source::gateway, Retry::yes, 503, out_of_memory});
+    }
+    // The first look at the link happens in this turn: a pooled one is open already.
+    service_.loop.make_ready(owner_);
+}
+
+bool Forward::send_request() {
+    const upstream::Target& target = *exchange_.target;
+    const RequestState& request = *exchange_.request;
+    usage_injected_ = exchange_.usage_asked && target.kind != upstream::Kind::llama_server;
+    const auto kind = request.multipart != nullptr ? llm::BodyKind::multipart : llm::BodyKind::json;
+    const auto edits =
+        llm::plan_edits(kind, request.facts,
+                        {.model = target.upstream_name, .include_usage = usage_injected_});
+
+    std::string& head = service_.text;
+    head.clear();
+    head += request.method;
+    head += ' ';
+    head += target.endpoint->target.path;
+    head += request.target;
+    head += " HTTP/1.1\r\nHost: ";
+    head += target.endpoint->target.host;
+    head += "\r\nContent-Length: ";
+    head += std::to_string(edits.edited_size(request.body.size()));
+    head += "\r\n";
+    head += request.fields;
+    head += "\r\n";
+
+    mem::Chain message(service_.loop.nodes());
+    if (!message.append_copy(service_.loop.buffers(), head)) return false;
+    if (!append_edited(message, request.body, edits, service_.loop.buffers())) return false;
+    link_->stream.send(std::move(message));
+    return true;
+}
+
+// --- events of the link ---------------------------------------------------------------------
+
+Forward::Outcome Forward::advance() {
+    if (link_ == nullptr) return outcome_;
+    net::Stream& stream = link_->stream;
+    if (stream.error() != 0) {
+        on_link_lost(std::strerror(stream.error()));
+        return outcome_;
+    }
+    if (stream.connecting()) return outcome_;
+    if (phase_ == Phase::connecting) {
+        enter(Phase::waiting);
+        stream.start_receiving();
+    }
+    relay_received();
+    if (link_ != nullptr && link_->stream.ended()) on_link_ended();
+    return outcome_;
+}
+
+void Forward::flush() {
+    if (link_ != nullptr) link_->stream.flush();
+}
+
+// No connection, or a reset. What may be tried again depends on what was already said.
+void Forward::on_link_lost(std::string cause) {
+    const bool connecting = phase_ == Phase::connecting && link_->stream.connecting();
+    const bool silent = link_->stream.bytes_received() == link_bytes_before_;
+    const bool reused = link_->reused();
+    const std::string where = exchange_.target->endpoint->url;
+    drop_link(false);
+    if (phase_ == Phase::relaying) return break_off("The backend " + where + " broke off: " + cause,
+                                                    End::backend_error);
+    if (connecting) {
+        if (try_next_target()) return;
+        return fail(Error::backend(502, Retry::yes,
+                                   "The backend " + where + " does not answer: " + cause +
+                                       ". Is the model server running?"));
+    }
+    if (silent && reused) {
+        // The server closed the kept-alive connection while the request was on its way.
+        count_retry();
+        return try_target(upstream::Pool::Freshness::fresh);
+    }
+    fail(Error::backend(502, Retry::no,
+                        "The backend " + where + " closed the connection before its answer: " +
+                            cause + "."));
+}
+
+void Forward::on_link_ended() {
+    if (phase_ != Phase::relaying) return on_link_lost("the connection ended");
+    const bool allowed = link_->parser.finish() == http::Progress::complete;
+    // A stream that only the connection's end delimits is whole when its own last event says so.
+    if (!allowed || (event_stream_ && !relay_.saw_done())) {
+        drop_link(false);
+        return break_off("The backend " + exchange_.target->endpoint->url +
+                             " ended the answer before it was complete.",
+                         End::backend_error);
+    }
+    mem::Chain out(service_.loop.nodes());
+    relay_.end(service_.loop.buffers(), out);
+    client_.send(std::move(out));
+    finish(false);
+}
+
+void Forward::relay_received() {
+    while (link_ != nullptr && !link_->stream.received().empty()) {
+        if (phase_ == Phase::waiting) {
+            read_head();
+            if (phase_ == Phase::waiting) return;
+            continue;
+        }
+        const mem::Slice slice = link_->stream.received().pop_front();
+        relay_slice(slice);
+    }
+    if (link_ != nullptr) pace();
+}
+
+// Back-pressure: while the client does not take what is queued, the backend is not listened to.
+void Forward::pace() {
+    if (phase_ != Phase::relaying) return;
+    const std::size_t unsent = client_.unsent_slices();
+    if (!held_back_ && unsent >= unsent_slices_max) {
+        held_back_ = true;
+        link_->stream.hold_receiving();
+    } else if (held_back_ && unsent <= unsent_slices_max / 2) {
+        held_back_ = false;
+        phase_begun_ = service_.loop.now();  // the silence was ours
+        link_->stream.start_receiving();
+    }
+}
+
+// --- the answer -----------------------------------------------------------------------------
+
+void Forward::read_head() {
+    http::Head& head = service_.head;
+    auto& received = link_->stream.received();
+    const auto progress = head_reader_.read(received, link_->parser, head);
+    if (progress == http::Progress::incomplete) return;
+    const std::string where = exchange_.target->endpoint->url;
+    if (progress == http::Progress::failed) {
+        const std::string cause = link_->parser.error().message;
+        drop_link(false);
+        return fail(Error::backend(502, Retry::no,
+                                   "The backend " + where + " sent an answer that is not valid "
+                                   "HTTP: " + cause));
+    }
+    if (head.status < 200) {
+        // 101 would turn the connection into a tunnel; nobody asked for one.
+        if (head.status == 101 || ++interim_answers_ > limits::informational_responses_max) {
+            drop_link(false);
+            return fail(Error::backend(502, Retry::no, "The backend " + where +
+                                                           " sent interim answers only."));
+        }
+        return head_reader_.consume(received, head);
+    }
+    begin_answer(head);
+    if (link_ != nullptr) head_reader_.consume(received, head);
+    if (link_ == nullptr || head_framing_ != http::Framing::none) return;
+    const bool clean = received.empty();
+    finish(clean && link_keeps_alive_);
+}
+
+void Forward::begin_answer(const http::Head& head) {
+    const bool encoded = !head.find("content-encoding").empty() &&
+                         !http::same_name(head.find("content-encoding"), "identity");
+    const std::string_view type = head.find("content-type");
+    event_stream_ = !encoded && is_type(type, "text/event-stream");
+    const bool readable = !encoded && (is_type(type, "application/json") ||
+                                       is_type(type, "application/x-ndjson"));
+    const bool hide = usage_injected_ && event_stream_;
+    head_framing_ = head.framing;
+    const auto out = choose_framing(head.framing, exchange_.client_minor, hide);
+    // llama-server closes after a stream although it says keep-alive: do not meet the reset.
+    const bool closes_silently = event_stream_ && head.find("server") == "llama.cpp";
+    link_keeps_alive_ = head.keep_alive && !closes_silently;
+    client_must_close_ = out == http::Framing::until_close;
+
+    if (!write_answer_head(head, out)) {
+        drop_link(false);
+        return fail({Source::gateway, Retry::yes, 503, out_of_memory});
+    }
+    relay_.begin({.in = head.framing,
+                  .out = out,
+                  .event_stream = event_stream_,
+                  .readable = readable,
+                  .hide_usage_event = hide});
+    exchange_.status = head.status;
+    exchange_.answer_begun = true;
+    enter(Phase::relaying);
+    exchange_.forget_request();
+}
+
+bool Forward::write_answer_head(const http::Head& head, http::Framing out) {
+    std::string& text = service_.text;
+    text.resize(limits::head_bytes_max + limits::buffer_bytes);
+    http::HeadWriter writer(text);
+    writer.status_line(head.status, head.reason);
+    writer.forward(head, not_forwarded);
+    writer.field("x-request-id", exchange_.id);
+    writer.field("x-sluice-backend", exchange_.target->endpoint->url);
+    if (out == http::Framing::length) writer.field("Content-Length", head.content_length);
+    if (out == http::Framing::chunked) writer.field("Transfer-Encoding", "chunked");
+    if (out == http::Framing::none && head.has_content_length && head.status != 204)
+        writer.field("Content-Length", head.content_length);
+    if (client_must_close_ || !exchange_.keep_alive)
+        writer.field("Connection", "close");
+    else if (exchange_.client_minor == 0)
+        writer.field("Connection", "keep-alive");
+    writer.end();
+    if (writer.overflowed()) return false;
+    mem::Chain bytes(service_.loop.nodes());
+    if (!bytes.append_copy(service_.loop.buffers(), writer.text())) return false;
+    exchange_.bytes_out += bytes.size();
+    client_.send(std::move(bytes));
+    return true;
+}
+
+void Forward::relay_slice(const mem::Slice& slice) {
+    SLUICE_ASSERT(phase_ == Phase::relaying);
+    phase_begun_ = service_.loop.now();
+    if (exchange_.first_byte == Instant{}) exchange_.first_byte = service_.loop.now();
+    mem::Chain out(service_.loop.nodes());
+    std::size_t leftover = 0;
+    const auto progress = relay_.take(slice, link_->parser, service_.relay,
+                                      service_.loop.buffers(), out, leftover);
+    exchange_.bytes_out += out.size();
+    client_.send(std::move(out));
+    if (progress == http::Progress::incomplete) return;
+    if (progress == http::Progress::failed) {
+        const std::string cause = relay_.out_of_buffers()
+                                      ? out_of_memory
+                                      : "The backend " + exchange_.target->endpoint->url +
+                                            " broke its framing: " + link_->parser.error().message;
+        drop_link(false);
+        return break_off(cause, relay_.out_of_buffers() ? End::unavailable : End::backend_error);
+    }
+    const bool clean = leftover == 0 && link_->stream.received().empty();
+    finish(clean && link_keeps_alive_);
+}
+
+// --- endings --------------------------------------------------------------------------------
+
+void Forward::drop_link(bool reusable) {
+    SLUICE_ASSERT(link_ != nullptr);
+    pool_->give_back(*std::exchange(link_, nullptr), reusable);
+}
+
+void Forward::finish(bool reusable) {
+    exchange_.usage = relay_.usage();
+    if (link_ != nullptr) drop_link(reusable);
+    phase_ = Phase::finished;
+    outcome_ = Outcome::done;
+}
+
+void Forward::fail(Error error) {
+    SLUICE_ASSERT(!exchange_.answer_begun);
+    exchange_.error = error.message;
+    failure_ = std::move(error);
+    phase_ = Phase::finished;
+    outcome_ = Outcome::failed;
+    service_.loop.make_ready(owner_);
+}
+
+void Forward::break_off(std::string cause, End end) {
+    SLUICE_ASSERT(link_ == nullptr);
+    exchange_.usage = relay_.usage();
+    exchange_.error = cause;
+    failure_ = {Source::backend, Retry::no, 502, cause};
+    failure_end_ = end;
+    mem::Chain out(service_.loop.nodes());
+    const std::string event = llm::error_event(
+        exchange_.dialect(), {.status = 502, .message = cause, .code = "upstream_error"});
+    relay_.break_off(event, service_.loop.buffers(), out);
+    exchange_.bytes_out += out.size();
+    client_.send(std::move(out));
+    client_must_close_ = true;
+    phase_ = Phase::finished;
+    outcome_ = Outcome::broken;
+    service_.loop.make_ready(owner_);
+}
+
+void Forward::abandon() {
+    exchange_.usage = relay_.usage();
+    if (link_ != nullptr) drop_link(false);
+    phase_ = Phase::finished;
+}
+
+void Forward::interrupt(Error cause, End end) {
+    if (link_ != nullptr) drop_link(false);
+    if (!exchange_.answer_begun) {
+        failure_end_ = end;
+        return fail(std::move(cause));
+    }
+    break_off(std::move(cause.message), end);
+}
+
+// --- deadlines ------------------------------------------------------------------------------
+
+Instant Forward::deadline() const {
+    const auto& timeouts = service_.settings.timeouts;
+    Duration limit{};
+    switch (phase_) {
+        case Phase::connecting: limit = timeouts.connect; break;
+        case Phase::waiting: limit = timeouts.first_byte; break;
+        case Phase::relaying: limit = held_back_ ? Duration{} : timeouts.gap; break;
+        case Phase::idle:
+        case Phase::finished: break;
+    }
+    return limit.ns == 0 ? io::TimerWheel::never : phase_begun_ + limit;
+}
+
+void Forward::expire() {
+    const std::string where = exchange_.target->endpoint->url;
+    const auto timeout = [&](const char* what, const char* flag) {
+        interrupt(Error::backend(504, Retry::no, "The backend " + where + what + flag + ")."),
+                  End::timeout);
+    };
+    switch (phase_) {
+        case Phase::connecting:
+            if (link_ != nullptr) drop_link(false);
+            if (try_next_target()) return;
+            return timeout(" cannot be reached in time (", "--timeout-connect");
+        case Phase::waiting:
+            return timeout(" sent no answer in time (", "--timeout-first-byte");
+        case Phase::relaying:
+            return timeout(" fell silent in the middle of its answer (", "--timeout-gap");
+        case Phase::idle:
+        case Phase::finished: SLUICE_ASSERT(false);
+    }
+}
+
+}  // namespace sluice::proxy

@@ -1,0 +1,193 @@
+#include "sluice/proxy/relay.h"
+
+#include <charconv>
+#include <utility>
+
+#include "sluice/base/limits.h"
+
+namespace sluice::proxy {
+namespace {
+
+constexpr std::string_view crlf = "\r\n";
+constexpr std::string_view last_chunk = "0\r\n\r\n";
+
+bool is_chunked(http::Framing framing) { return framing == http::Framing::chunked; }
+
+}  // namespace
+
+http::Framing choose_framing(http::Framing in, int client_minor, bool length_changes) {
+    switch (in) {
+        case http::Framing::none: return http::Framing::none;
+        case http::Framing::length:
+            if (!length_changes) return http::Framing::length;
+            [[fallthrough]];
+        // HTTP/1.0 knows no chunks: the end of the connection is the end of the body.
+        case http::Framing::chunked:
+        case http::Framing::until_close:
+            return client_minor == 0 ? http::Framing::until_close : http::Framing::chunked;
+    }
+    return http::Framing::none;
+}
+
+void Relay::begin(const RelayPlan& plan) {
+    SLUICE_ASSERT(held_.empty());
+    plan_ = plan;
+}
+
+const llm::Usage& Relay::usage() const {
+    return plan_.event_stream ? stream_usage_ : reader_.usage();
+}
+
+http::Progress Relay::take(const mem::Slice& slice, http::Parser& parser, RelayScratch& scratch,
+                           mem::BufferPool& buffers, mem::Chain& out, std::size_t& leftover) {
+    scratch.pieces.clear();
+    std::size_t consumed = 0;
+    const auto progress = parser.parse_body(slice.text(), scratch.pieces, consumed);
+    leftover = slice.size() - consumed;
+    if (progress == http::Progress::failed) return progress;
+    const bool complete = progress == http::Progress::complete;
+
+    Reading reading = read_pieces(slice.text(), scratch);
+    const bool untouched = held_.empty() && scratch.waiting.empty() && !reading.cut;
+    if (untouched && emit_raw(slice, scratch, consumed, complete, out)) return progress;
+
+    give_up_long_event(scratch, reading);
+    mem::Chain body = held_.empty_like();
+    if (reading.release_held) body.append(std::exchange(held_, held_.empty_like()));
+    for (const auto& span : scratch.released) body.append(slice.share(span.begin, span.end));
+    emit(std::move(body), buffers, out);
+    for (const auto& span : scratch.waiting) held_.append(slice.share(span.begin, span.end));
+    if (complete) end(buffers, out);
+    return out_of_buffers_ ? http::Progress::failed : progress;
+}
+
+// An event that is longer than may be held passes in parts from here on.
+void Relay::give_up_long_event(RelayScratch& scratch, Reading& reading) {
+    std::size_t waiting = reading.release_held ? 0 : held_.size();
+    for (const auto& span : scratch.waiting) waiting += span.end - span.begin;
+    if (waiting == 0) return;
+    if (!oversized_ && waiting <= limits::sse_event_bytes_max) return;
+    oversized_ = true;
+    reading.release_held = true;
+    scratch.released.insert(scratch.released.end(), scratch.waiting.begin(),
+                            scratch.waiting.end());
+    scratch.waiting.clear();
+}
+
+Relay::Reading Relay::read_pieces(std::string_view text, RelayScratch& scratch) {
+    Reading reading;
+    scratch.released.clear();
+    scratch.waiting.clear();
+    for (const auto& piece : scratch.pieces) {
+        if (plan_.event_stream) {
+            scan_events(text, piece, scratch, reading);
+            continue;
+        }
+        if (plan_.readable) reader_.feed(text.substr(piece.begin, piece.end - piece.begin));
+        scratch.released.push_back({piece.begin, piece.end});
+    }
+    return reading;
+}
+
+void Relay::scan_events(std::string_view text, const http::BodyPiece& piece,
+                        RelayScratch& scratch, Reading& reading) {
+    const std::string_view run = text.substr(piece.begin, piece.end - piece.begin);
+    std::size_t at = 0;
+    sse::Event event;
+    for (; scanner_.next(run, at, event); at = event.end) {
+        bool hidden = false;
+        if (!event.comment_only && !event.oversized) {
+            const auto facts = llm::read_event(event.name, event.data, stream_usage_);
+            saw_done_ |= facts.done;
+            saw_error_ |= facts.error;
+            saw_finish_ |= facts.finished;
+            saw_content_ |= facts.content;
+            hidden = plan_.hide_usage_event && facts.usage_only;
+        }
+        if (hidden && !oversized_) {
+            reading.cut = true;
+            if (!reading.release_held) held_.clear();
+            scratch.waiting.clear();
+        } else {
+            if (!held_.empty()) reading.release_held = true;
+            for (const auto& span : scratch.waiting) scratch.released.push_back(span);
+            scratch.waiting.clear();
+            scratch.released.push_back({static_cast<std::uint32_t>(piece.begin + at),
+                                        static_cast<std::uint32_t>(piece.begin + event.end)});
+        }
+        oversized_ = false;
+    }
+    if (at < run.size())
+        scratch.waiting.push_back({static_cast<std::uint32_t>(piece.begin + at), piece.end});
+}
+
+// The lane that touches nothing: the slice leaves as it came, its chunk framing included.
+bool Relay::emit_raw(const mem::Slice& slice, const RelayScratch& scratch, std::size_t consumed,
+                     bool complete, mem::Chain& out) {
+    if (plan_.in != plan_.out) return false;
+    if (!is_chunked(plan_.in)) {
+        out.append(slice.share(0, consumed));
+        return true;
+    }
+    std::size_t begin = 0;
+    std::size_t end = 0;
+    if (!scratch.pieces.empty()) {
+        for (const auto& piece : scratch.pieces)
+            if (!piece.intact) return false;
+        begin = scratch.pieces.front().raw_begin;
+        end = scratch.pieces.back().raw_end;
+    }
+    if (!complete) {
+        out.append(slice.share(begin, end));
+        return true;
+    }
+    if (slice.text().substr(end, consumed - end) == last_chunk) {
+        out.append(slice.share(begin, consumed));
+    } else {  // trailers, or the last chunk came in parts
+        out.append(slice.share(begin, end));
+        out.append(mem::Slice::of_static(last_chunk));
+    }
+    return true;
+}
+
+// Frames body bytes anew: one chunk for what one slice released.
+void Relay::emit(mem::Chain&& body, mem::BufferPool& buffers, mem::Chain& out) {
+    if (body.empty()) return;
+    if (!is_chunked(plan_.out)) {
+        out.append(std::move(body));
+        return;
+    }
+    char line[18];
+    const auto [digits_end, code] = std::to_chars(line, line + 16, body.size(), 16);
+    SLUICE_ASSERT(code == std::errc{});
+    digits_end[0] = '\r';
+    digits_end[1] = '\n';
+    mem::Slice size_line =
+        buffers.write({line, static_cast<std::size_t>(digits_end + 2 - line)});
+    if (size_line.empty()) {
+        out_of_buffers_ = true;
+        return;
+    }
+    out.append(std::move(size_line));
+    out.append(std::move(body));
+    out.append(mem::Slice::of_static(crlf));
+}
+
+void Relay::end(mem::BufferPool& buffers, mem::Chain& out) {
+    // What is still held is an event without its empty line: the client's to judge.
+    emit(std::exchange(held_, held_.empty_like()), buffers, out);
+    if (is_chunked(plan_.out)) out.append(mem::Slice::of_static(last_chunk));
+}
+
+bool Relay::break_off(std::string_view event, mem::BufferPool& buffers, mem::Chain& out) {
+    held_.clear();
+    if (!plan_.event_stream || plan_.out == http::Framing::length) return false;
+    mem::Chain body = held_.empty_like();
+    // Part of an event that was too long to be held is out already: end it first.
+    if (oversized_) body.append(mem::Slice::of_static("\n\n"));
+    if (!body.append_copy(buffers, event)) return false;
+    emit(std::move(body), buffers, out);
+    return !out_of_buffers_;
+}
+
+}  // namespace sluice::proxy

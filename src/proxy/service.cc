@@ -1,0 +1,129 @@
+#include "sluice/proxy/service.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "record.h"
+#include "sluice/io/socket.h"
+#include "sluice/net/address.h"
+#include "sluice/proxy/connection.h"
+
+namespace sluice::proxy {
+namespace {
+
+constexpr std::size_t request_id_bytes_max = 128;
+
+constexpr std::string_view too_many =
+    "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\n"
+    "Connection: close\r\n\r\n";
+
+// A client's own id goes into headers and logs as it is: plain characters only.
+bool is_plain(std::string_view id) {
+    return !id.empty() && id.size() <= request_id_bytes_max && std::ranges::all_of(id, [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               c == '-' || c == '_' || c == '.' || c == ':';
+    });
+}
+
+}  // namespace
+
+const char* end_name(End end) {
+    switch (end) {
+        case End::ok: return "ok";
+        case End::refused: return "refused";
+        case End::unavailable: return "unavailable";
+        case End::client_gone: return "client_gone";
+        case End::backend_error: return "backend_error";
+        case End::timeout: return "timeout";
+        case End::drained: return "drained";
+    }
+    return "";
+}
+
+Service::Service(io::Loop& shard_loop, const config::Settings& all, LineSink& log,
+                 std::uint64_t seed)
+    : loop(shard_loop),
+      settings(all),
+      access_log(log),
+      prng(seed),
+      hosts(all.allowed_hosts),
+      pools(shard_loop, all.pool_idle, all.connections_max),
+      connections(all.connections_max),
+      exchanges(all.connections_max),
+      requests(all.connections_max),
+      forwards(all.connections_max) {}
+
+Service::~Service() = default;
+
+void Service::accept(int fd) {
+    sockaddr_storage name{};
+    socklen_t size = 0;
+    std::string client = io::peer_name(fd, name, size) == 0
+                             ? net::Address(name, size).host()
+                             : std::string("unknown");
+    std::size_t& of_client = connections_by_client[client];
+    Connection* connection = nullptr;
+    if (of_client < settings.connections_per_client_max)
+        connection = connections.create(*this, fd, client);
+    if (connection == nullptr) {
+        ++statistics.refused_clients;
+        if (of_client == 0) connections_by_client.erase(client);
+        return io::close_with_farewell(fd, too_many.data(), too_many.size());
+    }
+    io::set_no_delay(fd);
+    ++of_client;
+    ++statistics.connections;
+    open.push_back(*connection);
+}
+
+void Service::forget_client(const std::string& client) {
+    const auto found = connections_by_client.find(client);
+    SLUICE_ASSERT(found != connections_by_client.end());
+    SLUICE_ASSERT(found->second > 0);
+    if (--found->second == 0) connections_by_client.erase(found);
+}
+
+void Service::drain() {
+    draining = true;
+    open.for_each([](Drainable& connection) { connection.drain(); });
+    pools.close_idle();
+}
+
+void Service::cut_off() {
+    open.for_each([](Drainable& connection) { connection.cut_off(); });
+}
+
+Exchange* Service::begin_exchange() {
+    Exchange* exchange = exchanges.create(*this);
+    if (exchange == nullptr) return nullptr;
+    exchange->request = requests.create(loop.nodes());
+    if (exchange->request == nullptr) {
+        exchanges.destroy(*exchange);
+        return nullptr;
+    }
+    exchange->begun = loop.now();
+    exchange->begun_wall = wall_now();
+    ++statistics.exchanges_begun;
+    return exchange;
+}
+
+void Service::settle(Exchange& exchange, End end, std::string_view client) {
+    SLUICE_ASSERT(!exchange.end.has_value());
+    exchange.end = end;
+    ++statistics.exchanges_ended[static_cast<std::size_t>(end)];
+    statistics.prompt_tokens += exchange.usage.prompt;
+    statistics.completion_tokens += exchange.usage.completion;
+    statistics.cached_tokens += exchange.usage.cached;
+    write_record(exchange, loop.now(), client, text);
+    access_log.write(text);
+    if (exchange.request != nullptr) exchange.forget_request();
+    exchanges.destroy(exchange);
+}
+
+std::string Service::request_id(std::string_view given) {
+    if (is_plain(given)) return std::string(given);
+    return fmt::format("req_{:016x}{:016x}", prng.next(), prng.next());
+}
+
+}  // namespace sluice::proxy

@@ -1,0 +1,175 @@
+#include "sluice/shard/shards.h"
+
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "sluice/base/limits.h"
+#include "sluice/io/socket.h"
+
+namespace sluice::shard {
+namespace {
+
+std::uint64_t random_seed() {
+    std::uint64_t seed = 0;
+    if (::getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
+        seed = static_cast<std::uint64_t>(monotonic_now().ns);
+    return seed;
+}
+
+std::size_t buffer_count(const config::Settings& settings) {
+    return std::clamp(settings.buffer_memory / limits::buffer_bytes, 2 * limits::buffers_provided,
+                      limits::buffers_max);
+}
+
+}  // namespace
+
+Shards::Shards(const config::Settings& settings, LogWriter& log)
+    : settings_(settings),
+      log_(log),
+      workers_(settings.shards),
+      rings_ready_(static_cast<std::ptrdiff_t>(settings.shards)),
+      may_serve_(1),
+      all_done_(static_cast<std::ptrdiff_t>(settings.shards)) {}
+
+Shards::~Shards() {
+    if (may_serve_.try_wait() == false) may_serve_.count_down();
+    join();
+    for (auto& worker : workers_)
+        for (const int fd : worker.listen_fds) io::close_socket(fd);
+}
+
+// --- before anything is served --------------------------------------------------------------
+
+Status Shards::prepare() {
+    if (auto bound = bind_addresses(); !bound) return bound;
+    for (std::size_t i = 0; i < workers_.size(); ++i)
+        workers_[i].thread = std::thread([this, i] { run(i); });
+    rings_ready_.wait();
+    for (const auto& worker : workers_)
+        if (!worker.failure.empty()) return Error::gateway(worker.failure);
+    return Done{};
+}
+
+Status Shards::bind_addresses() {
+    for (const auto& text : settings_.listen) {
+        auto address = net::Address::parse(text);
+        if (!address) return Error::gateway("--listen: " + address.error().message);
+        if (!address->is_loopback() && !settings_.insecure_listen)
+            return Error::gateway(
+                "--listen " + text +
+                ": this address can be reached from other machines, and there are no API keys to "
+                "keep them out. Listen on 127.0.0.1, or add --insecure-listen if you mean it.");
+        auto bound = bind(*address);
+        if (!bound) return Error::gateway("--listen " + text + ": " + bound.error().message);
+    }
+    return Done{};
+}
+
+// A socket for each shard on one address. Another program on the port is found out by the first
+// bind, which does not share.
+Result<int> Shards::bind(const net::Address& asked) {
+    if (asked.is_unix()) ::unlink(asked.to_string().substr(sizeof("unix:") - 1).c_str());
+    auto first = io::open_listener(asked.raw(), asked.size(), {});
+    if (!first) return first;
+    sockaddr_storage name{};
+    socklen_t size = 0;
+    if (const int code = io::local_name(*first, name, size); code < 0)
+        return Error::gateway("its address cannot be read");
+    const net::Address actual = asked.is_unix() ? asked : net::Address(name, size);
+    addresses_.push_back(actual);
+    // A Unix socket has one listener; the first shard serves it.
+    if (workers_.size() == 1 || actual.is_unix()) {
+        workers_.front().listen_fds.push_back(*first);
+        return 0;
+    }
+    io::close_socket(*first);
+    for (auto& worker : workers_) {
+        auto shared = io::open_listener(actual.raw(), actual.size(), {.reuse_port = true});
+        if (!shared) return shared;
+        worker.listen_fds.push_back(*shared);
+    }
+    return 0;
+}
+
+// --- the threads ----------------------------------------------------------------------------
+
+void Shards::run(std::size_t index) {
+    mem::BufferPool buffers(limits::buffer_bytes, buffer_count(settings_));
+    mem::NodePool nodes;
+    auto ring = io::Ring::create(buffers);
+    if (ring.ok())
+        workers_[index].ring_fd = (*ring)->fd();
+    else
+        workers_[index].failure = ring.error().message;
+    rings_ready_.count_down();
+    may_serve_.wait();
+    if (serve_.load()) {
+        serve(index, **ring, buffers, nodes);
+        // The rings stay until all are done: a message to one that is gone would be lost.
+        all_done_.arrive_and_wait();
+    }
+}
+
+void Shards::serve(std::size_t index, io::Ring& ring, mem::BufferPool& buffers,
+                   mem::NodePool& nodes) {
+    Shard shard(ring, buffers, nodes, settings_, log_.channel(index), random_seed());
+    for (const int fd : std::exchange(workers_[index].listen_fds, {})) shard.listen(fd);
+    if (index == 0) {
+        std::vector<int> peers;
+        for (std::size_t i = 1; i < workers_.size(); ++i) peers.push_back(workers_[i].ring_fd);
+        shard.watch(std::move(plan_), std::move(peers), this,
+                    [](void* self, const upstream::Catalog& catalog,
+                       const std::vector<std::string>& complaints) {
+                        static_cast<Shards*>(self)->found(catalog, complaints);
+                    });
+    }
+    while (!shard.done()) shard.turn();
+}
+
+void Shards::found(const upstream::Catalog& catalog, const std::vector<std::string>& complaints) {
+    auto findings = std::make_unique<Findings>();
+    for (const auto& model : catalog.models()) {
+        findings->models.push_back({model->name, {}});
+        for (const auto& target : model->targets)
+            findings->models.back().urls.push_back(target.endpoint->url);
+    }
+    findings->complaints = complaints;
+    const std::scoped_lock lock(mutex_);
+    findings_ = std::move(findings);
+    found_.notify_one();
+}
+
+// --- control --------------------------------------------------------------------------------
+
+Findings Shards::start(upstream::WatchPlan plan) {
+    plan_ = std::move(plan);
+    serve_.store(true);
+    may_serve_.count_down();
+    std::unique_lock lock(mutex_);
+    found_.wait(lock, [this] { return findings_ != nullptr; });
+    return *findings_;
+}
+
+void Shards::drain() {
+    // Only a ring can wake a ring: this thread takes a small one for the purpose.
+    mem::BufferPool buffers(limits::buffer_bytes, 2 * limits::buffers_provided);
+    auto ring = io::Ring::create(buffers);
+    SLUICE_ASSERT(ring.ok());
+    for (const auto& worker : workers_) post(**ring, worker.ring_fd, std::make_unique<Message>());
+    (*ring)->turn({}, {});
+}
+
+void Shards::join() {
+    if (std::exchange(joined_, true)) return;
+    for (auto& worker : workers_)
+        if (worker.thread.joinable()) worker.thread.join();
+    for (const auto& address : addresses_)
+        if (address.is_unix())
+            ::unlink(address.to_string().substr(sizeof("unix:") - 1).c_str());
+}
+
+}  // namespace sluice::shard
