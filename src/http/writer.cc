@@ -114,7 +114,7 @@ void HeadWriter::status_line(int status, std::string_view reason) {
 }
 
 void HeadWriter::field(std::string_view name, std::string_view value) {
-    SLUICE_ASSERT((size_ > 0 || overflowed_) && !name.empty());
+    SLUICE_ASSERT(!name.empty());
     put(name);
     put(": ");
     put(value);
