@@ -1,0 +1,485 @@
+#!/usr/bin/env python3
+"""Backends that refuse, break or misbehave: rows 63 to 85 and 90 of the fault list."""
+
+import gzip
+import json
+import socket
+import threading
+import time
+
+from backend import (DONE, LAST_CHUNK, Backend, address_that_refuses, chat_answer, chunk, delta,
+                     finish, head, json_answer, sse_head, usage_event)
+from harness import (Gateway, GatewayCase, best_of, chat_body, chat_request, error_in, events, main,
+                     request)
+
+
+class BackendCase(GatewayCase):
+
+    def ask(self, script, method="POST", fields=(), **more):
+        """One request on a connection of its own, answered by the script."""
+        self.backend.forget(script)
+        with self.gateway.client() as client:
+            return client.ask(self.chat(fields=fields, **more), method)
+
+    def raw(self, data, close=True):
+        """A script that answers with these bytes, and then closes."""
+        def script(peer, _):
+            peer.send(data)
+            if close:
+                peer.close()
+        return script
+
+    def assert_502(self, answer):
+        self.assertEqual(answer.status, 502, answer)
+        self.assertTrue(answer.complete)
+        error_in(answer)
+        self.assertEqual(self.gateway.logged(id=answer.field("x-request-id"))["end"],
+                         "backend_error")
+
+    def assert_works(self):
+        self.backend.forget()
+        with self.gateway.client() as client:
+            self.assertEqual(client.ask(self.chat()).status, 200)
+
+
+class Unreachable(GatewayCase):
+
+    def gateway_for(self, *flags):
+        gateway = Gateway(*flags)
+        self.addCleanup(gateway.stop)
+        return gateway
+
+    def test_row_063_a_refused_connection_is_an_error_at_once(self):
+        holder, url = address_that_refuses()
+        self.addCleanup(holder.close)
+        gateway = self.gateway_for("--model", f"m={url}")
+
+        def once():
+            began = time.monotonic()
+            with gateway.client() as client:
+                for stream in (False, True):
+                    answer = client.ask(self.chat(stream=stream))
+                    self.assertIn(answer.status, (502, 503))
+                    error_in(answer)
+            return (time.monotonic() - began) / 2
+        best_of(once, 0.050)
+
+    def test_row_063_the_next_of_a_pool_is_asked(self):
+        holder, url = address_that_refuses()
+        self.addCleanup(holder.close)
+        gateway = self.gateway_for("--model", f"m={url}", "--model", f"m={self.backend.url}")
+
+        def slowest():
+            seconds = []
+            for _ in range(6):
+                began = time.monotonic()
+                with gateway.client() as client:
+                    self.assertEqual(client.ask(self.chat()).status, 200)
+                seconds.append(time.monotonic() - began)
+            return max(seconds)
+        best_of(slowest, 0.050)
+
+    def test_row_064_a_connection_that_is_never_made_times_out(self):
+        # One connection fits the queue of a listener that never accepts; the next one's SYN is
+        # dropped.
+        listener = socket.socket()
+        self.addCleanup(listener.close)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        filler = [socket.socket() for _ in range(3)]
+        for sock in filler:
+            self.addCleanup(sock.close)
+            sock.setblocking(False)
+            sock.connect_ex(listener.getsockname())
+        gateway = self.gateway_for("--model", f"m=http://127.0.0.1:{listener.getsockname()[1]}",
+                                   "--timeout-connect", "300ms")
+        began = time.monotonic()
+        with gateway.client() as client:
+            answer = client.ask(self.chat())
+        self.assertIn(answer.status, (502, 503, 504))
+        error_in(answer)
+        self.assertLess(time.monotonic() - began, 10)
+
+    def test_row_065_a_name_that_does_not_resolve(self):
+        try:
+            gateway = Gateway("--model", "m=http://no-such-host.invalid:1")
+        except AssertionError as error:
+            # Refused at the start is as good, if it says what is wrong.
+            self.assertIn("no-such-host.invalid", str(error))
+            return
+        self.addCleanup(gateway.stop)
+        with gateway.client() as client:
+            self.assertIn(client.ask(self.chat()).status, (502, 503))
+
+
+class StaleConnections(BackendCase):
+
+    def warm(self):
+        """Leaves one connection in the gateway's pool, and returns the backend's end of it."""
+        self.assert_works()
+        return self.backend.requests[0].peer
+
+    def second_on_it(self, fail, fresh_script):
+        """A request that meets the pooled connection as it dies; what comes next is fresh."""
+        pooled = self.warm()
+        tried = []
+
+        def script(peer, seen):
+            tried.append(peer)
+            if peer is pooled:
+                fail(peer)
+            else:
+                fresh_script(peer, seen)
+        answer = self.ask(script)
+        return answer, tried
+
+    def test_row_066_a_stale_connection_is_tried_again_once_on_a_fresh_one(self):
+        for name, fail in (("end", lambda peer: peer.close()),
+                           ("reset", lambda peer: peer.reset())):
+            with self.subTest(name):
+                answer, tried = self.second_on_it(
+                    fail, lambda peer, _: peer.send(chat_answer("fresh")))
+                self.assertEqual(answer.status, 200)
+                self.assertEqual(answer.json["choices"][0]["message"]["content"], "fresh")
+                self.assertEqual(len(tried), 2)
+
+    def test_row_066_the_second_attempt_is_the_last(self):
+        answer, tried = self.second_on_it(lambda peer: peer.reset(),
+                                          lambda peer, _: peer.reset())
+        self.assert_502(answer)
+        self.assertEqual(len(tried), 2)
+
+    def test_row_066_not_once_a_byte_came(self):
+        answer, tried = self.second_on_it(self.one_byte,
+                                          lambda peer, _: peer.send(chat_answer("fresh")))
+        self.assert_502(answer)
+        self.assertEqual(len(tried), 1)
+
+    @staticmethod
+    def one_byte(peer):
+        peer.send(b"H")
+        peer.close()
+
+    def test_row_066_a_big_body_is_sent_again_whole(self):
+        content = "x" * 300_000
+        pooled = self.warm()
+        self.backend.forget(lambda peer, _: peer.reset() if peer is pooled
+                            else peer.send(chat_answer("fresh")))
+        with self.gateway.client() as client:
+            self.assertEqual(client.ask(self.chat(content=content)).status, 200)
+        self.assertEqual(self.backend.requests[-1].body, chat_body(content=content))
+
+    def test_row_066_a_connection_that_ended_while_idle_is_not_used(self):
+        pooled = self.warm()
+        pooled.sock.shutdown(socket.SHUT_RDWR)
+        self.assert_works()
+        self.assertIsNot(self.backend.requests[0].peer, pooled)
+
+    def test_row_067_a_fresh_connection_is_not_tried_again(self):
+        for fail in (lambda peer: peer.reset(), lambda peer: peer.close()):
+            tried = []
+            self.backend.forget()
+            backend = Backend(lambda peer, _, fail=fail: (tried.append(peer), fail(peer)))
+            self.addCleanup(backend.stop)
+            gateway = Gateway("--model", f"m={backend.url}")
+            self.addCleanup(gateway.stop)
+            with gateway.client() as client:
+                answer = client.ask(self.chat())
+            self.assertEqual(answer.status, 502)
+            self.assertEqual(len(tried), 1)
+
+
+class BrokenAnswers(BackendCase):
+
+    def test_row_068_a_reset_in_the_head(self):
+        def script(peer, _):
+            peer.send(b"HTTP/1.1 200 OK\r\nContent-")
+            peer.reset()
+        self.assert_502(self.ask(script))
+        self.assert_works()
+
+    def test_row_069_and_071_a_body_that_stops_short_never_looks_whole(self):
+        whole = chat_answer("text " * 100)
+        chunked = (head(Content_Type="application/json", Transfer_Encoding="chunked") +
+                   chunk(b'{"x":1'))
+        for data in (whole[:-20], whole[:whole.index(b"\r\n\r\n") + 4], chunked,
+                     chunked + b"5\r\n,"):
+            with self.subTest(data[-10:]):
+                self.backend.forget(self.raw(data))
+                with self.gateway.client() as client:
+                    client.send(self.chat())
+                    answer = client.read()
+                    if answer.status == 200:
+                        self.assertFalse(answer.complete)
+                    else:
+                        self.assertEqual(answer.status, 502)
+                    line = self.gateway.logged(id=answer.field("x-request-id"))
+                    self.assertEqual(line["end"], "backend_error")
+        self.assert_works()
+
+    def test_row_072_bytes_behind_the_body_are_dropped_with_the_connection(self):
+        evil = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
+        for data in (chat_answer() + evil,
+                     sse_head() + chunk(delta("a")) + chunk(DONE) + LAST_CHUNK + evil):
+            with self.subTest(data[:40]):
+                answer = self.ask(self.raw(data, close=False), stream=b"event-stream" in data)
+                self.assertEqual(answer.status, 200)
+                self.assertTrue(answer.complete)
+                self.assertNotIn(b"evil", answer.body)
+                poisoned = self.backend.requests[0].peer
+                self.assert_works()
+                self.assertIsNot(self.backend.requests[0].peer, poisoned)
+                self.assertTrue(poisoned.gone.wait(10))
+
+    HEADS = {
+        "073 length and chunked": (b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n"),
+        "073 two lengths": b"Content-Length: 2\r\nContent-Length: 3\r\n",
+        "073 a length that is none": b"Content-Length: +2\r\n",
+        "073 a negative length": b"Content-Length: -1\r\n",
+        "074 a folded field": b"X-A: b\r\n c\r\nContent-Length: 2\r\n",
+        "074 a space before the colon": b"X-A : b\r\nContent-Length: 2\r\n",
+        "074 a NUL": b"X-A: b\0c\r\nContent-Length: 2\r\n",
+        "074 a bare LF": b"X-A: b\nContent-Length: 2\r\n",
+        "074 a bare CR": b"X-A: b\rX-B: c\r\nContent-Length: 2\r\n",
+        "074 a field without a colon": b"X-A\r\nContent-Length: 2\r\n",
+        "075 an unknown coding": b"Transfer-Encoding: gzip\r\n",
+        "075 a coding before chunked": b"Transfer-Encoding: gzip, chunked\r\n",
+        "080 a field of 1 MiB": b"X-A: " + b"b" * (1 << 20) + b"\r\nContent-Length: 2\r\n",
+        "080 fields without end": b"X-A: b\r\n" * 100_000,
+    }
+
+    def test_rows_073_to_075_and_080_heads_that_get_502(self):
+        for what, lines in self.HEADS.items():
+            with self.subTest(what):
+                answer = self.ask(self.raw(b"HTTP/1.1 200 OK\r\n" + lines + b"\r\n{}",
+                                           close=False))
+                self.assert_502(answer)
+                self.assertNotIn(b"X-A", answer.head)
+                self.assertTrue(self.backend.requests[0].peer.gone.wait(10))
+        self.assert_works()
+
+    def test_row_074_status_lines_that_get_502(self):
+        for line in (b"HTTP/1.1 99 X", b"HTTP/1.1 2000 OK", b"HTTP/2.0 200 OK", b"HTTP/1.1 OK",
+                     b"SSH-2.0-x", b"", b"200 OK", b"HTTP/1.1 20\x00 OK"):
+            with self.subTest(line):
+                self.assert_502(self.ask(self.raw(line + b"\r\nContent-Length: 2\r\n\r\n{}")))
+
+    def test_row_075_a_chunked_answer_to_http_1_0_is_not_chunked(self):
+        self.backend.forget()
+        data = self.chat(stream=True).replace(b"HTTP/1.1", b"HTTP/1.0")
+        with self.gateway.client() as client:
+            answer = client.ask(data)
+        self.assertIsNone(answer.field("transfer-encoding"))
+        self.assertEqual(answer.body, delta("hel") + delta("lo") + finish() + DONE)
+        self.assertTrue(answer.complete)
+
+    def test_row_076_a_body_that_the_close_ends(self):
+        plain = b"HTTP/1.0 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" + delta("a")
+        whole = self.ask(self.raw(plain + DONE), stream=True)
+        self.assertEqual((whole.body, whole.complete), (delta("a") + DONE, True))
+        cut = self.ask(self.raw(plain), stream=True)
+        self.assertFalse(cut.complete)
+        self.assertNotIn(b"[DONE]", cut.body)
+        self.assertIn("error", json.loads(events(cut.body)[-1]))
+
+    def test_row_076_an_answer_that_is_not_streamed_and_the_close_ends(self):
+        answer = self.ask(self.raw(b"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n"
+                                   b'{"choices":[]}'))
+        self.assertEqual((answer.status, answer.body), (200, b'{"choices":[]}'))
+        self.assertTrue(answer.complete)
+
+    def test_row_077_interim_answers(self):
+        early = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
+        for interim in (b"HTTP/1.1 100 Continue\r\n\r\n", early, early * 10):
+            with self.subTest(interim):
+                answer = self.ask(self.raw(interim + chat_answer()))
+                self.assertEqual(answer.status, 200)
+                self.backend.forget(self.raw(interim + chat_answer()))
+                with self.gateway.client() as client:
+                    old = client.ask(self.chat().replace(b"HTTP/1.1", b"HTTP/1.0"))
+                self.assertEqual((old.status, old.interim), (200, []))
+        self.assert_502(self.ask(self.raw(early * 1000 + chat_answer())))
+
+    def test_row_077_a_switch_of_protocol_that_nobody_asked_for(self):
+        self.assert_502(self.ask(self.raw(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\nraw")))
+
+    def test_row_078_a_body_where_there_is_none(self):
+        for status, reason in ((204, "No Content"), (304, "Not Modified")):
+            with self.subTest(status):
+                answer = self.ask(self.raw(head(status, reason) + b"HTTP/1.1 200 OK\r\n\r\n",
+                                           close=False))
+                self.assertEqual((answer.status, answer.body), (status, b""))
+                odd = self.backend.requests[0].peer
+                self.assert_works()
+                self.assertIsNot(self.backend.requests[0].peer, odd)
+
+    def test_row_078_head_has_no_body(self):
+        client = self.client()
+        answer = client.ask(request("HEAD", "/v1/models", host=self.gateway.host), "HEAD")
+        self.assertEqual(answer.status, 200)
+        self.assertEqual(client.ask(request("GET", "/healthz", host=self.gateway.host)).status, 200)
+
+
+class BrokenStreams(BackendCase):
+
+    def die(self, path, body, fail):
+        """A stream that breaks behind these bytes; returns the answer, read to its end."""
+        def script(peer, _):
+            peer.send(sse_head() + chunk(body))
+            seen.wait(20)
+            fail(peer)
+        seen = threading.Event()
+        self.backend.forget(script)
+        client = self.client()
+        client.send(request("POST", path, chat_body(stream=True), self.gateway.host))
+        answer = client.read()
+        answer.read_until(body[:20])
+        seen.set()
+        _ = answer.body
+        return answer
+
+    def assert_broken(self, answer):
+        self.assertFalse(answer.complete, "the end looks clean")
+        self.assertNotIn(b"[DONE]", answer.body)
+        line = self.gateway.logged(id=answer.field("x-request-id"))
+        self.assertEqual(line["end"], "backend_error")
+
+    FAILS = {"end": lambda peer: peer.close(), "reset": lambda peer: peer.reset(),
+             "not a chunk": lambda peer: peer.send(b"zz\r\n")}
+
+    def test_row_070_a_stream_that_dies_ends_in_an_error_event(self):
+        for name, fail in self.FAILS.items():
+            for body in (delta("one"), delta("one") + b'data: {"choices":[{"del',
+                         delta("one") + b": comment", delta("one") + b"\n"):
+                with self.subTest(name, body=body[-12:]):
+                    answer = self.die("/v1/chat/completions", body, fail)
+                    self.assertTrue(answer.body.startswith(body), answer)
+                    found = events(answer.body)
+                    self.assertEqual(found[0], events(delta("one"))[0])
+                    error = json.loads(found[-1])["error"]
+                    self.assertTrue(error["message"] and error["type"])
+                    self.assertTrue(answer.body.endswith(b"\n\n"))
+                    self.assertEqual(answer.body.count(b'"error"'), 1)
+                    self.assert_broken(answer)
+
+    def test_row_070_each_dialect_has_its_own_error_event(self):
+        for path in ("/v1/messages", "/v1/responses"):
+            with self.subTest(path):
+                body = b'event: ping\ndata: {"type":"ping"}\n\n'
+                answer = self.die(path, body, self.FAILS["reset"])
+                self.assertIn(b"event: error\n", answer.body)
+                self.assertEqual(json.loads(events(answer.body)[-1])["type"], "error")
+                self.assert_broken(answer)
+
+    def test_row_070_what_was_counted_before_is_logged(self):
+        answer = self.die("/v1/chat/completions", delta("one", usage={
+            "prompt_tokens": 11, "completion_tokens": 2}), self.FAILS["reset"])
+        line = self.gateway.logged(id=answer.field("x-request-id"))
+        self.assertEqual((line["prompt_tokens"], line["completion_tokens"]), (11, 2))
+
+    def test_row_070_an_end_behind_done_is_an_end(self):
+        # The stream said that it is over: that the last chunk is missing harms nobody.
+        answer = self.die("/v1/chat/completions", delta("one") + DONE, self.FAILS["end"])
+        self.assertEqual(answer.body.count(b"[DONE]"), 1)
+        self.assertNotIn(b'"error"', answer.body)
+
+
+class OddAnswers(BackendCase):
+
+    def test_row_079_a_compressed_stream_is_relayed_untouched(self):
+        packed = gzip.compress(delta("a") + usage_event() + DONE)
+        answer = self.ask(self.raw(sse_head(Content_Encoding="gzip") + chunk(packed) + LAST_CHUNK),
+                          stream=True)
+        self.assertEqual((answer.body, answer.complete), (packed, True))
+        self.assertEqual(answer.field("content-encoding"), "gzip")
+        self.assertIsNone(self.gateway.logged(id=answer.field("x-request-id"))["prompt_tokens"])
+        self.assertIn((self.backend.requests[0].field("accept-encoding") or "identity").lower(),
+                      ("identity",))
+
+    def test_row_081_and_091_refusals_of_the_moment_pass_with_their_advice(self):
+        loading = {"error": {"message": "Loading model", "type": "unavailable_error", "code": 503}}
+        cases = (json_answer({"error": {"message": "slow down", "type": "rate_limit_error"}}, 429,
+                             "Too Many Requests", Retry_After="7", retry_after_ms="6500",
+                             x_should_retry="true"),
+                 json_answer(loading, 503, "Service Unavailable"),
+                 json_answer(loading, 503, "Service Unavailable", Retry_After="2"))
+        for data in cases:
+            for stream in (False, True):
+                with self.subTest(data[:20], stream=stream):
+                    answer = self.ask(self.raw(data, close=False), stream=stream)
+                    self.assertEqual(answer.status, int(data[9:12]))
+                    self.assertEqual(answer.body, data.split(b"\r\n\r\n")[1])
+                    for name in ("retry-after", "retry-after-ms", "x-should-retry"):
+                        if name.encode() + b":" in data.lower():
+                            self.assertIn((name + ": " + answer.field(name)).encode(),
+                                          data.lower())
+                    self.assertEqual(len(self.backend.requests), 1)
+
+    def test_row_082_the_clients_own_faults_pass_and_are_not_tried_again(self):
+        context = {"error": {"code": 400, "message": "too long", "n_prompt_tokens": 9, "n_ctx": 4,
+                             "type": "exceed_context_size_error"}}
+        for status in (400, 401, 403, 404, 422, 500, 501):
+            with self.subTest(status):
+                data = json_answer(context, status, "No")
+                answer = self.ask(self.raw(data, close=False), stream=True)
+                self.assertEqual((answer.status, answer.json), (status, context))
+                self.assertEqual(len(self.backend.requests), 1)
+
+    def test_row_090_what_is_no_stream_is_not_read_as_one(self):
+        page = b"<html>data: {\"error\": 1}\n\ndata: [DONE]\n\n</html>"
+        for kind, body in (("text/html", page), ("application/json", b'{"choices":[]}')):
+            with self.subTest(kind):
+                answer = self.ask(self.raw(head(Content_Type=kind, Content_Length=len(body)) +
+                                           body, close=False), stream=True)
+                self.assertIn(answer.status, (200, 502))
+                if answer.status == 200:
+                    self.assertEqual((answer.body, answer.field("content-type")), (body, kind))
+                    self.assertTrue(answer.complete)
+
+    def test_row_150_redirects_are_not_followed(self):
+        answer = self.ask(self.raw(head(302, "Found", Location="http://127.0.0.1:1/",
+                                        Content_Length=0), close=False))
+        self.assertEqual(answer.status, 302)
+        self.assertEqual(len(self.backend.requests), 1)
+
+
+class Timeouts(BackendCase):
+
+    flags = ("--timeout-first-byte", "500ms", "--timeout-gap", "500ms")
+
+    def test_row_083_no_first_byte_gets_504(self):
+        for stream in (False, True):
+            with self.subTest(stream=stream):
+                answer = self.ask(lambda peer, _: peer.wait_gone(), stream=stream)
+                self.assertEqual(answer.status, 504)
+                error_in(answer)
+                self.assertTrue(self.backend.requests[0].peer.gone.wait(10))
+                self.assertEqual(self.gateway.logged(id=answer.field("x-request-id"))["end"],
+                                 "timeout")
+
+    def test_row_084_a_stream_that_stalls_ends_in_an_error_event(self):
+        def script(peer, _):
+            peer.send(sse_head() + chunk(delta("one")))
+            peer.wait_gone()
+        answer = self.ask(script, stream=True)
+        self.assertIn("error", json.loads(events(answer.body)[-1]))
+        self.assertNotIn(b"[DONE]", answer.body)
+        self.assertFalse(answer.complete)
+        self.assertTrue(self.backend.requests[0].peer.gone.wait(10))
+        self.assertEqual(self.gateway.logged(id=answer.field("x-request-id"))["end"], "timeout")
+
+    def test_row_084_a_stream_that_goes_on_slowly_does_not(self):
+        def script(peer, _):
+            peer.send(sse_head())
+            for _ in range(8):
+                peer.wait_gone(0.2)
+                peer.send(chunk(b":\n\n"))
+            peer.send(chunk(DONE) + LAST_CHUNK)
+        answer = self.ask(script, stream=True)
+        self.assertTrue(answer.complete)
+        self.assertIn(b"[DONE]", answer.body)
+
+
+if __name__ == "__main__":
+    main()
