@@ -47,7 +47,7 @@ void Stream::attach(int fd) {
 void Stream::begin(State state, int fd) {
     state_ = state;
     fd_ = fd;
-    error_ = 0;
+    error_ = receive_error_ = 0;
     ended_ = receive_wanted_ = finish_wanted_ = finished_sending_ = false;
     bytes_received_ = bytes_sent_ = 0;
 }
@@ -57,7 +57,7 @@ void Stream::connect(const Address& address) {
     const int fd = io::open_stream(address.family());
     begin(State::connecting, fd);
     // No descriptor is the same to the owner as a connect that failed.
-    if (fd < 0) return record_error(-fd);
+    if (fd < 0) return record_receive_error(-fd);
     connect_in_flight_ = true;
     loop_.ring().connect(send_, fd_, address.raw(), address.size());
 }
@@ -66,7 +66,7 @@ void Stream::on_connect(io::Completion&& completion) {
     connect_in_flight_ = false;
     if (state_ == State::closing) return join();
     SLUICE_ASSERT(state_ == State::connecting);
-    if (completion.result < 0) return record_error(-completion.result);
+    if (completion.result < 0) return record_receive_error(-completion.result);
     state_ = State::open;
     loop_.make_ready(*owner_);
 }
@@ -75,6 +75,11 @@ void Stream::record_error(int code) {
     SLUICE_ASSERT(code > 0);
     if (error_ == 0) error_ = code;
     loop_.make_ready(*owner_);
+}
+
+void Stream::record_receive_error(int code) {
+    if (receive_error_ == 0) receive_error_ = code;
+    record_error(code);
 }
 
 void Stream::close() {
@@ -106,7 +111,7 @@ void Stream::join() {
 void Stream::start_receiving() {
     SLUICE_ASSERT(state_ == State::open);
     receive_wanted_ = true;
-    if (receive_.in_flight() || ended_ || error_ != 0) return;
+    if (receive_.in_flight() || ended_ || receive_error_ != 0) return;
     loop_.ring().receive(receive_, fd_);
 }
 
@@ -127,7 +132,7 @@ void Stream::on_receive(io::Completion&& completion) {
     } else if (completion.result == 0) {
         ended_ = true;
     } else if (completion.result != -ECANCELED) {
-        return record_error(-completion.result);
+        return record_receive_error(-completion.result);
     }
     // Held and wanted again before the cancel came through.
     if (!completion.more && receive_wanted_ && !ended_) loop_.ring().receive(receive_, fd_);

@@ -365,7 +365,7 @@ bool Connection::discard_body() {
 bool Connection::finish() {
     if (stream_.unsent() > 0) return false;
     settle(settle_as_);
-    if (close_after_ || stream_.ended()) {
+    if (close_after_ || (stream_.ended() && stream_.received().empty())) {
         close_gracefully();
         return true;
     }
@@ -419,6 +419,7 @@ bool Connection::client_left() const {
 
 void Connection::drain() {
     close_after_ = true;
+    if (exchange_ != nullptr) exchange_->keep_alive = false;
     if (state_ == State::idle) close_gracefully();
     service_.loop.make_ready(*this);
 }
@@ -430,8 +431,8 @@ void Connection::cut_off() {
                                  "The gateway is stopping; send the request again."},
                                 End::drained);
             break;
-        case State::finishing: break;
-        default: leave(End::drained); return;
+        case State::finishing: break;  // what is queued may still go out, for a moment
+        default: return leave(End::drained);
     }
     service_.loop.make_ready(*this);
 }
@@ -457,8 +458,14 @@ Instant Connection::deadline() const {
         case State::finishing:
         case State::closing: break;
     }
-    if (stream_.unsent() > 0) due = std::min(due, after(write_progress_, timeouts.write_stall));
+    if (stream_.unsent() > 0) due = std::min(due, after(write_progress_, write_stall()));
     return due;
+}
+
+// A gateway that stops does not wait long for clients that take nothing.
+Duration Connection::write_stall() const {
+    const auto& timeouts = service_.settings.timeouts;
+    return service_.stopping ? timeouts.linger : timeouts.write_stall;
 }
 
 void Connection::watch_deadline() {
@@ -470,9 +477,9 @@ void Connection::watch_deadline() {
 }
 
 void Connection::on_deadline() {
-    const auto& timeouts = service_.settings.timeouts;
-    const bool stalled = stream_.unsent() > 0 && timeouts.write_stall.ns > 0 &&
-                         write_progress_ + timeouts.write_stall <= service_.loop.now();
+    const Duration limit = write_stall();
+    const bool stalled = stream_.unsent() > 0 && limit.ns > 0 &&
+                         write_progress_ + limit <= service_.loop.now();
     if (stalled) {
         if (exchange_ != nullptr)
             exchange_->error = "The client took nothing for too long (--timeout-write).";

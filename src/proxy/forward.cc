@@ -144,17 +144,17 @@ bool Forward::send_request() {
 Forward::Outcome Forward::advance() {
     if (link_ == nullptr) return outcome_;
     net::Stream& stream = link_->stream;
-    if (stream.error() != 0) {
-        on_link_lost(std::strerror(stream.error()));
-        return outcome_;
-    }
-    if (stream.connecting()) return outcome_;
-    if (phase_ == Phase::connecting) {
+    if (phase_ == Phase::connecting && stream.open()) {
         enter(Phase::waiting);
         stream.start_receiving();
     }
+    // What came before an end or a failure counts.
     relay_received();
-    if (link_ != nullptr && link_->stream.ended()) on_link_ended();
+    if (link_ == nullptr) return outcome_;
+    if (const int code = link_->stream.receive_error(); code != 0)
+        on_link_lost(std::strerror(code));
+    else if (link_->stream.ended())
+        on_link_ended();
     return outcome_;
 }
 

@@ -91,6 +91,7 @@ void Service::drain() {
 }
 
 void Service::cut_off() {
+    stopping = true;
     open.for_each([](Drainable& connection) { connection.cut_off(); });
 }
 

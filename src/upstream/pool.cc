@@ -14,12 +14,15 @@ Link::Link(Pool& pool)
 
 const Endpoint& Link::endpoint() const { return pool_.endpoint(); }
 
+// Between two messages a server has nothing to say: whatever comes, the link is of no use.
+bool Link::spoiled() const {
+    return stream.ended() || stream.error() != 0 || !stream.received().empty();
+}
+
 void Link::advance() {
     if (stream.closed()) return pool_.pools_.loop_.retire(*this);
     if (!idle_hook_.linked()) return;  // closing
-    // Between two messages a server has nothing to say: whatever comes, the link is of no use.
-    const bool spoiled = stream.ended() || stream.error() != 0 || !stream.received().empty();
-    if (!spoiled) return;
+    if (!spoiled()) return;
     ++pool_.counters_.idle_closed_by_peer;
     pool_.retire_idle(*this);
 }
@@ -37,6 +40,8 @@ Pool::Pool(Pools& pools, std::shared_ptr<const Endpoint> endpoint)
 Pool::~Pool() { SLUICE_ASSERT(links_ == 0); }
 
 Link* Pool::lease(io::Actor& user, Freshness freshness) {
+    // A server may have closed one in this very turn.
+    while (!idle_.empty() && idle_.back().spoiled()) retire_idle(idle_.back());
     if (freshness == Freshness::any && !idle_.empty()) {
         // The most recently used one: the others may grow old and leave.
         Link& link = idle_.back();
@@ -61,8 +66,7 @@ Link* Pool::lease(io::Actor& user, Freshness freshness) {
 void Pool::give_back(Link& link, bool reusable) {
     SLUICE_ASSERT(!link.idle_hook_.linked());
     link.stream.set_owner(link);
-    const bool usable = reusable && link.stream.open() && !link.stream.ended() &&
-                        link.stream.error() == 0 && link.stream.received().empty() &&
+    const bool usable = reusable && link.stream.open() && !link.spoiled() &&
                         link.stream.unsent() == 0 && pools_.idle_max_.ns > 0;
     if (usable) {
         idle_.push_back(link);

@@ -31,6 +31,9 @@ public:
     bool closed() const { return state_ == State::closed; }
     // The first failure, as a positive errno; 0: none. The owner decides to close.
     int error() const { return error_; }
+    // The first failure to connect or to receive. A peer that answers and closes without reading on
+    // fails our sends first; its answer may still be there to be received.
+    int receive_error() const { return receive_error_; }
     void close();
     int fd() const { return fd_; }
     // From now on `owner` is made ready: a pooled connection changes hands.
@@ -40,6 +43,7 @@ public:
     void start_receiving();
     void hold_receiving();
     mem::Chain& received() { return received_; }
+    const mem::Chain& received() const { return received_; }
     // The peer ended its direction; nothing comes after what is in received().
     bool ended() const { return ended_; }
 
@@ -65,12 +69,14 @@ private:
     void on_receive(io::Completion&& completion);
     void on_send(io::Completion&& completion);
     void record_error(int code);
+    void record_receive_error(int code);
     void join();
 
     io::Loop& loop_;
     io::Actor* owner_;
     int fd_ = -1;
     int error_ = 0;
+    int receive_error_ = 0;
     State state_ = State::closed;
     bool ended_ = false;
     bool receive_wanted_ = false;

@@ -62,6 +62,7 @@ private:
     bool worth_discarding() const;
     bool client_left() const;
     Instant deadline() const;
+    Duration write_stall() const;
     void on_deadline();
     void watch_deadline();
 

@@ -74,6 +74,7 @@ struct Service {
     std::unordered_map<std::string, std::size_t> connections_by_client;  // address to number
     List<Drainable, &Drainable::open_hook> open;
     bool draining = false;
+    bool stopping = false;  // the time for draining is over
     std::uint64_t next_target = 0;  // round robin
 
     // Working memory of one turn; nobody keeps a view into it.

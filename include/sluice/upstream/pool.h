@@ -37,6 +37,8 @@ public:
 
 private:
     friend class Pool;
+    bool spoiled() const;
+
     Pool& pool_;
     io::Timer idle_timer_;
     ListHook idle_hook_;
