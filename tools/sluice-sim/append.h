@@ -3,20 +3,24 @@
 //     append(out, R"({"index":)", 3, R"(,"text":")", escaped, R"("})");
 #pragma once
 
+#include <fmt/format.h>
+
 #include <concepts>
 #include <string>
 #include <string_view>
 
-#include <fmt/format.h>
-
 namespace sluice::model_sim {
 
-inline void append_one(std::string& out, std::string_view text) { out += text; }
+inline void append_one(std::string& out, std::string_view text) {
+    out += text;
+}
 inline void append_one(std::string& out, std::integral auto number) {
     const fmt::format_int digits(number);
     out.append(digits.data(), digits.size());
 }
-inline void append_one(std::string& out, bool value) { out += value ? "true" : "false"; }
+inline void append_one(std::string& out, char character) {
+    out += character;
+}
 inline void append_one(std::string& out, std::floating_point auto number) {
     fmt::format_to(std::back_inserter(out), "{}", number);
 }

@@ -5,10 +5,13 @@
 namespace sluice::model_sim::json {
 namespace {
 
-bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+bool is_space(char c) {
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
 
 std::size_t skip_space(std::string_view text, std::size_t at) {
-    while (at < text.size() && is_space(text[at])) ++at;
+    while (at < text.size() && is_space(text[at]))
+        ++at;
     return at;
 }
 
@@ -52,9 +55,7 @@ unsigned hex4(std::string_view text) {
 }
 
 void append_utf8(std::string& out, unsigned code) {
-    const auto tail = [&](int shift) {
-        out += static_cast<char>(0x80 | ((code >> shift) & 0x3f));
-    };
+    const auto tail = [&](int shift) { out += static_cast<char>(0x80 | ((code >> shift) & 0x3f)); };
     if (code < 0x80) {
         out += static_cast<char>(code);
     } else if (code < 0x800) {

@@ -17,9 +17,15 @@ std::string_view member(std::string_view object, std::string_view key);
 // The values in an array, in order.
 std::vector<std::string_view> elements(std::string_view array);
 
-inline bool is_string(std::string_view value) { return !value.empty() && value[0] == '"'; }
-inline bool is_array(std::string_view value) { return !value.empty() && value[0] == '['; }
-inline bool is_object(std::string_view value) { return !value.empty() && value[0] == '{'; }
+inline bool is_string(std::string_view value) {
+    return !value.empty() && value[0] == '"';
+}
+inline bool is_array(std::string_view value) {
+    return !value.empty() && value[0] == '[';
+}
+inline bool is_object(std::string_view value) {
+    return !value.empty() && value[0] == '{';
+}
 
 // The text that a JSON string means; empty when the value is not a string.
 std::string decoded(std::string_view value);

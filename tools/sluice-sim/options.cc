@@ -50,6 +50,24 @@ void add_settings(CLI::App& app, Script& script) {
     }
 }
 
+void add_api(CLI::App& app, Api& api) {
+    static const std::map<std::string, Api> names = {{"llama", Api::llama},
+                                                     {"openai", Api::openai},
+                                                     {"ollama", Api::ollama},
+                                                     {"vllm", Api::vllm}};
+    app.add_option_function<std::string>(
+           "--api",
+           [&api](const std::string& value) {
+               const auto found = names.find(value);
+               if (found == names.end())
+                   throw CLI::ValidationError(
+                       "--api", "\"" + value + "\" is no API; there are: llama openai ollama vllm");
+               api = found->second;
+           },
+           "whose answers to give: llama openai ollama vllm (llama)")
+        ->type_name("NAME");
+}
+
 void add_flags(CLI::App& app, Options& options) {
     app.add_option("--listen", options.listen,
                    "where to listen, host:port or unix:/path; repeatable; port 0: any "
@@ -59,13 +77,7 @@ void add_flags(CLI::App& app, Options& options) {
     app.add_option("--model", options.models, "a model's name; repeatable (sim)")
         ->type_name("NAME")
         ->take_all();
-    app.add_option("--api", options.api, "whose answers to give: llama openai ollama vllm (llama)")
-        ->transform(CLI::CheckedTransformer(std::map<std::string, Api>{{"llama", Api::llama},
-                                                                       {"openai", Api::openai},
-                                                                       {"ollama", Api::ollama},
-                                                                       {"vllm", Api::vllm}})
-                        .description("NAME"))
-        ->type_name("");
+    add_api(app, options.api);
     app.add_option("--slots", options.slots,
                    "requests worked on at a time, others wait; 0: no bound (0)")
         ->type_name("N");

@@ -1,13 +1,13 @@
 // Options: what the command line says; see docs/sluice-sim.md.
 #pragma once
 
+#include "script.h"
+#include "sluice/base/clock.h"
+
 #include <cstdint>
 #include <string>
 #include <variant>
 #include <vector>
-
-#include "script.h"
-#include "sluice/base/clock.h"
 
 namespace sluice::model_sim {
 

@@ -34,7 +34,7 @@ constexpr std::array<std::pair<std::string_view, Failure>, 17> failure_names = {
     {"short-length", Failure::short_length},
 }};
 
-template <Duration Script::*member>
+template <Duration Script::* member>
 Status set_duration(Script& script, std::string_view value) {
     const auto duration = parse_duration(value);
     if (!duration.ok()) return duration.error();
@@ -42,7 +42,7 @@ Status set_duration(Script& script, std::string_view value) {
     return Done{};
 }
 
-template <std::uint32_t Script::*member, std::uint64_t least, std::uint64_t most>
+template <std::uint32_t Script::* member, std::uint64_t least, std::uint64_t most>
 Status set_count(Script& script, std::string_view value) {
     const auto count = parse_count(value, most);
     if (!count.ok()) return count.error();
@@ -88,7 +88,8 @@ constexpr std::array<Setting, 11> all_settings = {{
      set_count<&Script::cached_tokens, 0, any_32_bits>},
     {"seed", "N", "seed of the text: same seed, same text (1)", set_seed},
     {"fail", "NAME",
-     "what goes wrong (none): refuse reset stall malformed-chunk malformed-json loading 429 context "
+     "what goes wrong (none): refuse reset stall malformed-chunk malformed-json loading 429 "
+     "context "
      "slow-read close error-event no-done html headers extra short-length",
      set_failure},
     {"fail-after", "N", "events that are sent before it goes wrong; 0: nothing at all (3)",
@@ -115,7 +116,9 @@ std::string_view trimmed(std::string_view text) {
 
 }  // namespace
 
-std::span<const Setting> settings() { return all_settings; }
+std::span<const Setting> settings() {
+    return all_settings;
+}
 
 Status apply_overrides(Script& script, std::string_view field) {
     while (!field.empty()) {
@@ -146,8 +149,8 @@ Result<Duration> parse_duration(std::string_view text) {
             if (unit == name && number * nanoseconds < 1e18)
                 return Duration{static_cast<std::int64_t>(number * nanoseconds)};
     }
-    return Error::client(400, fmt::format("\"{}\" is no duration; write 250us, 20ms, 1.5s, 5m or 0",
-                                          text));
+    return Error::client(
+        400, fmt::format("\"{}\" is no duration; write 250us, 20ms, 1.5s, 5m or 0", text));
 }
 
 Result<std::uint64_t> parse_count(std::string_view text, std::uint64_t most) {
@@ -155,7 +158,8 @@ Result<std::uint64_t> parse_count(std::string_view text, std::uint64_t most) {
     const auto* end = text.data() + text.size();
     const auto [stop, failure] = std::from_chars(text.data(), end, number);
     if (failure != std::errc{} || stop != end || number > most)
-        return Error::client(400, fmt::format("\"{}\" is no whole number from 0 to {}", text, most));
+        return Error::client(400,
+                             fmt::format("\"{}\" is no whole number from 0 to {}", text, most));
     return number;
 }
 

@@ -5,13 +5,13 @@
 // same names and say the same about a wrong value.
 #pragma once
 
+#include "sluice/base/clock.h"
+#include "sluice/base/result.h"
+
 #include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
-
-#include "sluice/base/clock.h"
-#include "sluice/base/result.h"
 
 namespace sluice::model_sim {
 

@@ -14,16 +14,17 @@ struct Word {
 };
 
 constexpr std::array common_words = {
-    " the"sv,   " a"sv,       " river"sv,  " light"sv,  " over"sv,   " small"sv,   " morning"sv,
-    " and"sv,   " garden"sv,  " of"sv,     " window"sv, " slowly"sv, " under"sv,   " it"sv,
-    " bright"sv, " stone"sv,  " was"sv,    " paper"sv,  " to"sv,     " evening"sv, " they"sv,
-    " walked"sv, " through"sv, " field"sv, " with"sv,   " quiet"sv,  " letter"sv,  " in"sv,
-    " harbour"sv, " old"sv,   " bridge"sv, " found"sv,  " many"sv,   " winter"sv,  " there"sv,
-    " song"sv,  " never"sv,   " question"sv, " answer"sv, " we"sv,   " measure"sv, " carefully"sv,
-    " copper"sv, " wire"sv,   " because"sv, " each"sv,  " token"sv,  " counts"sv,  " every"sv,
-    " stream"sv, " ends"sv,   " where"sv,  " begins"sv, " water"sv,  " machine"sv, " hums"sv,
-    " softly"sv, ","sv,       "."sv,       " then"sv,   " again"sv,  " until"sv,   " one"sv,
-    " day"sv,
+    " the"sv,     " a"sv,        " river"sv,   " light"sv,  " over"sv,    " small"sv,
+    " morning"sv, " and"sv,      " garden"sv,  " of"sv,     " window"sv,  " slowly"sv,
+    " under"sv,   " it"sv,       " bright"sv,  " stone"sv,  " was"sv,     " paper"sv,
+    " to"sv,      " evening"sv,  " they"sv,    " walked"sv, " through"sv, " field"sv,
+    " with"sv,    " quiet"sv,    " letter"sv,  " in"sv,     " harbour"sv, " old"sv,
+    " bridge"sv,  " found"sv,    " many"sv,    " winter"sv, " there"sv,   " song"sv,
+    " never"sv,   " question"sv, " answer"sv,  " we"sv,     " measure"sv, " carefully"sv,
+    " copper"sv,  " wire"sv,     " because"sv, " each"sv,   " token"sv,   " counts"sv,
+    " every"sv,   " stream"sv,   " ends"sv,    " where"sv,  " begins"sv,  " water"sv,
+    " machine"sv, " hums"sv,     " softly"sv,  ","sv,       "."sv,        " then"sv,
+    " again"sv,   " until"sv,    " one"sv,     " day"sv,
 };
 
 // What trips a reader that does not really read. Written both ways, because servers do not agree
