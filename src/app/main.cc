@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "flags.h"
+#include "sluice/admin/metrics.h"
 #include "sluice/io/ring.h"
 #include "sluice/shard/shards.h"
 
@@ -76,7 +77,7 @@ int serve(const config::Settings& settings) {
     auto log = shard::LogWriter::open(settings.access_log, settings.shards);
     if (!log) return fail(log.error().message);
 
-    shard::Shards shards(settings, **log);
+    shard::Shards shards(settings, **log, admin::write_metrics);
     if (const auto prepared = shards.prepare(); !prepared) return fail(prepared.error().message);
     std::vector<std::uint16_t> own_ports;
     for (const auto& address : shards.addresses()) own_ports.push_back(address.port());

@@ -140,7 +140,7 @@ void Connection::begin_exchange(const http::Head& head) {
     close_after_ = !exchange_->keep_alive;
     exchange_->expects_continue = head.expect_continue;
     exchange_->body_bytes_declared = head.framing == http::Framing::length ? head.content_length : 0;
-    body_pending_ = head.framing != http::Framing::none;
+    body_pending_ = head.framing == http::Framing::chunked || head.content_length > 0;
     if (!run_head_stages(head)) return;
     keep_request(head);
     if (head.expect_continue && stream_.received().size() <= head.bytes)

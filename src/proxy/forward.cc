@@ -105,6 +105,7 @@ void Forward::try_target(upstream::Pool::Freshness freshness) {
         drop_link(false);
         return fail({Source::gateway, Retry::yes, 503, out_of_memory});
     }
+    exchange_.overhead = exchange_.overhead + (monotonic_now() - service_.loop.now());
     // The first look at the link happens in this turn: a pooled one is open already.
     service_.loop.make_ready(owner_);
 }
@@ -169,8 +170,10 @@ void Forward::on_link_lost(std::string cause) {
     const bool reused = link_->reused();
     const std::string where = exchange_.target->endpoint->url;
     drop_link(false);
-    if (phase_ == Phase::relaying) return break_off("The backend " + where + " broke off: " + cause,
-                                                    End::backend_error);
+    if (phase_ == Phase::relaying) {
+        if (event_stream_ && relay_.saw_done()) return end_answer();
+        return break_off("The backend " + where + " broke off: " + cause, End::backend_error);
+    }
     if (connecting) {
         if (try_next_target()) return;
         return fail(Error::backend(502, Retry::yes,
@@ -190,15 +193,19 @@ void Forward::on_link_lost(std::string cause) {
 void Forward::on_link_ended() {
     if (phase_ != Phase::relaying) return on_link_lost("the connection ended");
     const bool allowed = link_->parser.finish() == http::Progress::complete;
-    // A stream that only the connection's end delimits is whole when its own last event says so.
-    if (!allowed || (event_stream_ && !relay_.saw_done())) {
-        drop_link(false);
-        return break_off("The backend " + exchange_.target->endpoint->url +
-                             " ended the answer before it was complete.",
-                         End::backend_error);
-    }
+    drop_link(false);
+    // A stream whose own last event is out is whole, however its framing ends; one that only the
+    // connection's end delimits is not whole without it.
+    if (event_stream_ ? relay_.saw_done() : allowed) return end_answer();
+    break_off("The backend " + exchange_.target->endpoint->url +
+                  " ended the answer before it was complete.",
+              End::backend_error);
+}
+
+void Forward::end_answer() {
     mem::Chain out(service_.loop.nodes());
     relay_.end(service_.loop.buffers(), out);
+    exchange_.bytes_out += out.size();
     client_.send(std::move(out));
     finish(false);
 }
@@ -206,8 +213,7 @@ void Forward::on_link_ended() {
 void Forward::relay_received() {
     while (link_ != nullptr && !link_->stream.received().empty()) {
         if (phase_ == Phase::waiting) {
-            read_head();
-            if (phase_ == Phase::waiting) return;
+            if (!read_head()) return;
             continue;
         }
         const mem::Slice slice = link_->stream.received().pop_front();
@@ -232,33 +238,36 @@ void Forward::pace() {
 
 // --- the answer -----------------------------------------------------------------------------
 
-void Forward::read_head() {
+// False: the head is not complete yet.
+bool Forward::read_head() {
     http::Head& head = service_.head;
     auto& received = link_->stream.received();
     const auto progress = head_reader_.read(received, link_->parser, head);
-    if (progress == http::Progress::incomplete) return;
-    const std::string where = exchange_.target->endpoint->url;
+    if (progress == http::Progress::incomplete) return false;
     if (progress == http::Progress::failed) {
-        const std::string cause = link_->parser.error().message;
-        drop_link(false);
-        return fail(Error::backend(502, Retry::no,
-                                   "The backend " + where + " sent an answer that is not valid "
-                                   "HTTP: " + cause));
+        fail_answer("sent an answer that is not valid HTTP: " + link_->parser.error().message);
+        return true;
     }
     if (head.status < 200) {
         // 101 would turn the connection into a tunnel; nobody asked for one.
-        if (head.status == 101 || ++interim_answers_ > limits::informational_responses_max) {
-            drop_link(false);
-            return fail(Error::backend(502, Retry::no, "The backend " + where +
-                                                           " sent interim answers only."));
-        }
-        return head_reader_.consume(received, head);
+        if (head.status == 101 || ++interim_answers_ > limits::informational_responses_max)
+            fail_answer("sent interim answers only.");
+        else
+            head_reader_.consume(received, head);
+        return true;
     }
     begin_answer(head);
-    if (link_ != nullptr) head_reader_.consume(received, head);
-    if (link_ == nullptr || head_framing_ != http::Framing::none) return;
-    const bool clean = received.empty();
-    finish(clean && link_keeps_alive_);
+    if (link_ == nullptr) return true;
+    head_reader_.consume(received, head);
+    if (head_framing_ == http::Framing::none) finish(received.empty() && link_keeps_alive_);
+    return true;
+}
+
+// An answer that cannot be used: nothing of it has reached the client.
+void Forward::fail_answer(const std::string& what) {
+    const std::string where = exchange_.target->endpoint->url;
+    drop_link(false);
+    fail(Error::backend(502, Retry::no, "The backend " + where + " " + what));
 }
 
 void Forward::begin_answer(const http::Head& head) {
@@ -287,6 +296,7 @@ void Forward::begin_answer(const http::Head& head) {
                   .hide_usage_event = hide});
     exchange_.status = head.status;
     exchange_.answer_begun = true;
+    exchange_.overhead = exchange_.overhead + (monotonic_now() - service_.loop.now());
     enter(Phase::relaying);
     exchange_.forget_request();
 }
@@ -318,8 +328,11 @@ bool Forward::write_answer_head(const http::Head& head, http::Framing out) {
 
 void Forward::relay_slice(const mem::Slice& slice) {
     SLUICE_ASSERT(phase_ == Phase::relaying);
+    if (exchange_.first_byte == Instant{})
+        exchange_.first_byte = service_.loop.now();
+    else if (event_stream_)
+        service_.statistics.between_tokens.observe(service_.loop.now() - phase_begun_);
     phase_begun_ = service_.loop.now();
-    if (exchange_.first_byte == Instant{}) exchange_.first_byte = service_.loop.now();
     mem::Chain out(service_.loop.nodes());
     std::size_t leftover = 0;
     const auto progress = relay_.take(slice, link_->parser, service_.relay,

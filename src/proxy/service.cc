@@ -28,19 +28,6 @@ bool is_plain(std::string_view id) {
 
 }  // namespace
 
-const char* end_name(End end) {
-    switch (end) {
-        case End::ok: return "ok";
-        case End::refused: return "refused";
-        case End::unavailable: return "unavailable";
-        case End::client_gone: return "client_gone";
-        case End::backend_error: return "backend_error";
-        case End::timeout: return "timeout";
-        case End::drained: return "drained";
-    }
-    return "";
-}
-
 Service::Service(io::Loop& shard_loop, const config::Settings& all, LineSink& log,
                  std::uint64_t seed)
     : loop(shard_loop),
@@ -112,14 +99,31 @@ Exchange* Service::begin_exchange() {
 void Service::settle(Exchange& exchange, End end, std::string_view client) {
     SLUICE_ASSERT(!exchange.end.has_value());
     exchange.end = end;
-    ++statistics.exchanges_ended[static_cast<std::size_t>(end)];
-    statistics.prompt_tokens += exchange.usage.prompt;
-    statistics.completion_tokens += exchange.usage.completion;
-    statistics.cached_tokens += exchange.usage.cached;
+    count(exchange);
     write_record(exchange, loop.now(), client, text);
     access_log.write(text);
     if (exchange.request != nullptr) exchange.forget_request();
     exchanges.destroy(exchange);
+}
+
+void Service::count(const Exchange& exchange) {
+    const auto end = static_cast<std::size_t>(*exchange.end);
+    ++statistics.exchanges_ended[end];
+    const bool forwarded = exchange.target != nullptr;
+    Served& row = forwarded ? statistics.row(exchange.model->name, exchange.target->endpoint->url)
+                            : statistics.row({}, {});
+    ++row.requests[end];
+    row.prompt_tokens += exchange.usage.prompt;
+    row.completion_tokens += exchange.usage.completion;
+    row.cached_tokens += exchange.usage.cached;
+    if (forwarded) {
+        if (!exchange.usage.known && exchange.status == 200) ++statistics.uncounted;
+        statistics.duration.observe(loop.now() - exchange.begun);
+        statistics.overhead.observe(exchange.overhead);
+        if (exchange.streamed && exchange.first_byte != Instant{})
+            statistics.first_token.observe(exchange.first_byte - exchange.begun);
+    }
+    if (reporter != nullptr) reporter->statistics_changed();
 }
 
 std::string Service::request_id(std::string_view given) {

@@ -4,6 +4,12 @@
 #include <utility>
 
 namespace sluice::shard {
+namespace {
+
+// How old another shard's counters may be while there is traffic.
+constexpr Duration reconcile_tick = Duration::millis(100);
+
+}  // namespace
 
 void post(io::Ring& from, int ring_fd, std::unique_ptr<Message> message) {
     from.post(ring_fd, reinterpret_cast<std::uintptr_t>(message.release()));
@@ -14,13 +20,23 @@ Shard::Shard(io::Ring& ring, mem::BufferPool& buffers, mem::NodePool& nodes,
     : loop_(ring, buffers, nodes),
       settings_(settings),
       service_(loop_, settings, access_log, seed),
+      reconcile_(this, [](void* self) { static_cast<Shard*>(self)->reconcile(); }),
       drain_deadline_(this, [](void* self) { static_cast<Shard*>(self)->service_.cut_off(); }) {
+    service_.reporter = this;
     ring.on_message(this, [](void* self, std::uint64_t payload) {
         static_cast<Shard*>(self)->on_message(payload);
     });
 }
 
-Shard::~Shard() { loop_.timers().disarm(drain_deadline_); }
+Shard::~Shard() {
+    loop_.timers().disarm(drain_deadline_);
+    loop_.timers().disarm(reconcile_);
+}
+
+void Shard::join_peers(std::size_t index, std::vector<int> peer_rings) {
+    index_ = index;
+    peer_rings_ = std::move(peer_rings);
+}
 
 void Shard::listen(int listen_fd) {
     listeners_.push_back(std::make_unique<net::Listener>(
@@ -33,9 +49,8 @@ void Shard::use(std::shared_ptr<const upstream::Catalog> catalog) {
     service_.catalog.replace(std::move(catalog));
 }
 
-void Shard::watch(upstream::WatchPlan plan, std::vector<int> peer_rings, void* owner, Told told) {
+void Shard::watch(upstream::WatchPlan plan, void* owner, Told told) {
     SLUICE_ASSERT(!watch_.has_value());
-    peer_rings_ = std::move(peer_rings);
     told_owner_ = owner;
     told_ = told;
     watch_.emplace(loop_, std::move(plan), this,
@@ -46,12 +61,10 @@ void Shard::watch(upstream::WatchPlan plan, std::vector<int> peer_rings, void* o
 }
 
 void Shard::on_catalog(std::shared_ptr<const upstream::Catalog> catalog) {
-    for (const int ring_fd : peer_rings_) {
-        auto message = std::make_unique<Message>();
-        message->kind = Message::Kind::catalog;
-        message->catalog = catalog;
-        post(loop_.ring(), ring_fd, std::move(message));
-    }
+    tell_peers([&](Message& message) {
+        message.kind = Message::Kind::catalog;
+        message.catalog = catalog;
+    });
     use(catalog);
     if (const auto told = std::exchange(told_, nullptr); told != nullptr)
         told(told_owner_, *catalog, watch_->complaints());
@@ -63,8 +76,59 @@ void Shard::on_message(std::uint64_t payload) {
     switch (message->kind) {
         case Message::Kind::drain: return drain();
         case Message::Kind::catalog: return use(std::move(message->catalog));
+        case Message::Kind::statistics: return totals_.learn(std::move(message->snapshot));
     }
 }
+
+template <class Fill>
+void Shard::tell_peers(Fill&& fill) {
+    for (const int ring_fd : peer_rings_) {
+        auto message = std::make_unique<Message>();
+        fill(*message);
+        post(loop_.ring(), ring_fd, std::move(message));
+    }
+}
+
+// --- counters -------------------------------------------------------------------------------
+
+void Shard::statistics_changed() {
+    if (!peer_rings_.empty() && !reconcile_.armed())
+        loop_.timers().arm(reconcile_, loop_.now() + reconcile_tick);
+}
+
+void Shard::reconcile() {
+    const auto snapshot = take_snapshot();
+    tell_peers([&](Message& message) {
+        message.kind = Message::Kind::statistics;
+        message.snapshot = snapshot;
+    });
+}
+
+void Shard::write_metrics(std::string& out) {
+    if (metrics_writer_ == nullptr) return;
+    totals_.learn(take_snapshot());
+    metrics_writer_(totals_, out);
+}
+
+std::shared_ptr<const Snapshot> Shard::take_snapshot() const {
+    auto snapshot = std::make_shared<Snapshot>();  // shared: all peers keep this one
+    snapshot->shard = index_;
+    snapshot->statistics = service_.statistics;
+    snapshot->ring = loop_.ring().counters();
+    service_.pools.for_each([&](const upstream::Pool& pool) {
+        const auto& counters = pool.counters();
+        snapshot->pools.push_back({pool.endpoint().url, pool.links(), pool.idle(),
+                                   counters.connects, counters.reuses,
+                                   counters.idle_closed_by_peer});
+    });
+    snapshot->connections_open = service_.connections.in_use();
+    snapshot->exchanges_in_flight = service_.exchanges.in_use();
+    snapshot->buffers_in_use = loop_.buffers().in_use();
+    snapshot->buffers_total = loop_.buffers().count();
+    return snapshot;
+}
+
+// --- the end --------------------------------------------------------------------------------
 
 void Shard::drain() {
     if (std::exchange(draining_, true)) return;

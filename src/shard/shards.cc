@@ -27,9 +27,10 @@ std::size_t buffer_count(const config::Settings& settings) {
 
 }  // namespace
 
-Shards::Shards(const config::Settings& settings, LogWriter& log)
+Shards::Shards(const config::Settings& settings, LogWriter& log, MetricsWriter metrics)
     : settings_(settings),
       log_(log),
+      metrics_(metrics),
       workers_(settings.shards),
       rings_ready_(static_cast<std::ptrdiff_t>(settings.shards)),
       may_serve_(1),
@@ -118,10 +119,13 @@ void Shards::serve(std::size_t index, io::Ring& ring, mem::BufferPool& buffers,
                    mem::NodePool& nodes) {
     Shard shard(ring, buffers, nodes, settings_, log_.channel(index), random_seed());
     for (const int fd : std::exchange(workers_[index].listen_fds, {})) shard.listen(fd);
+    shard.set_metrics_writer(metrics_);
+    std::vector<int> peers;
+    for (std::size_t i = 0; i < workers_.size(); ++i)
+        if (i != index) peers.push_back(workers_[i].ring_fd);
+    shard.join_peers(index, std::move(peers));
     if (index == 0) {
-        std::vector<int> peers;
-        for (std::size_t i = 1; i < workers_.size(); ++i) peers.push_back(workers_[i].ring_fd);
-        shard.watch(std::move(plan_), std::move(peers), this,
+        shard.watch(std::move(plan_), this,
                     [](void* self, const upstream::Catalog& catalog,
                        const std::vector<std::string>& complaints) {
                         static_cast<Shards*>(self)->found(catalog, complaints);

@@ -44,6 +44,7 @@ public:
     Ring& ring() { return ring_; }
     const Ring& ring() const { return ring_; }
     mem::BufferPool& buffers() { return buffers_; }
+    const mem::BufferPool& buffers() const { return buffers_; }
     mem::NodePool& nodes() { return nodes_; }
     TimerWheel& timers() { return wheel_; }
 

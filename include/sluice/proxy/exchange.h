@@ -70,6 +70,8 @@ struct Exchange {
     std::uint64_t bytes_out = 0;
     std::uint32_t retries = 0;
     Instant first_byte;  // of the backend's body; zero: none came
+    Duration overhead;   // our own work: from the turn that saw the whole request to its being
+                         // queued for the backend, and the same for the begin of the answer
     llm::Usage usage;
     std::optional<End> end;  // set once, by settle()
     std::string error;       // for the log: what went wrong

@@ -59,7 +59,9 @@ private:
     bool send_request();
     void on_link_lost(std::string cause);
     void on_link_ended();
-    void read_head();
+    bool read_head();
+    void fail_answer(const std::string& what);
+    void end_answer();
     void begin_answer(const http::Head& head);
     bool write_answer_head(const http::Head& head, http::Framing out);
     void relay_received();

@@ -38,6 +38,16 @@ protected:
     ~Drainable() = default;
 };
 
+// Who looks after a shard's statistics.
+class Reporter {
+public:
+    virtual void statistics_changed() = 0;               // something was counted
+    virtual void write_metrics(std::string& out) = 0;    // the answer to GET /metrics
+
+protected:
+    ~Reporter() = default;
+};
+
 struct Service {
     Service(io::Loop& shard_loop, const config::Settings& all, LineSink& log, std::uint64_t seed);
     ~Service();
@@ -54,6 +64,7 @@ struct Service {
     Exchange* begin_exchange();
     // Records the exchange's end, once, and frees it.
     void settle(Exchange& exchange, End end, std::string_view client);
+    void count(const Exchange& exchange);
     // The client's own id where it is harmless, else a new one.
     std::string request_id(std::string_view given);
     // A connection of that address has ended.
@@ -62,6 +73,7 @@ struct Service {
     io::Loop& loop;
     const config::Settings& settings;
     LineSink& access_log;
+    Reporter* reporter = nullptr;  // null: nobody reads the statistics
     Prng prng;
     HostList hosts;
     upstream::Pools pools;

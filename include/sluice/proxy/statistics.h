@@ -1,9 +1,18 @@
 // Statistics of one shard: plain integers, written by its thread only.
+//
+// Other shards see them as copies that travel through the mailbox (see shard::Totals), so counting
+// costs an addition and no core ever waits for another one's cache line.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "sluice/proxy/histogram.h"
 
 namespace sluice::proxy {
 
@@ -20,21 +29,43 @@ enum class End : std::uint8_t {
 inline constexpr std::size_t ends = 7;
 const char* end_name(End end);
 
-struct Statistics {
-    std::uint64_t connections = 0;
-    std::uint64_t exchanges_begun = 0;
-    std::array<std::uint64_t, ends> exchanges_ended{};  // by End
+using EndCounts = std::array<std::uint64_t, ends>;  // by End
+
+// What one backend did for one model.
+struct Served {
+    EndCounts requests{};
     std::uint64_t prompt_tokens = 0;
     std::uint64_t completion_tokens = 0;
-    std::uint64_t cached_tokens = 0;
-    std::uint64_t retries = 0;       // a request went out a second time
-    std::uint64_t refused_clients = 0;  // connections over a cap
+    std::uint64_t cached_tokens = 0;  // of the prompt tokens
 
-    std::uint64_t settled() const {
-        std::uint64_t sum = 0;
-        for (const auto n : exchanges_ended) sum += n;
-        return sum;
-    }
+    void add(const Served& other);
+};
+
+struct Statistics {
+    // Model name and backend URL; both empty for what never reached a backend.
+    using Key = std::pair<std::string, std::string>;
+    using KeyView = std::pair<std::string_view, std::string_view>;
+    struct KeyLess {  // looks a row up without making strings
+        using is_transparent = void;
+        bool operator()(const KeyView& a, const KeyView& b) const { return a < b; }
+    };
+
+    std::uint64_t connections = 0;
+    std::uint64_t refused_clients = 0;  // connections over a cap
+    std::uint64_t exchanges_begun = 0;
+    EndCounts exchanges_ended{};
+    std::uint64_t retries = 0;       // a request went out a second time
+    std::uint64_t uncounted = 0;     // answers of a model whose backend told no usage
+    std::map<Key, Served, KeyLess> served;  // as many as the catalog has pairs
+
+    Histogram<RequestBounds> duration;          // head complete to the answer's last byte sent
+    Histogram<RequestBounds> first_token;       // head complete to the first byte of a stream
+    Histogram<RequestBounds> between_tokens;    // between reads of a stream
+    Histogram<OverheadBounds> overhead;         // our own work on a request and the answer's begin
+
+    Served& row(std::string_view model, std::string_view backend);
+    std::uint64_t settled() const;
+    void add(const Statistics& other);
 };
 
 }  // namespace sluice::proxy

@@ -14,37 +14,46 @@
 #include "sluice/io/loop.h"
 #include "sluice/net/listener.h"
 #include "sluice/proxy/service.h"
+#include "sluice/shard/totals.h"
 #include "sluice/upstream/watch.h"
 
 namespace sluice::shard {
 
 // What a shard tells another one; allocated by the sender, freed by the receiver.
 struct Message {
-    enum class Kind : std::uint8_t { drain, catalog };
+    enum class Kind : std::uint8_t { drain, catalog, statistics };
     Kind kind = Kind::drain;
-    std::shared_ptr<const upstream::Catalog> catalog;  // one snapshot for all shards
+    std::shared_ptr<const upstream::Catalog> catalog;    // shared: one for all shards
+    std::shared_ptr<const Snapshot> snapshot;            // shared: one for all peers
 };
 
 // Hands a message over to the ring behind `ring_fd`.
 void post(io::Ring& from, int ring_fd, std::unique_ptr<Message> message);
 
-class Shard {
+// Writes what /metrics says.
+using MetricsWriter = void (*)(const Totals& totals, std::string& out);
+
+class Shard final : public proxy::Reporter {
 public:
     // Everything outlives the shard. `seed` is for ids and jitter.
     Shard(io::Ring& ring, mem::BufferPool& buffers, mem::NodePool& nodes,
           const config::Settings& settings, LineSink& access_log, std::uint64_t seed);
     ~Shard();
 
+    // There are other shards: this one's number, and the rings of the others.
+    void join_peers(std::size_t index, std::vector<int> peer_rings);
+    void set_metrics_writer(MetricsWriter writer) { metrics_writer_ = writer; }
+
     // Takes over a listening socket and accepts from it.
     void listen(int listen_fd);
     // Routes by this catalog from now on.
     void use(std::shared_ptr<const upstream::Catalog> catalog);
 
-    // This shard asks the backends for their models, and tells the shards behind `peer_rings`.
+    // This shard asks the backends for their models, and tells its peers.
     // `told` is called after the first round, on this thread.
     using Told = void (*)(void* owner, const upstream::Catalog& catalog,
                           const std::vector<std::string>& complaints);
-    void watch(upstream::WatchPlan plan, std::vector<int> peer_rings, void* owner, Told told);
+    void watch(upstream::WatchPlan plan, void* owner, Told told);
 
     // No new connections; open ones end after their answer, or at the drain deadline.
     void drain();
@@ -53,19 +62,30 @@ public:
     // Drained: nothing is open and nothing is in flight.
     bool done() const;
 
+    void statistics_changed() override;
+    void write_metrics(std::string& out) override;
+
     proxy::Service& service() { return service_; }
     io::Loop& loop() { return loop_; }
 
 private:
     void on_message(std::uint64_t payload);
     void on_catalog(std::shared_ptr<const upstream::Catalog> catalog);
+    void reconcile();
+    std::shared_ptr<const Snapshot> take_snapshot() const;
+    template <class Fill>
+    void tell_peers(Fill&& fill);
 
     io::Loop loop_;
     const config::Settings& settings_;
     proxy::Service service_;
     std::vector<std::unique_ptr<net::Listener>> listeners_;
     std::optional<upstream::Watch> watch_;
+    std::size_t index_ = 0;
     std::vector<int> peer_rings_;
+    Totals totals_;
+    io::Timer reconcile_;  // armed while something was counted that the peers do not know
+    MetricsWriter metrics_writer_ = nullptr;
     void* told_owner_ = nullptr;
     Told told_ = nullptr;
     io::Timer drain_deadline_;

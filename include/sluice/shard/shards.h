@@ -33,7 +33,7 @@ struct Findings {
 class Shards {
 public:
     // `settings` must outlive the object.
-    Shards(const config::Settings& settings, LogWriter& log);
+    Shards(const config::Settings& settings, LogWriter& log, MetricsWriter metrics);
     ~Shards();  // joins; drain() must have been called if start() succeeded
 
     // Binds the addresses and makes the rings. Nothing is accepted yet.
@@ -64,6 +64,7 @@ private:
 
     const config::Settings& settings_;
     LogWriter& log_;
+    MetricsWriter metrics_;
     std::vector<net::Address> addresses_;
     std::vector<Worker> workers_;
     std::latch rings_ready_;

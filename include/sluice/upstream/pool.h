@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "sluice/http/parser.h"
@@ -93,11 +94,11 @@ public:
     Pool& of(const std::shared_ptr<const Endpoint>& endpoint);
     void close_idle();
     std::size_t links() const { return slab_.in_use(); }
-    // f(Pool&) for each.
+    // f(const Pool&) for each.
     template <class F>
-    void for_each(F&& f) {
-        for (auto& pool : pools_)
-            if (pool != nullptr) f(*pool);
+    void for_each(F&& f) const {
+        for (const auto& pool : pools_)
+            if (pool != nullptr) f(std::as_const(*pool));
     }
 
 private:

@@ -1,10 +1,19 @@
 // own: the paths that are about the gateway itself.
+#include <algorithm>
+#include <iterator>
+
 #include "sluice/proxy/pipeline.h"
 
 namespace sluice::proxy {
 namespace {
 
 constexpr std::string_view text = "text/plain; charset=utf-8";
+
+Verdict health(Exchange&, Reply& reply) {
+    reply.body = "ok\n";
+    reply.content_type = text;
+    return Verdict::respond;
+}
 
 Verdict ready(Exchange& exchange, Reply& reply) {
     const Service& service = exchange.service;
@@ -19,22 +28,36 @@ Verdict ready(Exchange& exchange, Reply& reply) {
     return Verdict::respond;
 }
 
+// Scrapers find the text under the type of its format (Prometheus exposition format 0.0.4).
+Verdict metrics(Exchange& exchange, Reply& reply) {
+    reply.content_type = "text/plain; version=0.0.4; charset=utf-8";
+    if (exchange.service.reporter != nullptr) exchange.service.reporter->write_metrics(reply.body);
+    return Verdict::respond;
+}
+
+struct OwnPath {
+    std::string_view path;
+    Verdict (*answer)(Exchange&, Reply&);
+};
+
+constexpr OwnPath own_paths[] = {
+    {"/healthz", health},
+    {"/readyz", ready},
+    {"/metrics", metrics},
+};
+
 }  // namespace
 
 Verdict own_on_head(Exchange& exchange, const http::Head& head, Reply& reply) {
-    const bool is_health = head.path == "/healthz";
-    const bool is_ready = head.path == "/readyz";
-    if (!is_health && !is_ready) return Verdict::next;
+    const auto own = std::ranges::find(own_paths, head.path, &OwnPath::path);
+    if (own == std::end(own_paths)) return Verdict::next;
     if (head.method != http::Method::get && head.method != http::Method::head) {
         reply = error_reply(exchange, 405, "Only GET and HEAD are served here.",
                             "method_not_allowed");
         reply.fields = "Allow: GET, HEAD\r\n";
         return Verdict::respond;
     }
-    if (is_ready) return ready(exchange, reply);
-    reply.body = "ok\n";
-    reply.content_type = text;
-    return Verdict::respond;
+    return own->answer(exchange, reply);
 }
 
 }  // namespace sluice::proxy

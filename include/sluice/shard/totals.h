@@ -1,0 +1,48 @@
+// Totals: what all shards counted, as far as this shard has heard.
+//
+// Every shard keeps its own counters and, once a reconcile tick while there is something new, posts
+// a copy to its peers. A reader on any shard adds up the copies: at most a tick old while there is
+// traffic, exact once the shards are idle.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "sluice/io/ring.h"
+#include "sluice/proxy/statistics.h"
+
+namespace sluice::shard {
+
+struct PoolGauges {
+    std::string url;
+    std::uint64_t links = 0;
+    std::uint64_t idle = 0;
+    std::uint64_t connects = 0;
+    std::uint64_t reuses = 0;
+    std::uint64_t closed_by_peer = 0;
+};
+
+// One shard's counters and gauges at one moment.
+struct Snapshot {
+    std::size_t shard = 0;
+    proxy::Statistics statistics;
+    io::RingCounters ring;
+    std::vector<PoolGauges> pools;
+    std::uint64_t connections_open = 0;
+    std::uint64_t exchanges_in_flight = 0;
+    std::uint64_t buffers_in_use = 0;
+    std::uint64_t buffers_total = 0;
+};
+
+class Totals {
+public:
+    void learn(std::shared_ptr<const Snapshot> snapshot);  // shared: one copy for all peers
+    const std::vector<std::shared_ptr<const Snapshot>>& by_shard() const { return by_shard_; }
+
+private:
+    std::vector<std::shared_ptr<const Snapshot>> by_shard_;  // null until heard of
+};
+
+}  // namespace sluice::shard

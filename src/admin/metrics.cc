@@ -1,0 +1,200 @@
+#include "sluice/admin/metrics.h"
+
+#include <fmt/format.h>
+
+#include <iterator>
+#include <map>
+#include <string_view>
+#include <utility>
+
+namespace sluice::admin {
+namespace {
+
+using proxy::End;
+using proxy::Statistics;
+
+constexpr double ns_a_second = 1e9;
+
+// Label values: backslash, quote and line feed are escaped (exposition format, "Text format details").
+std::string escaped(std::string_view value) {
+    std::string out;
+    for (const char c : value) {
+        if (c == '\\' || c == '"') out += '\\';
+        if (c == '\n')
+            out += "\\n";
+        else
+            out += c;
+    }
+    return out;
+}
+
+class Text {
+public:
+    explicit Text(std::string& out) : out_(out) {}
+
+    void family(std::string_view name, std::string_view type, std::string_view help) {
+        name_ = name;
+        fmt::format_to(std::back_inserter(out_), "# HELP {0} {1}\n# TYPE {0} {2}\n", name, help,
+                       type);
+    }
+    // One sample of the family at hand; `labels` is what stands between the braces.
+    template <class Number>
+    void sample(const std::string& labels, Number value) {
+        if (labels.empty())
+            fmt::format_to(std::back_inserter(out_), "{} {}\n", name_, value);
+        else
+            fmt::format_to(std::back_inserter(out_), "{}{{{}}} {}\n", name_, labels, value);
+    }
+
+    template <class Bounds>
+    void histogram(std::string_view name, std::string_view help,
+                   const proxy::Histogram<Bounds>& values) {
+        family(name, "histogram", help);
+        std::uint64_t below = 0;
+        for (std::size_t i = 0; i < Bounds::upper.size(); ++i) {
+            below += values.in_bucket(i);
+            fmt::format_to(std::back_inserter(out_), "{}_bucket{{le=\"{:g}\"}} {}\n", name,
+                           static_cast<double>(Bounds::upper[i].ns) / ns_a_second, below);
+        }
+        below += values.in_bucket(Bounds::upper.size());
+        fmt::format_to(std::back_inserter(out_), "{0}_bucket{{le=\"+Inf\"}} {1}\n{0}_sum {2}\n{0}_count {1}\n",
+                       name, below, static_cast<double>(values.sum_ns()) / ns_a_second);
+    }
+
+private:
+    std::string& out_;
+    std::string_view name_;
+};
+
+std::string served_labels(const Statistics::Key& key) {
+    return fmt::format("model=\"{}\",backend=\"{}\"", escaped(key.first), escaped(key.second));
+}
+
+void write_requests(Text& text, const Statistics& sum) {
+    text.family("sluice_requests_total", "counter",
+                "Requests by model, backend and how they ended.");
+    for (const auto& [key, row] : sum.served)
+        for (std::size_t i = 0; i < proxy::ends; ++i)
+            if (row.requests[i] > 0)
+                text.sample(served_labels(key) + ",end=\"" +
+                                proxy::end_name(static_cast<End>(i)) + "\"",
+                            row.requests[i]);
+    text.family("sluice_tokens_total", "counter",
+                "Tokens as the backends reported them; cached ones are part of the input.");
+    for (const auto& [key, row] : sum.served) {
+        if (key.first.empty()) continue;
+        const std::string labels = served_labels(key);
+        text.sample(labels + ",type=\"input\"", row.prompt_tokens);
+        text.sample(labels + ",type=\"output\"", row.completion_tokens);
+        text.sample(labels + ",type=\"cached\"", row.cached_tokens);
+    }
+    text.family("sluice_answers_without_usage_total", "counter",
+                "Answers of a model whose backend reported no tokens.");
+    text.sample("", sum.uncounted);
+    text.family("sluice_retries_total", "counter", "Requests that went out again.");
+    text.sample("", sum.retries);
+    text.family("sluice_connections_total", "counter", "Client connections.");
+    text.sample("", sum.connections);
+    text.family("sluice_connections_refused_total", "counter",
+                "Client connections turned away at a cap.");
+    text.sample("", sum.refused_clients);
+}
+
+void write_durations(Text& text, const Statistics& sum) {
+    text.histogram("gen_ai_server_request_duration_seconds",
+                   "From a request's head to the last byte of its answer.", sum.duration);
+    text.histogram("gen_ai_server_time_to_first_token_seconds",
+                   "From a request's head to the first bytes of its stream.", sum.first_token);
+    text.histogram("gen_ai_server_time_per_output_token_seconds",
+                   "Between two reads of a stream.", sum.between_tokens);
+    text.histogram("sluice_overhead_seconds",
+                   "The gateway's own work on a request and the begin of its answer.",
+                   sum.overhead);
+}
+
+struct Gauge {
+    const char* name;
+    const char* type;
+    const char* help;
+    std::uint64_t (*of)(const shard::Snapshot&);
+};
+
+constexpr Gauge gauges[] = {
+    {"sluice_connections_open", "gauge", "Client connections that are open.",
+     [](const shard::Snapshot& s) { return s.connections_open; }},
+    {"sluice_requests_in_flight", "gauge", "Requests that are not settled.",
+     [](const shard::Snapshot& s) { return s.exchanges_in_flight; }},
+    {"sluice_buffers_in_use", "gauge", "Receive buffers that are lent or hold bytes.",
+     [](const shard::Snapshot& s) { return s.buffers_in_use; }},
+    {"sluice_buffers", "gauge", "Receive buffers there may be.",
+     [](const shard::Snapshot& s) { return s.buffers_total; }},
+    {"sluice_ring_turns_total", "counter", "Turns of the loop, one system call each.",
+     [](const shard::Snapshot& s) { return s.ring.turns; }},
+    {"sluice_ring_extra_submits_total", "counter", "Submissions because a queue was full.",
+     [](const shard::Snapshot& s) { return s.ring.extra_submits; }},
+    {"sluice_ring_completions_total", "counter", "Completions.",
+     [](const shard::Snapshot& s) { return s.ring.completions; }},
+    {"sluice_ring_starved_total", "counter", "Receives that found no buffer and waited.",
+     [](const shard::Snapshot& s) { return s.ring.starved; }},
+    {"sluice_ring_overflows_total", "counter", "Turns that found the completion queue overflown.",
+     [](const shard::Snapshot& s) { return s.ring.overflows; }},
+    {"sluice_ring_stale_total", "counter", "Completions of operations that had ended.",
+     [](const shard::Snapshot& s) { return s.ring.stale; }},
+};
+
+void write_shards(Text& text, const shard::Totals& totals) {
+    for (const Gauge& gauge : gauges) {
+        text.family(gauge.name, gauge.type, gauge.help);
+        for (const auto& snapshot : totals.by_shard())
+            if (snapshot != nullptr)
+                text.sample(fmt::format("shard=\"{}\"", snapshot->shard), gauge.of(*snapshot));
+    }
+}
+
+void write_pools(Text& text, const shard::Totals& totals) {
+    std::map<std::string, shard::PoolGauges> by_url;
+    for (const auto& snapshot : totals.by_shard()) {
+        if (snapshot == nullptr) continue;
+        for (const auto& pool : snapshot->pools) {
+            auto& sum = by_url[pool.url];
+            sum.links += pool.links;
+            sum.idle += pool.idle;
+            sum.connects += pool.connects;
+            sum.reuses += pool.reuses;
+            sum.closed_by_peer += pool.closed_by_peer;
+        }
+    }
+    const auto each = [&](const char* name, const char* type, const char* help,
+                          std::uint64_t shard::PoolGauges::*member) {
+        text.family(name, type, help);
+        for (const auto& [url, pool] : by_url)
+            text.sample("backend=\"" + escaped(url) + "\"", pool.*member);
+    };
+    each("sluice_backend_connections", "gauge", "Connections to the backend.",
+         &shard::PoolGauges::links);
+    each("sluice_backend_connections_idle", "gauge", "Those that wait for a request.",
+         &shard::PoolGauges::idle);
+    each("sluice_backend_connects_total", "counter", "Connections that were made.",
+         &shard::PoolGauges::connects);
+    each("sluice_backend_reuses_total", "counter", "Requests on a connection that was there.",
+         &shard::PoolGauges::reuses);
+    each("sluice_backend_idle_closes_total", "counter", "Idle connections the backend closed.",
+         &shard::PoolGauges::closed_by_peer);
+}
+
+}  // namespace
+
+void write_metrics(const shard::Totals& totals, std::string& out) {
+    Statistics sum;
+    for (const auto& snapshot : totals.by_shard())
+        if (snapshot != nullptr) sum.add(snapshot->statistics);
+    Text text(out);
+    text.family("sluice_build_info", "gauge", "The program that answers.");
+    text.sample("version=\"" SLUICE_VERSION "\"", 1);
+    write_requests(text, sum);
+    write_durations(text, sum);
+    write_shards(text, totals);
+    write_pools(text, totals);
+}
+
+}  // namespace sluice::admin

@@ -1,0 +1,51 @@
+#include "sluice/proxy/statistics.h"
+
+namespace sluice::proxy {
+
+const char* end_name(End end) {
+    switch (end) {
+        case End::ok: return "ok";
+        case End::refused: return "refused";
+        case End::unavailable: return "unavailable";
+        case End::client_gone: return "client_gone";
+        case End::backend_error: return "backend_error";
+        case End::timeout: return "timeout";
+        case End::drained: return "drained";
+    }
+    return "";
+}
+
+void Served::add(const Served& other) {
+    for (std::size_t i = 0; i < ends; ++i) requests[i] += other.requests[i];
+    prompt_tokens += other.prompt_tokens;
+    completion_tokens += other.completion_tokens;
+    cached_tokens += other.cached_tokens;
+}
+
+Served& Statistics::row(std::string_view model, std::string_view backend) {
+    const auto found = served.find(KeyView(model, backend));
+    if (found != served.end()) return found->second;
+    return served[Key(model, backend)];
+}
+
+std::uint64_t Statistics::settled() const {
+    std::uint64_t sum = 0;
+    for (const auto n : exchanges_ended) sum += n;
+    return sum;
+}
+
+void Statistics::add(const Statistics& other) {
+    connections += other.connections;
+    refused_clients += other.refused_clients;
+    exchanges_begun += other.exchanges_begun;
+    for (std::size_t i = 0; i < ends; ++i) exchanges_ended[i] += other.exchanges_ended[i];
+    retries += other.retries;
+    uncounted += other.uncounted;
+    for (const auto& [key, row] : other.served) served[key].add(row);
+    duration.add(other.duration);
+    first_token.add(other.first_token);
+    between_tokens.add(other.between_tokens);
+    overhead.add(other.overhead);
+}
+
+}  // namespace sluice::proxy
