@@ -259,7 +259,7 @@ bool Forward::read_head() {
     begin_answer(head);
     if (link_ == nullptr) return true;
     head_reader_.consume(received, head);
-    if (head_framing_ == http::Framing::none) finish(received.empty() && link_keeps_alive_);
+    if (!body_expected_) finish(received.empty() && link_keeps_alive_);
     return true;
 }
 
@@ -278,7 +278,8 @@ void Forward::begin_answer(const http::Head& head) {
     const bool readable = !encoded && (is_type(type, "application/json") ||
                                        is_type(type, "application/x-ndjson"));
     const bool hide = usage_injected_ && event_stream_;
-    head_framing_ = head.framing;
+    body_expected_ = head.framing == http::Framing::length ? head.content_length > 0
+                                                           : head.framing != http::Framing::none;
     const auto out = choose_framing(head.framing, exchange_.client_minor, hide);
     // llama-server closes after a stream although it says keep-alive: do not meet the reset.
     const bool closes_silently = event_stream_ && head.find("server") == "llama.cpp";

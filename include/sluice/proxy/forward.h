@@ -86,7 +86,7 @@ private:
     Phase phase_ = Phase::idle;
     Outcome outcome_ = Outcome::pending;
     End failure_end_ = End::backend_error;
-    http::Framing head_framing_ = http::Framing::none;
+    bool body_expected_ = false;
     std::uint64_t link_bytes_before_ = 0;  // what the link had received when it was leased
     int interim_answers_ = 0;
     bool event_stream_ = false;
