@@ -92,6 +92,15 @@ inline int utf8_sequence_length(const char* p, const char* end) {
 // Skips whole valid sequences of non-ASCII text.
 inline const char* skip_utf8(const char* p, const char* end) {
     while (p != end && static_cast<std::uint8_t>(*p) >= 0x80) {
+        // Most of the world's letters beyond Europe's: three bytes, the first without a special
+        // range.
+        while (end - p >= 3) {
+            const auto lead = static_cast<std::uint8_t>(*p);
+            const unsigned tails = (p[1] & 0xC0u) << 8 | (p[2] & 0xC0u);
+            if (lead < 0xE1 || lead > 0xEC || tails != 0x8080) break;
+            p += 3;
+        }
+        if (p == end || static_cast<std::uint8_t>(*p) < 0x80) break;
         const int length = utf8_sequence_length(p, end);
         if (length == 0) break;
         p += length;

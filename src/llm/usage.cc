@@ -1,6 +1,7 @@
 #include "sluice/llm/usage.h"
 
 #include "answer_handler.h"
+#include "json_walker.h"
 
 #include <algorithm>
 
@@ -70,12 +71,9 @@ EventFacts read_event(std::string_view name, std::string_view data, Usage& usage
         facts.done = true;
         return facts;
     }
-    JsonState<AnswerHandler::text_bytes_max> json;
     AnswerHandler handler;
-    JsonScanner scanner(json, handler);
-    scanner.feed(data);
     AnswerFacts answer;
-    if (scanner.finish()) {
+    if (JsonWalker(data, handler).walk()) {
         answer = handler.facts();
         merge_usage(handler.counts(), usage);
     }
