@@ -1,5 +1,6 @@
 #include "sluice/http/writer.h"
 
+#include "grammar.h"
 #include "sluice/base/assert.h"
 
 #include <algorithm>
@@ -76,6 +77,19 @@ std::string_view to_text(std::uint64_t number, std::array<char, 20>& room) {
     return {room.data(), static_cast<std::size_t>(end - room.data())};
 }
 
+// Whether Connection says anything but whether the connection stays; mostly it does not.
+bool names_fields(const Head& head) {
+    for (const Field& field : head.fields()) {
+        if (!same_name(field.name, "connection")) continue;
+        std::string_view list = field.value;
+        std::string_view option;
+        while (next_element(list, option)) {
+            if (!same_name(option, "keep-alive") && !same_name(option, "close")) return true;
+        }
+    }
+    return false;
+}
+
 bool is_framing(std::string_view name) {
     return same_name(name, "content-length") || same_name(name, "transfer-encoding");
 }
@@ -127,7 +141,7 @@ void HeadWriter::field(std::string_view name, std::uint64_t value) {
 }
 
 void HeadWriter::forward(const Head& head, std::span<const std::string_view> without) {
-    const bool nominated = head.occurrences("connection") > 0;
+    const bool nominated = names_fields(head);
     for (const Field& at : head.fields()) {
         if (hop_by_hop(at.name) || is_framing(at.name)) continue;
         if (nominated && head.connection_lists(at.name)) continue;
@@ -137,7 +151,9 @@ void HeadWriter::forward(const Head& head, std::span<const std::string_view> wit
     }
 }
 
-void HeadWriter::lines(std::string_view text) { put(text); }
+void HeadWriter::lines(std::string_view text) {
+    put(text);
+}
 
 void HeadWriter::end() {
     put("\r\n");

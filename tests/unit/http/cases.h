@@ -64,6 +64,8 @@ inline void check_refused(int status, const std::vector<std::string>& texts,
         CHECK(outcome.status == status);
         CHECK(outcome.source == Source::client);
         CHECK(outcome.words.size() > 10);
+        // Refused for what it is, not because the text stops.
+        CHECK(outcome.words.find("connection ended") == std::string::npos);
         CHECK(outcome.messages.size() == before);
     }
 }
