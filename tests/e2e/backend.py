@@ -4,8 +4,8 @@
     def script(peer, request): ...     # called for every complete request, in its own thread
 
 A script writes whatever it wants with peer.send(); when it returns the connection waits for the
-next request, unless the script closed it. What gateways ask of their own accord (the model list,
-health, properties) is answered here, is not a request, and stands in `probes`.
+next request, unless the script closed it. A GET is what the gateway asks of its own accord (the
+model list, health, properties): it is answered here, is not a request, and stands in `probes`.
 """
 
 import json
@@ -18,8 +18,6 @@ from wire import (DEADLINE, Body, Closed, Malformed, Source, find_field, parse_f
 
 DONE = b"data: [DONE]\n\n"
 LAST_CHUNK = b"0\r\n\r\n"
-PROBES = {"/v1/models", "/models", "/health", "/v1/health", "/props", "/slots", "/", "/api/tags",
-          "/api/version", "/api/ps", "/version", "/metrics"}
 
 
 def event(data, name=None):
@@ -272,7 +270,7 @@ class Backend:
         return False
 
     def _one(self, peer, request):
-        if request.method == "GET" and request.path in PROBES:
+        if request.method == "GET":
             self.probes.append(request)
             self._answer_probe(peer, request)
             return

@@ -2,7 +2,7 @@
 
     SLUICE, SLUICE_SIM    the programs; else build/release of this tree
     SLUICE_SANITIZED=1    they are built with a sanitizer: cases that weigh memory are skipped
-    SLUICE_E2E_SCALE=N    multiplies the long runs (5 makes 100,000 requests of 20,000)
+    SLUICE_E2E_SCALE=N    multiplies the long runs: 0.1 makes 10,000 requests of 100,000
 
 Each test file ends in harness.main(). It prints a line for every case, a line "SKIP: case: why" for
 what is skipped, and last "N passed, N failed, N skipped"; the exit status is 77 when nothing ran.

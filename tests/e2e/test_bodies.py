@@ -38,7 +38,7 @@ class Unfinished(BodyCase):
         client.send(self.bytes(START + CHUNKED + b"\r\n%x\r\n%s\r\n" % (len(BODY), BODY)))
         answer = client.read()
         self.assertEqual(answer.status, 408, answer)
-        self.assertTrue(answer.closes)
+        self.assertTrue(answer.closes and answer.complete)
         self.assertEqual(client.read_to_close(), (b"", "eof"))
         self.nothing_forwarded()
 
@@ -118,7 +118,9 @@ class Limits(BodyCase):
         client.send_some(self.bytes(START + CHUNKED + b"\r\n") + piece * (BODY_MAX // 4096 + 1))
         answer = client.read()
         self.assertEqual(answer.status, 413)
-        self.assertTrue(answer.closes)
+        error_in(answer)
+        # The rest never comes: then the connection does not stay.
+        self.assertEqual(client.read_to_close(), (b"", "eof"))
         self.nothing_forwarded()
 
     def test_row_044_a_chunk_that_announces_too_much_gets_413(self):
@@ -152,6 +154,8 @@ JSON_FAULTS = {
     "the model twice": b'{"model":"m","messages":[],"model":"other"}',
     "the same model twice": b'{"model":"m","messages":[],"model":"m"}',
     "the model twice, once escaped": b'{"model":"m","mod\\u0065l":"other"}',
+    # Go's parser, and Ollama with it, takes these two for the same.
+    "the model in another case": b'{"model":"m","Model":"other"}',
     "stream twice": b'{"model":"m","stream":true,"stream":false}',
     "invalid UTF-8": b'{"model":"m","x":"\xff"}',
     "overlong UTF-8": b'{"model":"m","x":"\xc0\xaf"}',
@@ -193,7 +197,7 @@ class Json(BodyCase):
 
     def test_row_046_what_is_odd_and_right_is_taken_byte_for_byte(self):
         for body in (b' \t\r\n{ "x" : "\\ud83c\\udf0a\xf0\x9f\x8c\x8a" , "model" : "\\u006d" } ',
-                     b'{"X":{"model":"other"},"y":["model","other"],"model":"m","Model":"other"}',
+                     b'{"X":{"model":"other"},"y":["model","other"],"model":"m","models":1}',
                      b'{"model":"m","messages":[{"role":"user","content":"\\"model\\":\\"x\\""}]}'):
             self.backend.forget()
             self.assertEqual(self.client().ask(self.post(body)).status, 200, body)

@@ -160,7 +160,8 @@ class LlamaServer(unittest.TestCase):
         self.assertEqual(call(self.gateway.url, "embeddings", model="tiny-embed")["sizes"],
                          [64, 64])
         self.assertTrue(call(self.gateway.url, "chat", model="tiny-chat", max_tokens=5)["message"])
-        backends = {line["model"]: line["backend"] for line in self.gateway.log()}
+        backends = {line["model"]: line["backend"] for line in self.gateway.log()
+                    if "model" in line}
         self.assertIn(str(self.chat.address[1]), backends["tiny-chat"])
         self.assertIn(str(self.embed.address[1]), backends["tiny-embed"])
 

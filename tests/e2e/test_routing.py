@@ -142,7 +142,7 @@ class Multipart(GatewayCase):
                 "POST", "/v1/audio/transcriptions", body, self.gateway.host,
                 content_type=f"multipart/form-data; boundary={boundary}"))
 
-    AUDIO = ("file", "; filename=\"a.wav\"", bytes(range(256)) * 300 + b"\r\n--b not a boundary")
+    AUDIO = ("file", "; filename=\"a.wav\"", bytes(range(256)) * 300 + b"\r\n--B\r\n -b--b")
 
     def test_the_model_part_routes(self):
         model = ("model", "", b"m")
@@ -303,8 +303,10 @@ class Discovery(Started):
             self.assertEqual({line["id"] for line in gateway.log()}, ours)
 
     def test_the_fallback_is_used_when_nothing_is_found(self):
+        if ids(self.gateway()):
+            self.skipTest("a model server runs on a well-known port of this machine")
         fallback = self.backend("spare")
-        gateway = self.gateway("--fallback-backend", fallback.url, "--no-discovery")
+        gateway = self.gateway("--fallback-backend", fallback.url)
         wait_until(lambda: "spare" in ids(gateway), "the spare model is listed")
         self.assertEqual(self.chat(gateway, model="spare").status, 200)
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """The published openai SDK through the gateway: the same as without it."""
 
+import threading
 import unittest
 
-from backend import (Backend, address_that_refuses, chunk, delta, json_answer,
-                     sse_head)
+from backend import Backend, address_that_refuses, chunk, delta, json_answer, sse_head
 from harness import Gateway, Sim, main
 from sdk_calls import Call, call, missing
 from wire import wait_until
@@ -103,10 +103,13 @@ class Sdk(unittest.TestCase):
     def test_a_stream_that_dies_is_an_error_and_no_end(self):
         def script(peer, _):
             peer.send(sse_head() + chunk(delta("one")))
-            going.wait_ready()
+            seen_by_the_sdk.wait(60)
             peer.reset()
+        seen_by_the_sdk = threading.Event()
         self.backend.script = script
         going = Call(self.gateway.url, "stream", model="m")
+        going.wait_ready()
+        seen_by_the_sdk.set()
         seen = going.result()
         self.assertEqual(seen["text"], "one")
         self.assertEqual(seen["error"]["kind"], "APIError")
