@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <string_view>
 #include <utility>
 
 namespace sluice::app {
@@ -154,10 +155,9 @@ CommandLine parse_command_line(int argc, char** argv) {
     CommandLine result;
     CLI::App app(
         "Sluice: one OpenAI-compatible endpoint in front of the model servers of this machine.\n"
-        "Without flags it finds them by itself.",
+        "Without flags it finds them by itself. `sluice serve` is the same as `sluice`.",
         "sluice");
     app.set_version_flag("--version", "sluice " SLUICE_VERSION);
-    app.add_subcommand("serve", "Serve (what it does without a command, too)")->fallthrough();
     add_models(app, result.settings);
     add_listening(app, result.settings);
     add_limits(app, result.settings);
@@ -166,8 +166,10 @@ CommandLine parse_command_line(int argc, char** argv) {
                    "Where a line for each request goes: stderr, off, or a file")
         ->type_name("WHERE")
         ->default_str("stderr");
+    // `sluice serve FLAGS` and `sluice FLAGS` are the same.
+    const bool named = argc > 1 && std::string_view(argv[1]) == "serve";
     try {
-        app.parse(argc, argv);
+        app.parse(named ? argc - 1 : argc, named ? argv + 1 : argv);
     } catch (const CLI::ParseError& error) {
         // Help and version are "errors" with code 0; a mistake is 2, as in other tools.
         result.exit_code = app.exit(error) == 0 ? 0 : 2;

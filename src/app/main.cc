@@ -19,9 +19,21 @@ namespace {
 
 using namespace sluice;
 
-int fail(const std::string& message) {
+constexpr int exit_failure = 1;
+constexpr int exit_bad_flag = 2;
+
+int fail(const std::string& message, int code = exit_failure) {
     fmt::print(stderr, "sluice: {}\n", message);
-    return 1;
+    return code;
+}
+
+// Whether the addresses and URLs in the flags can be read at all.
+Status check_flags(const config::Settings& settings) {
+    for (const auto& text : settings.listen)
+        if (const auto address = net::Address::parse(text); !address)
+            return Error::gateway("--listen: " + address.error().message);
+    if (const auto plan = upstream::WatchPlan::create(settings, {}); !plan) return plan.error();
+    return Done{};
 }
 
 // Each stream takes two descriptors; the soft limit is often 1024.
@@ -73,6 +85,8 @@ void announce(const shard::Shards& shards, const shard::Findings& findings) {
 int serve(const config::Settings& settings) {
     const sigset_t stops = block_signals();
     raise_descriptor_limit();
+    if (const auto read = check_flags(settings); !read)
+        return fail(read.error().message, exit_bad_flag);
     if (const auto usable = io::Ring::probe(); !usable) return fail(usable.error().message);
     auto log = shard::LogWriter::open(settings.access_log, settings.shards);
     if (!log) return fail(log.error().message);

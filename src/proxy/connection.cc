@@ -282,9 +282,12 @@ void Connection::refuse(const Error& error) {
         if (exchange_ == nullptr) return close_gracefully();
         exchange_->id = service_.request_id({});
     }
-    exchange_->error = error.message;
     body_pending_ = false;  // nothing behind it can be read
-    reply(error_reply(*exchange_, error.status, error.message, "invalid_http"));
+    const bool too_slow = error.status == 408;
+    Reply answer = error_reply(*exchange_, error.status, error.message,
+                               too_slow ? "request_timeout" : "invalid_http");
+    if (too_slow) answer.end = End::timeout;
+    reply(std::move(answer));
 }
 
 // Queues an answer of the gateway's own.

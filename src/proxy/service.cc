@@ -74,7 +74,7 @@ void Service::forget_client(const std::string& client) {
 void Service::drain() {
     draining = true;
     open.for_each([](Drainable& connection) { connection.drain(); });
-    pools.close_idle();
+    pools.drain();
 }
 
 void Service::cut_off() {

@@ -106,7 +106,8 @@ Pool& Pools::of(const std::shared_ptr<const Endpoint>& endpoint) {
     return *pool;
 }
 
-void Pools::close_idle() {
+void Pools::drain() {
+    idle_max_ = {};
     for (auto& pool : pools_)
         if (pool != nullptr) pool->close_idle();
 }

@@ -92,7 +92,8 @@ public:
     Pools(io::Loop& loop, Duration idle_max, std::size_t links_max);
 
     Pool& of(const std::shared_ptr<const Endpoint>& endpoint);
-    void close_idle();
+    // Closes all idle links, and from now on every link that is given back.
+    void drain();
     std::size_t links() const { return slab_.in_use(); }
     // f(const Pool&) for each.
     template <class F>
@@ -105,7 +106,7 @@ private:
     friend class Pool;
     friend class Link;
     io::Loop& loop_;
-    Duration idle_max_;
+    Duration idle_max_;  // zero: links are not kept
     mem::Slab<Link> slab_;
     std::vector<std::unique_ptr<Pool>> pools_;  // by endpoint id
 };
