@@ -29,28 +29,20 @@ http::Progress RequestReader::read_head(http::Head& head) {
     if (progress != http::Progress::complete) return progress;
     head_bytes_ = end_ = head.bytes;
     chunked_ = head.framing == http::Framing::chunked;
-    if (head.framing == http::Framing::length) {
-        too_large_ = head.content_length > body_bytes_most;
-        if (too_large_) return http::Progress::failed;
-        body_bytes_ = static_cast<std::size_t>(head.content_length);
-    }
-    return progress;
+    too_large_ = !chunked_ && head.content_length > body_bytes_most;
+    return too_large_ ? http::Progress::failed : progress;
 }
 
 http::Progress RequestReader::read_body() {
-    if (!chunked_) {
-        if (text_.size() < head_bytes_ + body_bytes_) return http::Progress::incomplete;
-        end_ = head_bytes_ + body_bytes_;
-        return http::Progress::complete;
-    }
     pieces_.clear();
     const auto run = std::string_view(text_).substr(end_);
     std::size_t consumed = 0;
     const auto progress = parser_.parse_body(run, pieces_, consumed);
     if (progress == http::Progress::failed) return progress;
+    end_ += consumed;
+    if (!chunked_) return progress;
     for (const auto& piece : pieces_)
         chunked_body_ += run.substr(piece.begin, piece.end - piece.begin);
-    end_ += consumed;
     too_large_ = chunked_body_.size() > body_bytes_most;
     return too_large_ ? http::Progress::failed : progress;
 }
@@ -62,14 +54,14 @@ Error RequestReader::error() const {
 
 std::string_view RequestReader::body() const {
     if (chunked_) return chunked_body_;
-    return std::string_view(text_).substr(head_bytes_, body_bytes_);
+    return std::string_view(text_).substr(head_bytes_, end_ - head_bytes_);
 }
 
 void RequestReader::next() {
     SLUICE_ASSERT(end_ > 0);
     text_.erase(0, end_);
     chunked_body_.clear();
-    seen_ = head_bytes_ = body_bytes_ = end_ = 0;
+    seen_ = head_bytes_ = end_ = 0;
     chunked_ = false;
 }
 

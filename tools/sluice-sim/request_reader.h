@@ -47,8 +47,7 @@ private:
     http::Parser parser_;
     std::size_t seen_ = 0;  // of an incomplete head, looked at in vain
     std::size_t head_bytes_ = 0;
-    std::size_t body_bytes_ = 0;  // by Content-Length
-    std::size_t end_ = 0;         // of what is read
+    std::size_t end_ = 0;  // of what is read
     bool chunked_ = false;
     bool too_large_ = false;
 };
