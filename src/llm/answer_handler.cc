@@ -213,8 +213,9 @@ const char* AnswerHandler::on_number(int depth, const JsonNumber& number) {
 }
 
 const char* AnswerHandler::on_literal(int depth, JsonLiteral literal, Span) {
-    if (!is_of_interest(depth) || literal == JsonLiteral::null) return nullptr;
-    take_any(depth, key_);
+    if (!is_of_interest(depth)) return nullptr;
+    // A null says nothing, but an array that holds one is not empty.
+    take_any(depth, literal == JsonLiteral::null ? Key::frame : key_);
     if (literal != JsonLiteral::true_) return nullptr;
     if (key_ == Key::done) {
         facts_.last = true;
