@@ -165,9 +165,7 @@ void Connection::keep_request(const http::Head& head) {
     RequestState& request = *exchange_->request;
     request.method = head.method_text;
     request.target = head.target;
-    std::string& text = service_.text;
-    text.resize(limits::head_bytes_max + limits::buffer_bytes);
-    http::HeadWriter writer(text);
+    http::HeadWriter writer(service_.head_space());
     writer.forward(head, not_forwarded);
     writer.field("X-Request-Id", exchange_->id);
     writer.field("X-Forwarded-For", client_);
@@ -296,9 +294,7 @@ void Connection::reply(Reply&& answer) {
     SLUICE_ASSERT(forward_ == nullptr);
     // What is left of the body is read if it is short, or the connection is given up.
     if (body_pending_ && !worth_discarding()) close_after_ = true;
-    std::string& text = service_.text;
-    text.resize(limits::head_bytes_max);
-    http::HeadWriter writer(text);
+    http::HeadWriter writer(service_.head_space());
     writer.status_line(answer.status);
     writer.field("Server", "sluice");
     writer.field("Content-Type", answer.content_type);

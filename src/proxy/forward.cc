@@ -303,9 +303,7 @@ void Forward::begin_answer(const http::Head& head) {
 }
 
 bool Forward::write_answer_head(const http::Head& head, http::Framing out) {
-    std::string& text = service_.text;
-    text.resize(limits::head_bytes_max + limits::buffer_bytes);
-    http::HeadWriter writer(text);
+    http::HeadWriter writer(service_.head_space());
     writer.status_line(head.status, head.reason);
     writer.forward(head, not_forwarded);
     writer.field("x-request-id", exchange_.id);

@@ -1,10 +1,8 @@
 #include "sluice/proxy/service.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+#include <array>
 
-#include "record.h"
 #include "sluice/io/socket.h"
 #include "sluice/net/address.h"
 #include "sluice/proxy/connection.h"
@@ -39,7 +37,8 @@ Service::Service(io::Loop& shard_loop, const config::Settings& all, LineSink& lo
       connections(all.connections_max),
       exchanges(all.connections_max),
       requests(all.connections_max),
-      forwards(all.connections_max) {}
+      forwards(all.connections_max),
+      head_room(std::make_unique_for_overwrite<char[]>(head_room_bytes)) {}
 
 Service::~Service() = default;
 
@@ -100,7 +99,7 @@ void Service::settle(Exchange& exchange, End end, std::string_view client) {
     SLUICE_ASSERT(!exchange.end.has_value());
     exchange.end = end;
     count(exchange);
-    write_record(exchange, loop.now(), client, text);
+    record.write(exchange, loop.now(), client, text);
     access_log.write(text);
     if (exchange.request != nullptr) exchange.forget_request();
     exchanges.destroy(exchange);
@@ -128,7 +127,10 @@ void Service::count(const Exchange& exchange) {
 
 std::string Service::request_id(std::string_view given) {
     if (is_plain(given)) return std::string(given);
-    return fmt::format("req_{:016x}{:016x}", prng.next(), prng.next());
+    std::string id = "req_";
+    for (const std::uint64_t word : {prng.next(), prng.next()})
+        for (int shift = 60; shift >= 0; shift -= 4) id += "0123456789abcdef"[(word >> shift) & 15];
+    return id;
 }
 
 }  // namespace sluice::proxy

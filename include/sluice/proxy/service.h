@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -15,6 +17,7 @@
 #include "sluice/mem/slab.h"
 #include "sluice/proxy/catalog_use.h"
 #include "sluice/proxy/host_list.h"
+#include "sluice/proxy/record.h"
 #include "sluice/proxy/relay.h"
 #include "sluice/proxy/statistics.h"
 #include "sluice/upstream/pool.h"
@@ -89,10 +92,16 @@ struct Service {
     bool stopping = false;  // the time for draining is over
     std::uint64_t next_target = 0;  // round robin
 
+    RecordWriter record;
+
     // Working memory of one turn; nobody keeps a view into it.
     http::Head head;
     RelayScratch relay;
     std::string text;
+    // A head that is being written: as long as one that may be read, and what we add to it.
+    static constexpr std::size_t head_room_bytes = limits::head_bytes_max + limits::buffer_bytes;
+    std::unique_ptr<char[]> head_room;
+    std::span<char> head_space() { return {head_room.get(), head_room_bytes}; }
 };
 
 }  // namespace sluice::proxy
