@@ -1,6 +1,7 @@
 """What every end-to-end test needs: the programs under test, and a way to run and report cases.
 
     SLUICE, SLUICE_SIM    the programs; else build/release of this tree
+    SLUICE_FLAGS          flags for every sluice, before a case's own: "--shards 2"
     SLUICE_SANITIZED=1    they are built with a sanitizer: cases that weigh memory are skipped
     SLUICE_E2E_SCALE=N    multiplies the long runs: 0.1 makes 10,000 requests of 100,000
 
@@ -148,6 +149,7 @@ class Gateway(Program):
         self.log_path = os.path.join(self.log_folder.name, "access.log")
         own = ["--listen", "127.0.0.1:0"] if listen else []
         own += ["--access-log", self.log_path] if log else []
+        own += os.environ.get("SLUICE_FLAGS", "").split()
         super().__init__(SLUICE, [*own, *flags], listens, env)
 
     def client(self, **options):

@@ -238,7 +238,7 @@ class Paths(GatewayCase):
 
     def test_row_163_what_steers_a_backend_is_not_served(self):
         for path in ("/slots", "/slots/0?action=erase", "/props", "/models/load", "/models/unload",
-                     "/lora-adapters", "/metrics", "/api/pull", "/api/delete", "/v1/stream",
+                     "/lora-adapters", "/api/pull", "/api/delete", "/v1/stream",
                      "/sleep", "/wake_up", "/v1/load_lora_adapter"):
             for method in ("GET", "POST", "DELETE"):
                 self.assertIn(self.ask(method, path).status, (404, 405), (method, path))
