@@ -1,0 +1,160 @@
+// Whole loads over loopback against the bench's own backend.
+#include "run.h"
+#include "sluice/io/socket.h"
+
+#include <doctest/doctest.h>
+
+#include <unistd.h>
+
+using namespace sluice;
+using namespace sluice::bench;
+
+namespace {
+
+// A worker with an origin on a free port, and a load for it.
+struct Bench {
+    std::unique_ptr<Worker> worker;
+    Load load;
+    Window window{.warmup = Duration{}, .length = Duration::seconds(30)};
+
+    explicit Bench(OriginScript script, RequestKind kind = {}) {
+        auto created = Worker::create();
+        REQUIRE(created.ok());
+        worker = std::move(created).value();
+        load.address = free_address();
+        REQUIRE(worker->open_origin(load.address, script).ok());
+        load.requests = make_requests({kind}, {.host = load.address.to_string()});
+        load.requests[0].expectation.stamped = kind.stream;
+    }
+
+    // Some port that nobody listens on: it was given out, and is free again.
+    static net::Address free_address() {
+        const auto any = net::Address::parse("127.0.0.1:0");
+        REQUIRE(any.ok());
+        const auto fd = io::open_listener(any.value().raw(), any.value().size(), {});
+        REQUIRE(fd.ok());
+        sockaddr_storage name{};
+        socklen_t size = 0;
+        REQUIRE(io::local_name(fd.value(), name, size) == 0);
+        io::close_socket(fd.value());
+        return {name, size};
+    }
+
+    Tally go() {
+        auto measured = run(*worker, load, window, {});
+        REQUIRE(measured.ok());
+        return measured.value().tally;
+    }
+};
+
+}  // namespace
+
+TEST_CASE("closed loop: every request of a given number is answered once") {
+    Bench bench({.answer_bytes = 600});
+    bench.load.connections = 8;
+    bench.load.requests_max = 500;
+    const Tally tally = bench.go();
+    CHECK(tally.requests == 500);
+    CHECK(tally.failed() == 0);
+    CHECK(tally.connections == 8);
+    CHECK(tally.latency.count() == 500);
+    CHECK(tally.tokens == 500 * 64);
+    CHECK(tally.bytes_in > 500 * 600);
+}
+
+TEST_CASE("without keep-alive each request has its own connection") {
+    Bench bench({});
+    bench.load.requests =
+        make_requests({{}}, {.host = "h", .path_prefix = {}, .fields = {}, .keep_alive = false});
+    bench.load.keep_alive = false;
+    bench.load.connections = 4;
+    bench.load.requests_max = 40;
+    const Tally tally = bench.go();
+    CHECK(tally.requests == 40);
+    CHECK(tally.connections == 40);
+}
+
+TEST_CASE("streams: paced and in lock-step, all events in order") {
+    for (const bool lock_step : {false, true}) {
+        Bench bench({.events = 25, .period = Duration::micros(100), .lock_step = lock_step},
+                    {.stream = true});
+        bench.load.connections = 5;
+        bench.load.requests_max = 20;
+        const Tally tally = bench.go();
+        CHECK(tally.first_failure == "");
+        CHECK(tally.requests == 20);
+        // The finish reason is an event of its own.
+        CHECK(tally.events == 20 * 26);
+        CHECK(tally.delay.count() == 20 * 25);
+        CHECK(tally.first_token.count() == 20);
+    }
+}
+
+TEST_CASE("streams without end are cut when the time is over, which is no failure") {
+    Bench bench({.period = Duration::micros(500)}, {.stream = true});
+    bench.load.connections = 3;
+    bench.window.length = Duration::millis(100);
+    const Tally tally = bench.go();
+    CHECK(tally.failed() == 0);
+    CHECK(tally.cut == 3);
+    CHECK(tally.events > 3);
+}
+
+TEST_CASE("open loop: latency counts from when a request was due") {
+    // The first event comes at once, the second after some part of the period and the third and
+    // last one a period later: each request takes 5 ms at least on the one connection there is, but
+    // one is due every millisecond. So request k ends at 5 k ms at the earliest and was due at k
+    // ms: the last one is late by 160 ms at least.
+    Bench bench({.events = 3, .period = Duration::millis(5)}, {.stream = true});
+    bench.load.connections = 1;
+    bench.load.rate = 1000;
+    bench.load.requests_max = 40;
+    const Tally tally = bench.go();
+    CHECK(tally.requests == 40);
+    CHECK(tally.connections == 1);
+    CHECK(tally.lag.count() == 40);
+    CHECK(tally.latency.max() > 150'000'000);
+}
+
+TEST_CASE("a server that is not there is a failure by kind") {
+    Bench bench({});
+    bench.load.address = Bench::free_address();
+    bench.load.connections = 2;
+    bench.load.requests_max = 4;
+    const Tally tally = bench.go();
+    CHECK(tally.requests == 0);
+    CHECK(tally.failures[static_cast<std::size_t>(Failure::connect)] == 4);
+    CHECK(tally.first_failure == "Connection refused");
+}
+
+TEST_CASE("a request that is not answered in time is a failure by kind") {
+    Bench bench({.events = 2, .period = Duration::seconds(60)}, {.stream = true});
+    bench.load.requests_max = 1;
+    bench.load.timeout = Duration::millis(20);
+    const Tally tally = bench.go();
+    CHECK(tally.failures[static_cast<std::size_t>(Failure::timeout)] == 1);
+    CHECK(tally.cut == 0);
+}
+
+TEST_CASE("threads share connections and requests") {
+    Bench bench({});
+    bench.load.connections = 7;
+    bench.load.requests_max = 300;
+    bench.window.threads = 3;
+    const Tally tally = bench.go();
+    CHECK(tally.requests == 300);
+    CHECK(tally.failed() == 0);
+    CHECK(tally.connections == 7);
+}
+
+TEST_CASE("the processor time of a process is known to the nanosecond") {
+    const auto before = usage_of(::getpid());
+    REQUIRE(before.has_value());
+    CHECK(before->cpu_ns > 0);
+    CHECK(before->rss_bytes > 100'000);
+    volatile std::uint64_t sum = 0;
+    for (std::uint64_t i = 0; i < 1'000'000; ++i)
+        sum = sum + i;
+    CHECK(usage_of(::getpid())->cpu_ns > before->cpu_ns);
+    CHECK_FALSE(usage_of(0).has_value());
+}

@@ -1,0 +1,74 @@
+#include "options.h"
+
+#include <doctest/doctest.h>
+
+#include <initializer_list>
+
+using namespace sluice;
+using namespace sluice::bench;
+
+namespace {
+
+CommandLine parse(std::initializer_list<const char*> words) {
+    std::vector<std::string> texts{"sluice-bench"};
+    for (const char* word : words)
+        texts.emplace_back(word);
+    std::vector<char*> pointers;
+    for (auto& text : texts)
+        pointers.push_back(text.data());
+    return parse_command_line(static_cast<int>(pointers.size()), pointers.data());
+}
+
+}  // namespace
+
+TEST_CASE("a target has a name, a URL and perhaps a process") {
+    const auto plain = parse_target("direct=http://127.0.0.1:1");
+    REQUIRE(plain.ok());
+    CHECK(plain.value().name == "direct");
+    CHECK(plain.value().url == "http://127.0.0.1:1");
+    CHECK(plain.value().pid == 0);
+    const auto full = parse_target("gw=unix:/tmp/a=b,pid=77");
+    REQUIRE(full.ok());
+    CHECK(full.value().url == "unix:/tmp/a=b");
+    CHECK(full.value().pid == 77);
+    for (const char* text : {"http", "=http://x", "a=b,pid=", "a=b,pid=0", "a=b,pid=7x"})
+        CHECK_FALSE(parse_target(text).ok());
+}
+
+TEST_CASE("one URL is one target, with its process") {
+    const auto line = parse({"http://127.0.0.1:8642", "-c", "64", "--rate", "200", "-d", "3s",
+                             "--pid", "12", "--no-keep-alive", "--stream", "--prompt", "16KiB"});
+    REQUIRE_FALSE(line.exit_code.has_value());
+    const Options& options = line.options;
+    CHECK_FALSE(options.compare);
+    REQUIRE(options.targets.size() == 1);
+    CHECK(options.targets[0].pid == 12);
+    CHECK(options.load.connections == 64);
+    CHECK(options.load.rate == 200);
+    CHECK_FALSE(options.load.keep_alive);
+    CHECK(options.kind.stream);
+    CHECK(options.kind.prompt_bytes == 16 * 1024);
+    CHECK(options.window.length == Duration::seconds(3));
+}
+
+TEST_CASE("compare takes targets and rounds") {
+    const auto line = parse({"compare", "--target", "a=http://127.0.0.1:1", "--target",
+                             "b=http://127.0.0.1:2,pid=3", "--rounds", "4", "--lock-step"});
+    REQUIRE_FALSE(line.exit_code.has_value());
+    CHECK(line.options.compare);
+    CHECK(line.options.targets.size() == 2);
+    CHECK(line.options.rounds == 4);
+    CHECK(line.options.origin_script.lock_step);
+}
+
+TEST_CASE("bad flags end with 2, and every load is bounded") {
+    CHECK(parse({}).exit_code == 2);
+    CHECK(parse({"http://x", "-c", "0"}).exit_code == 2);
+    CHECK(parse({"http://x", "-c", "1000000"}).exit_code == 2);
+    CHECK(parse({"http://x", "-d", "2h"}).exit_code == 2);
+    CHECK(parse({"http://x", "--rate", "0"}).exit_code == 2);
+    CHECK(parse({"http://x", "--kind", "poem"}).exit_code == 2);
+    CHECK(parse({"compare"}).exit_code == 2);
+    CHECK(parse({"http://x", "--origin", "127.0.0.1:1", "--threads", "2"}).exit_code == 2);
+    CHECK(parse({"--version"}).exit_code == 0);
+}

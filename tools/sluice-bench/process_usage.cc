@@ -1,0 +1,67 @@
+#include "process_usage.h"
+
+#include <fmt/format.h>
+
+#include <dirent.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace sluice::bench {
+namespace {
+
+// A file of /proc: small, and read in one piece.
+std::string read_small(const std::string& path) {
+    std::string text(8192, '\0');
+    const std::unique_ptr<FILE, int (*)(FILE*)> file(std::fopen(path.c_str(), "re"), std::fclose);
+    text.resize(file == nullptr ? 0 : std::fread(text.data(), 1, text.size(), file.get()));
+    return text;
+}
+
+std::uint64_t number_behind(std::string_view text, std::string_view key) {
+    const auto at = text.find(key);
+    if (at == std::string_view::npos) return 0;
+    return std::strtoull(text.data() + at + key.size(), nullptr, 10);
+}
+
+std::uint64_t switches_of(pid_t pid) {
+    const std::string tasks = fmt::format("/proc/{}/task", pid);
+    const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir(tasks.c_str()), ::closedir);
+    std::uint64_t sum = 0;
+    while (folder != nullptr) {
+        const dirent* entry = ::readdir(folder.get());
+        if (entry == nullptr) break;
+        if (entry->d_name[0] == '.') continue;
+        const auto status = read_small(fmt::format("{}/{}/status", tasks, entry->d_name));
+        sum += number_behind(status, "\nvoluntary_ctxt_switches:") +
+               number_behind(status, "\nnonvoluntary_ctxt_switches:");
+    }
+    return sum;
+}
+
+}  // namespace
+
+std::optional<ProcessUsage> usage_of(pid_t pid) {
+    // The process's own clock: nanoseconds, up to this moment also for a thread that runs now,
+    // where /proc counts in ticks or only when a thread leaves the processor.
+    if (pid <= 0) return std::nullopt;
+    clockid_t clock{};
+    timespec time{};
+    if (::clock_getcpuclockid(pid, &clock) != 0 || ::clock_gettime(clock, &time) != 0)
+        return std::nullopt;
+    ProcessUsage usage;
+    usage.cpu_ns = std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+    // statm: size and resident pages.
+    const auto memory = read_small(fmt::format("/proc/{}/statm", pid));
+    usage.rss_bytes =
+        number_behind(memory, " ") * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+    usage.switches = switches_of(pid);
+    return usage;
+}
+
+}  // namespace sluice::bench

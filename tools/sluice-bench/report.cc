@@ -1,0 +1,50 @@
+#include "report.h"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+
+namespace sluice::bench {
+namespace {
+
+using File = std::unique_ptr<FILE, int (*)(FILE*)>;
+
+Status write_file(const std::string& path, const std::string& text) {
+    const File file(std::fopen(path.c_str(), "we"), std::fclose);
+    const bool written = file != nullptr &&
+                         std::fwrite(text.data(), 1, text.size(), file.get()) == text.size() &&
+                         std::fflush(file.get()) == 0;
+    if (written) return Done{};
+    return Error::gateway(fmt::format("{} cannot be written: {}", path, std::strerror(errno)));
+}
+
+}  // namespace
+
+Result<std::string> read_file(const std::string& path) {
+    const File file(std::fopen(path.c_str(), "re"), std::fclose);
+    if (file == nullptr)
+        return Error::client(400, fmt::format("{} cannot be read: {}", path, std::strerror(errno)));
+    std::string text;
+    char part[4096];
+    while (const auto n = std::fread(part, 1, sizeof(part), file.get()))
+        text.append(part, n);
+    return text;
+}
+
+Status write_reports(const Options& options, const Measured& measured,
+                     const std::vector<Metric>& metrics) {
+    if (!options.json_file.empty())
+        return write_file(options.json_file, json_report(options.title, measured, metrics));
+    return Done{};
+}
+
+Status write_reports(const Options& options, const Comparison& comparison) {
+    if (!options.json_file.empty())
+        return write_file(options.json_file, json_report(options.title, comparison));
+    return Done{};
+}
+
+}  // namespace sluice::bench

@@ -1,0 +1,92 @@
+#include "report.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+namespace sluice::bench {
+namespace {
+
+std::string quoted(std::string_view text) {
+    std::string out = "\"";
+    for (const char c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (c == '"' || c == '\\') {
+            out += '\\';
+            out += c;
+        } else if (byte < 0x20) {
+            out += fmt::format("\\u{:04x}", byte);
+        } else {
+            out += c;
+        }
+    }
+    return out + '"';
+}
+
+std::string number(double value) {
+    return std::isfinite(value) ? fmt::format("{:.6g}", value) : "null";
+}
+
+std::string members(const std::vector<Metric>& metrics) {
+    std::string out;
+    for (const auto& metric : metrics)
+        out += fmt::format("{}{}:{}", out.empty() ? "" : ",", quoted(metric.key),
+                           number(metric.value));
+    return "{" + out + "}";
+}
+
+std::string spread(const Spread& spread) {
+    return fmt::format(R"({{"median":{},"low":{},"high":{},"rounds":{}}})", number(spread.median),
+                       number(spread.low), number(spread.high), spread.count);
+}
+
+std::string totals(const Tally& tally) {
+    std::string failures;
+    for (std::size_t i = 0; i < failures_count; ++i)
+        if (tally.failures[i] != 0)
+            failures += fmt::format("{}{}:{}", failures.empty() ? "" : ",",
+                                    quoted(to_text(static_cast<Failure>(i))), tally.failures[i]);
+    std::string statuses;
+    for (const auto& [status, count] : tally.statuses)
+        statuses += fmt::format("{}\"{}\":{}", statuses.empty() ? "" : ",", status, count);
+    return fmt::format(
+        R"({{"requests":{},"events":{},"tokens":{},"failed":{},"failures":{{{}}},)"
+        R"("statuses":{{{}}},"first_failure":{},"connections":{},"reconnects":{},"cut":{},)"
+        R"("stalls":{},"bytes_in":{},"bytes_out":{}}})",
+        tally.requests, tally.events, tally.tokens, tally.failed(), failures, statuses,
+        quoted(tally.first_failure), tally.connections, tally.reconnects, tally.cut, tally.stalls,
+        tally.bytes_in, tally.bytes_out);
+}
+
+}  // namespace
+
+std::string json_report(const std::string& title, const Measured& measured,
+                        const std::vector<Metric>& metrics) {
+    return fmt::format("{{\"title\":{},\"seconds\":{},\n\"totals\":{},\n\"metrics\":{}}}\n",
+                       quoted(title), number(measured.seconds), totals(measured.tally),
+                       members(metrics));
+}
+
+std::string json_report(const std::string& title, const Comparison& comparison) {
+    std::string out = fmt::format("{{\"title\":{},\"targets\":[", quoted(title));
+    for (std::size_t i = 0; i < comparison.targets().size(); ++i) {
+        const TargetRounds& target = comparison.targets()[i];
+        out += fmt::format("{}\n{{\"name\":{},\"totals\":{},\n \"rounds\":[", i == 0 ? "" : ",",
+                           quoted(target.name), totals(target.tally));
+        for (std::size_t round = 0; round < target.rounds.size(); ++round)
+            out += fmt::format("{}\n  {}", round == 0 ? "" : ",", members(target.rounds[round]));
+        out += "],\n \"metrics\":{";
+        const char* comma = "";
+        for (const auto& metric : comparison.keys()) {
+            out += fmt::format("{}\n  {}:{{\"value\":{},\"ratio\":{},\"difference\":{}}}", comma,
+                               quoted(metric.key), spread(comparison.values(i, metric.key)),
+                               spread(comparison.ratios(i, metric.key)),
+                               spread(comparison.differences(i, metric.key)));
+            comma = ",";
+        }
+        out += "}}";
+    }
+    return out + "\n]}\n";
+}
+
+}  // namespace sluice::bench

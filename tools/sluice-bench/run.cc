@@ -1,0 +1,202 @@
+#include "run.h"
+
+#include <pthread.h>
+#include <sys/prctl.h>
+
+#include <algorithm>
+#include <atomic>
+
+namespace sluice::bench {
+namespace {
+
+constexpr Duration watch_period = Duration::millis(200);
+// Between two looks of a further thread at what the first one decides.
+constexpr Duration phase_period = Duration::millis(2);
+
+// A load of a given number of requests is measured from its first one.
+bool is_measured_whole(const Load& load) {
+    return load.requests_max != UINT64_MAX;
+}
+
+enum class Phase : int { warming, measuring, done };
+
+// One further thread and its share. Others read only the atomics while it runs.
+struct Helper {
+    Load load;
+    bool spin = false;
+    const std::atomic<Phase>* phase = nullptr;
+    std::atomic<std::uint64_t> requests{0};
+    std::atomic<std::uint64_t> events{0};
+    std::atomic<std::uint64_t> failed{0};
+    std::atomic<std::uint64_t> busy{0};
+    std::atomic<bool> finished{false};
+    Tally tally;  // when it is joined
+    std::string error;
+    pthread_t thread{};
+};
+
+// The kernel may round a wait up by 50 us otherwise, and requests would leave late.
+void wake_precisely() {
+    ::prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
+}
+
+void publish(Helper& helper, const Lane& lane, const Tally& tally) {
+    helper.requests.store(tally.requests, std::memory_order_relaxed);
+    helper.events.store(tally.events, std::memory_order_relaxed);
+    helper.failed.store(tally.failed(), std::memory_order_relaxed);
+    helper.busy.store(lane.busy(), std::memory_order_relaxed);
+    helper.finished.store(lane.finished(), std::memory_order_relaxed);
+}
+
+void* help(void* argument) {
+    auto& helper = *static_cast<Helper*>(argument);
+    wake_precisely();
+    auto worker = Worker::create();
+    if (!worker) {
+        helper.error = worker.error().message;
+        helper.finished = true;
+        return nullptr;
+    }
+    Lane& lane = (*worker)->begin(helper.load, false);
+    for (auto seen = Phase::warming; seen != Phase::done;) {
+        (*worker)->turn(monotonic_now() + phase_period, helper.spin);
+        publish(helper, lane, lane.tally());
+        const Phase phase = helper.phase->load(std::memory_order_acquire);
+        if (phase == Phase::measuring && seen == Phase::warming && !is_measured_whole(helper.load))
+            lane.tally().clear();
+        seen = phase;
+    }
+    lane.stop();
+    helper.tally = lane.tally();
+    (*worker)->close_lane();
+    return nullptr;
+}
+
+// A thread's share of a load.
+Load share_of(const Load& load, std::uint32_t index, std::uint32_t of) {
+    const auto part = [&](std::uint64_t whole) {
+        return whole / of + (index < whole % of ? 1 : 0);
+    };
+    Load share = load;
+    share.connections = static_cast<std::uint32_t>(part(load.connections));
+    share.rate = load.rate / of;
+    share.seed = load.seed + index;
+    if (load.requests_max != UINT64_MAX) share.requests_max = part(load.requests_max);
+    return share;
+}
+
+class Run {
+public:
+    Run(Worker& worker, const Load& load, const Window& window, const Watcher& watcher)
+        : worker_(worker),
+          window_(window),
+          watcher_(watcher),
+          load_(share_of(load, 0, window.threads)),
+          helpers_(window.threads - 1) {
+        for (std::uint32_t i = 0; i + 1 < window.threads; ++i) {
+            helpers_[i].load = share_of(load, i + 1, window.threads);
+            helpers_[i].spin = window.spin;
+            helpers_[i].phase = &phase_;
+        }
+    }
+
+    Result<Measured> go() {
+        wake_precisely();
+        if (auto started = start_helpers(); !started) return started.error();
+        lane_ = &worker_.begin(load_, true);
+        if (!is_measured_whole(load_)) turn_for(window_.warmup, false);
+        lane_->tally().clear();
+        const auto before = usage_of(window_.pid);
+        const Instant begin = monotonic_now();
+        phase_.store(Phase::measuring, std::memory_order_release);
+        turn_for(window_.length, true);
+
+        Measured measured;
+        measured.seconds = static_cast<double>((monotonic_now() - begin).ns) * 1e-9;
+        const auto after = usage_of(window_.pid);
+        if (before && after)
+            measured.used = ProcessUsage{after->cpu_ns - before->cpu_ns, after->rss_bytes,
+                                         after->switches - before->switches};
+        phase_.store(Phase::done, std::memory_order_release);
+        lane_->stop();
+        measured.tally = lane_->tally();
+        worker_.close_lane();
+        return joined(std::move(measured));
+    }
+
+private:
+    Status start_helpers() {
+        for (auto& helper : helpers_) {
+            if (::pthread_create(&helper.thread, nullptr, help, &helper) == 0) continue;
+            phase_.store(Phase::done, std::memory_order_release);
+            for (const Helper* other = helpers_.data(); other != &helper; ++other)
+                ::pthread_join(other->thread, nullptr);
+            return Error::gateway("no further thread could be started");
+        }
+        return Done{};
+    }
+
+    void turn_for(Duration length, bool measuring) {
+        const Instant begin = monotonic_now();
+        const Instant end = begin + length;
+        Instant watch = begin;
+        for (Instant now = begin; now < end && !finished(); now = monotonic_now()) {
+            if (now >= watch) {
+                watch = watch + watch_period;
+                if (watcher_) watcher_(sighting(now - begin, length, measuring));
+            }
+            worker_.turn(std::min(end, watch), window_.spin);
+        }
+    }
+
+    bool finished() const {
+        return lane_->finished() && std::ranges::all_of(helpers_, [](const Helper& helper) {
+                   return helper.finished.load(std::memory_order_relaxed);
+               });
+    }
+
+    Sighting sighting(Duration elapsed, Duration of, bool measuring) const {
+        const Tally& own = lane_->tally();
+        Sighting sighting{static_cast<double>(elapsed.ns) * 1e-9,
+                          static_cast<double>(of.ns) * 1e-9,
+                          measuring,
+                          own.requests,
+                          own.events,
+                          own.failed(),
+                          lane_->busy()};
+        for (const auto& helper : helpers_) {
+            sighting.requests += helper.requests.load(std::memory_order_relaxed);
+            sighting.events += helper.events.load(std::memory_order_relaxed);
+            sighting.failed += helper.failed.load(std::memory_order_relaxed);
+            sighting.busy += helper.busy.load(std::memory_order_relaxed);
+        }
+        return sighting;
+    }
+
+    Result<Measured> joined(Measured measured) {
+        for (auto& helper : helpers_) {
+            ::pthread_join(helper.thread, nullptr);
+            if (!helper.error.empty()) return Error::gateway(helper.error);
+            measured.tally.add(helper.tally);
+        }
+        return measured;
+    }
+
+    Worker& worker_;
+    const Window& window_;
+    const Watcher& watcher_;
+    Load load_;
+    Lane* lane_ = nullptr;
+    std::atomic<Phase> phase_{Phase::warming};
+    std::vector<Helper> helpers_;
+};
+
+}  // namespace
+
+Result<Measured> run(Worker& worker, const Load& load, const Window& window,
+                     const Watcher& watcher) {
+    SLUICE_ASSERT(window.threads > 0);
+    return Run(worker, load, window, watcher).go();
+}
+
+}  // namespace sluice::bench

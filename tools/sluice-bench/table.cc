@@ -1,0 +1,101 @@
+#include "table.h"
+
+#include <fmt/format.h>
+
+#include <unistd.h>
+
+#include <cmath>
+#include <cstdio>
+
+namespace sluice::bench {
+
+std::string shown_number(double value) {
+    const double size = std::abs(value);
+    if (size == 0) return "0";
+    if (size >= 100) return fmt::format("{:.0f}", value);
+    if (size >= 10) return fmt::format("{:.1f}", value);
+    return fmt::format("{:.{}f}", value, size >= 1 ? 2 : 3);
+}
+
+std::string shown_failures(const Tally& tally) {
+    if (tally.failed() == 0) return {};
+    std::string text = fmt::format("{} requests FAILED:", tally.failed());
+    for (std::size_t i = 0; i < failures_count; ++i)
+        if (tally.failures[i] != 0)
+            text += fmt::format(" {} {},", to_text(static_cast<Failure>(i)), tally.failures[i]);
+    text.back() = '\n';
+    return text + fmt::format("  the first one: {}\n", tally.first_failure);
+}
+
+std::string table_of(const Measured& measured, const std::vector<Metric>& metrics) {
+    const Tally& tally = measured.tally;
+    std::string text = fmt::format("{} requests in {:.2f} s", tally.requests, measured.seconds);
+    if (tally.events > 0) text += fmt::format(", {} events", tally.events);
+    text += fmt::format(", {} connections opened", tally.connections);
+    if (tally.reconnects > 0) text += fmt::format(", {} reconnects", tally.reconnects);
+    if (tally.cut > 0) text += fmt::format(", {} still running at the end", tally.cut);
+    text += "\n";
+    for (const auto& metric : metrics)
+        text += fmt::format("  {:<24} {:>12} {}\n", metric.label, shown_number(metric.value),
+                            metric.unit);
+    return text + shown_failures(tally);
+}
+
+std::string table_of(const Comparison& comparison) {
+    const auto& targets = comparison.targets();
+    std::string text = fmt::format("{:<26}", "median");
+    for (const auto& target : targets)
+        text += fmt::format("{:>14}", target.name);
+    text += "\n";
+    for (const auto& metric : comparison.keys()) {
+        text += fmt::format("{:<20} {:<5}", metric.label, metric.unit);
+        for (std::size_t i = 0; i < targets.size(); ++i)
+            text += fmt::format("{:>14}", shown_number(comparison.values(i, metric.key).median));
+        text += "\n";
+    }
+    text += fmt::format("\n{:<26}", "ratio to " + targets.front().name + " [spread]");
+    for (std::size_t i = 1; i < targets.size(); ++i)
+        text += fmt::format("{:>22}", targets[i].name);
+    text += "\n";
+    for (const auto& metric : comparison.keys()) {
+        std::string line;
+        for (std::size_t i = 1; i < targets.size(); ++i) {
+            const Spread ratio = comparison.ratios(i, metric.key);
+            line += ratio.count == 0
+                        ? fmt::format("{:>22}", "-")
+                        : fmt::format("{:>22}", fmt::format("{:.2f} [{:.2f}-{:.2f}]", ratio.median,
+                                                            ratio.low, ratio.high));
+        }
+        text += fmt::format("{:<26}{}\n", metric.label, line);
+    }
+    for (const auto& target : targets)
+        if (target.tally.failed() > 0)
+            text += fmt::format("{}: {}", target.name, shown_failures(target.tally));
+    return text;
+}
+
+// --- ProgressLine ---------------------------------------------------------------------------
+
+ProgressLine::ProgressLine(std::string label)
+    : label_(std::move(label)), terminal_(::isatty(STDERR_FILENO) == 1) {}
+
+ProgressLine::~ProgressLine() {
+    if (terminal_) fmt::print(stderr, "\r\033[K");
+}
+
+void ProgressLine::show(const Sighting& sighting) {
+    if (!terminal_) return;
+    const double span = sighting.seconds - (sighting.seconds > last_.seconds ? last_.seconds : 0);
+    const auto rate = [span](std::uint64_t now, std::uint64_t before) {
+        return now >= before && span > 0 ? static_cast<double>(now - before) / span : 0;
+    };
+    fmt::print(stderr, "\r\033[K{}{} {:.1f} of {:.0f} s, {} requests/s, {} events/s, {} under way",
+               label_, sighting.measuring ? "" : "warming up,", sighting.seconds,
+               sighting.seconds_of, shown_number(rate(sighting.requests, last_.requests)),
+               shown_number(rate(sighting.events, last_.events)), sighting.busy);
+    if (sighting.failed > 0) fmt::print(stderr, ", {} FAILED", sighting.failed);
+    std::fflush(stderr);
+    last_ = sighting;
+}
+
+}  // namespace sluice::bench

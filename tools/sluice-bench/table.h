@@ -1,0 +1,33 @@
+// The tables and the progress line on a terminal.
+#pragma once
+
+#include "comparison.h"
+#include "metrics.h"
+#include "run.h"
+
+#include <string>
+
+namespace sluice::bench {
+
+std::string table_of(const Measured& measured, const std::vector<Metric>& metrics);
+std::string table_of(const Comparison& comparison);
+
+// Three significant digits at least: 12345, 12.3, 0.123.
+std::string shown_number(double value);
+// What went wrong, by kind, with the first one's words; empty when nothing did.
+std::string shown_failures(const Tally& tally);
+
+// One line on stderr that is written over again, if stderr is a terminal.
+class ProgressLine {
+public:
+    explicit ProgressLine(std::string label);
+    ~ProgressLine();
+    void show(const Sighting& sighting);
+
+private:
+    std::string label_;
+    bool terminal_;
+    Sighting last_;
+};
+
+}  // namespace sluice::bench
