@@ -289,11 +289,13 @@ bool Connection::finish() {
 
 // --- the end --------------------------------------------------------------------------------
 
-// The client is gone.
+// The client is gone; it may have gone with the whole answer in the same turn.
 void Connection::cancel() {
-    const bool was_complete =
-        state_ == State::flushing && outbox_.empty(stream_) && ending_ != Ending::stall;
-    if (is_job_ && !was_complete) ++site_.stats().cancelled;
+    const bool complete = ending_ == Ending::keep_alive || ending_ == Ending::close;
+    if (state_ == State::flushing && complete && outbox_.empty(stream_))
+        site_.stats().completed += counted_ ? 1 : 0;
+    else if (is_job_)
+        ++site_.stats().cancelled;
     close();
 }
 

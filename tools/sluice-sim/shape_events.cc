@@ -49,6 +49,10 @@ public:
                       R"("})");
     }
 
+    std::string empty_part() const {
+        return terse_ ? R"({"type":"output_text","text":""})" : part({});
+    }
+
     // `members` begin with a comma. Sequence numbers are given where there are any.
     std::string event(std::string_view name, std::string_view members, std::uint64_t number) const {
         const auto sequence = terse_ ? std::string() : joined(R"(,"sequence_number":)", number);
@@ -80,7 +84,7 @@ Frame responses_frame(const Job& job, std::uint32_t) {
         shape.event("response.output_item.added",
                     joined(shape.output_index(), R"(,"item":)", shape.item("in_progress", {})), 2),
         shape.event("response.content_part.added",
-                    joined(shape.place(), R"(,"part":)", shape.part({})), 3));
+                    joined(shape.place(), R"(,"part":)", shape.empty_part()), 3));
     constexpr std::string_view name = "response.output_text.delta";
     if (shape.terse()) {
         const auto members = joined(shape.place(), R"(,"delta":")", text_mark, '"');

@@ -47,27 +47,36 @@ std::string object_of(const Job& job, bool whole) {
     return whole ? "chat.completion" : "chat.completion.chunk";
 }
 
-// The object around some choices; `more` are further members, each with a comma before it.
-std::string envelope(const Job& job, std::string_view choices, bool whole, std::string_view more) {
-    const auto object = object_of(job, whole);
-    const auto prefix =
-        job.kind == Kind::completions && job.api != Api::llama ? "cmpl-" : "chatcmpl-";
-    if (job.api == Api::llama)
-        return joined(R"({"choices":[)", choices, R"(],"created":)", job.created(), R"(,"id":")",
-                      prefix, job.id, R"(","model":")", job.model, R"(",)", fingerprint(job.api),
-                      R"("object":")", object, '"', more, '}');
-    return joined(R"({"id":")", prefix, job.id, R"(","object":")", object, R"(","created":)",
-                  job.created(), R"(,"model":")", job.model, R"(",)", fingerprint(job.api),
-                  R"("choices":[)", choices, ']', more, '}');
+// The object around some choices; `usage` and `time` are members, or empty.
+std::string envelope(const Job& job, std::string_view choices, bool whole, std::string_view usage,
+                     std::string_view time) {
+    const auto object = joined(R"("object":")", object_of(job, whole), '"');
+    const bool text = job.kind == Kind::completions;
+    const auto prefix = text && job.api != Api::llama ? "cmpl-" : "chatcmpl-";
+    const auto id = joined(R"("id":")", prefix, job.id, '"');
+    const auto created = joined(R"("created":)", job.created());
+    const auto model = joined(R"("model":")", job.model, R"(",)", fingerprint(job.api));
+    const auto counted = usage.empty() ? std::string() : joined(',', usage);
+    const auto timed = time.empty() ? std::string() : joined(',', time);
+    if (job.api != Api::llama)
+        return joined('{', id, ',', object, ',', created, ',', model, R"("choices":[)", choices,
+                      ']', counted, '}');
+    // llama-server writes the id of a chat's events early, and else late.
+    if (whole || text)
+        return joined(R"({"choices":[)", choices, "],", created, ',', model, object, counted, ',',
+                      id, timed, '}');
+    return joined(R"({"choices":[)", choices, "],", created, ',', id, ',', model, object, counted,
+                  timed, '}');
 }
 
 // OpenAI tells in every event that usage will come.
 std::string usage_to_come(const Job& job) {
-    return job.api == Api::openai && job.include_usage ? R"(,"usage":null)" : "";
+    return job.api == Api::openai && job.include_usage ? R"("usage":null)" : "";
 }
 
-std::string event(const Job& job, std::string_view choices, std::string_view more) {
-    return joined("data: ", envelope(job, choices, false, more), "\n\n");
+std::string event(const Job& job, std::string_view choices, std::string_view usage,
+                  std::string_view time = {}) {
+    return joined("data: ", envelope(job, choices, false, usage, time), "\n\n");
 }
 
 // One choice of chat: `part` is `"delta":{...}` or `"message":{...}`.
@@ -129,12 +138,12 @@ std::string last_choice(const Job& job, std::uint32_t choice) {
 
 // Every choice ends with its own finish, usage and timings, in one chunk.
 std::string llama_end(const Job& job, const Totals& totals, std::uint32_t choice) {
-    const auto time = joined(',', timings(job, totals));
-    const auto count = joined(',', usage(job, totals));
+    const auto time = timings(job, totals);
+    const auto count = usage(job, totals);
     const auto last = last_choice(job, choice);
-    if (job.kind == Kind::completions) return event(job, last, joined(count, time));
-    if (!job.include_usage) return event(job, last, time);
-    return joined(event(job, last, {}), event(job, {}, joined(count, time)));
+    if (job.kind == Kind::completions) return event(job, last, count, time);
+    if (!job.include_usage) return event(job, last, {}, time);
+    return joined(event(job, last, {}), event(job, {}, count, time));
 }
 
 Closing closing(const Job& job, const Totals& totals) {
@@ -145,7 +154,7 @@ Closing closing(const Job& job, const Totals& totals) {
                                      : event(job, last_choice(job, choice), usage_to_come(job)));
     }
     if (job.api != Api::llama && job.include_usage)
-        closing.chunks.push_back(event(job, {}, joined(',', usage(job, totals))));
+        closing.chunks.push_back(event(job, {}, usage(job, totals)));
     closing.last = "data: [DONE]\n\n";
     return closing;
 }
@@ -163,10 +172,8 @@ std::string body(const Job& job, const Totals& totals) {
             choices += chat_choice(job, choice, message, finish_reason(job));
         }
     }
-    const auto count = joined(',', usage(job, totals));
-    if (job.api == Api::llama)
-        return envelope(job, choices, true, joined(count, ',', timings(job, totals)));
-    return envelope(job, choices, true, count);
+    const auto time = job.api == Api::llama ? timings(job, totals) : std::string();
+    return envelope(job, choices, true, usage(job, totals), time);
 }
 
 // Ollama's writer knows no error in a stream and makes an empty delta of it.
