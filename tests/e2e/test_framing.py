@@ -187,10 +187,15 @@ class Accepted(FramingCase):
         self.assertEqual(seen.field("my_own_field"), "1")
 
     def test_row_042_what_clients_say_about_themselves_is_overwritten_or_checked(self):
-        seen = self.accepted(START + LENGTH + b"X-Forwarded-For: 6.6.6.6\r\nX-Consumer: root\r\n"
-                             b"X-Request-Id: a b\"c<d>\r\n\r\n" + BODY)
+        seen = self.accepted(
+            START + LENGTH + b"X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Host: evil\r\n"
+            b"X-Forwarded-Proto: https\r\nForwarded: for=6.6.6.6\r\nX-Real-IP: 6.6.6.6\r\n"
+            b"X-Consumer: evil\r\nX-Consumer-Username: evil\r\nX-Sluice-Consumer: evil\r\n"
+            b"X-Request-Id: a b\"c<d>\r\n\r\n" + BODY)
         self.assertEqual(seen.field("x-forwarded-for").split(",")[-1].strip(), "127.0.0.1")
+        self.assertEqual(seen.field("x-forwarded-proto"), "http")
         self.assertRegex(seen.field("x-request-id"), r"\A[A-Za-z0-9._:-]{1,128}\Z")
+        self.assertNotIn(b"evil", seen.head)
 
     def test_row_043_a_request_line_of_8000_octets_is_accepted(self):
         target = "/v1/models?x="

@@ -1,0 +1,82 @@
+#!/usr/bin/env python3
+"""docs/faults.md and the tests agree: every row is there, and what it names has cases of that row."""
+
+import importlib
+import os
+import re
+import unittest
+
+from harness import ROOT, Reporter
+
+TABLE = os.path.join(ROOT, "docs", "faults.md")
+UNIT = os.path.join(ROOT, "tests", "unit")
+# Requests, clients and streams: these sections are shown whole.
+WHOLE = [*range(1, 63), *range(96, 109)]
+
+
+def read(path):
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def rows():
+    """(number, unit files, e2e files) of every row of the tables."""
+    for line in read(TABLE).splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) == 5 and cells[0].isdigit():
+            yield int(cells[0]), names(cells[3]), names(cells[4])
+
+
+def names(cell):
+    return [name.strip() for name in cell.split(",") if name.strip()]
+
+
+def numbers(text):
+    """"69, 71" of a case's name, as numbers."""
+    return {int(number) for number in re.findall(r"\d+", text)}
+
+
+def rows_of_unit(name):
+    found = set()
+    for case in re.findall(r'TEST_CASE\(\s*"fault ([\d, ]+):', read(f"{UNIT}/{name}.cc")):
+        found |= numbers(case)
+    return found
+
+
+def rows_of_e2e(name):
+    found = set()
+    for suite in unittest.defaultTestLoader.loadTestsFromModule(importlib.import_module(name)):
+        for case in suite:
+            match = re.match(r"test_rows?_(\d+(?:_and_\d+)*)", case._testMethodName)
+            found |= numbers(match.group(1)) if match else set()
+    return found
+
+
+class Table(unittest.TestCase):
+
+    def test_every_row_of_the_whole_sections_is_there_once(self):
+        found = [number for number, _, _ in rows()]
+        self.assertEqual(len(found), len(set(found)))
+        self.assertEqual(set(WHOLE) - set(found), set())
+
+    def test_what_a_row_names_shows_it(self):
+        for number, unit, e2e in rows():
+            with self.subTest(row=number):
+                self.assertTrue(unit or e2e)
+                for name in unit:
+                    self.assertIn(number, rows_of_unit(name), name)
+                for name in e2e:
+                    self.assertIn(number, rows_of_e2e(name), name)
+
+    def test_every_case_of_a_row_stands_in_the_table(self):
+        listed = {number: (unit, e2e) for number, unit, e2e in rows()}
+        for name in sorted(os.listdir(os.path.join(ROOT, "tests", "e2e"))):
+            if name.startswith("test_") and name.endswith(".py"):
+                name = name.removesuffix(".py")
+                for number in rows_of_e2e(name):
+                    self.assertIn(name, listed.get(number, ((), ()))[1], f"row {number}")
+
+
+if __name__ == "__main__":
+    runner = unittest.TextTestRunner(resultclass=Reporter, verbosity=0)
+    unittest.main(testRunner=runner)
