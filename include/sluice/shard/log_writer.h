@@ -29,7 +29,7 @@ public:
     private:
         friend class LogWriter;
         // Powers of two; the positions run on and are masked.
-        static constexpr std::size_t capacity = std::size_t{1} << 20;
+        static constexpr std::size_t capacity = std::size_t{1} << 18;
         std::unique_ptr<char[]> bytes_;  // none when the log is off
         std::atomic<std::uint64_t> written_{0};  // by the shard
         std::atomic<std::uint64_t> taken_{0};    // by the writer
