@@ -333,10 +333,10 @@ class Reporter(unittest.TextTestResult):
         print(f"SKIP: {self.name(test)}: {reason}", flush=True)
 
 
-def main():
-    """Runs the cases of the calling file; -k PATTERN picks some."""
-    if not os.access(SLUICE, os.X_OK):
-        sys.exit(f"there is no {SLUICE}: build it, or name it in the environment (see harness.py)")
+def main(program=SLUICE):
+    """Runs the cases of the calling file, which need this program; -k PATTERN picks some."""
+    if program and not os.access(program, os.X_OK):
+        sys.exit(f"there is no {program}: build it, or name it in the environment (see harness.py)")
     # Some cases hold thousands of connections; the gateway inherits the limit.
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
