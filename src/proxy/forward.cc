@@ -18,6 +18,9 @@ namespace {
 // backend is listened to again.
 constexpr std::size_t unsent_slices_max = 16;
 
+// English text and JSON around it; only where a backend did not count.
+constexpr std::uint64_t bytes_a_token = 4;
+
 // Fields of an answer that are ours to say.
 constexpr std::string_view not_forwarded[] = {
     "x-request-id",
@@ -358,8 +361,17 @@ void Forward::drop_link(bool reusable) {
     pool_->give_back(*std::exchange(link_, nullptr), reusable);
 }
 
-void Forward::finish(bool reusable) {
+// What the backend told, or what can be said without it when a stream was cut.
+void Forward::take_usage() {
     exchange_.usage = relay_.usage();
+    if (exchange_.usage.known || !event_stream_ || exchange_.status != 200) return;
+    exchange_.usage_estimated = true;
+    exchange_.usage.prompt = exchange_.body_bytes / bytes_a_token;
+    exchange_.usage.completion = relay_.content_events();
+}
+
+void Forward::finish(bool reusable) {
+    take_usage();
     if (link_ != nullptr) drop_link(reusable);
     phase_ = Phase::finished;
     outcome_ = Outcome::done;
@@ -376,7 +388,7 @@ void Forward::fail(Error error) {
 
 void Forward::break_off(std::string cause, End end) {
     SLUICE_ASSERT(link_ == nullptr);
-    exchange_.usage = relay_.usage();
+    take_usage();
     exchange_.error = cause;
     failure_ = {Source::backend, Retry::no, 502, cause};
     failure_end_ = end;
@@ -393,7 +405,7 @@ void Forward::break_off(std::string cause, End end) {
 }
 
 void Forward::abandon() {
-    exchange_.usage = relay_.usage();
+    take_usage();
     if (link_ != nullptr) drop_link(false);
     phase_ = Phase::finished;
 }

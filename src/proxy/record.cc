@@ -71,11 +71,12 @@ void RecordWriter::write(const Exchange& exchange, Instant now, std::string_view
     append_number(line, "status", exchange.status);
     append_count(line, "bytes_in", exchange.bytes_in);
     append_count(line, "bytes_out", exchange.bytes_out);
-    if (exchange.usage.known) {
+    if (exchange.usage.known || exchange.usage_estimated) {
         append_count(line, "prompt_tokens", exchange.usage.prompt);
         append_count(line, "completion_tokens", exchange.usage.completion);
         append_count(line, "cached_tokens", exchange.usage.cached);
     }
+    if (exchange.usage_estimated) line += ",\"tokens_estimated\":true";
     if (exchange.first_byte != Instant{})
         append_number(line, "ttft_us", (exchange.first_byte - exchange.begun).as_micros());
     append_number(line, "duration_us", (now - exchange.begun).as_micros());

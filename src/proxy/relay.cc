@@ -101,7 +101,7 @@ void Relay::scan_events(std::string_view text, const http::BodyPiece& piece,
             saw_done_ |= facts.done;
             saw_error_ |= facts.error;
             saw_finish_ |= facts.finished;
-            saw_content_ |= facts.content;
+            content_events_ += facts.content ? 1 : 0;
             hidden = plan_.hide_usage_event && facts.usage_only;
         }
         if (hidden && !oversized_) {

@@ -58,7 +58,6 @@ struct Exchange {
     RequestState* request = nullptr;  // freed when the answer begins
     bool streamed = false;
     bool usage_asked = false;   // by us, not by the client
-    std::string model_asked;    // as the client wrote it
     // --- of the route ---
     CatalogUse::Ref catalog;
     const upstream::Model* model = nullptr;
@@ -66,13 +65,15 @@ struct Exchange {
     // --- of the answer ---
     int status = 0;
     bool answer_begun = false;  // bytes of an answer were queued for the client
-    std::uint64_t bytes_in = 0;
+    std::uint64_t bytes_in = 0;    // head and body
+    std::uint64_t body_bytes = 0;  // of the request, decoded
     std::uint64_t bytes_out = 0;
     std::uint32_t retries = 0;
     Instant first_byte;  // of the backend's body; zero: none came
     Duration overhead;   // our own work: from the turn that saw the whole request to its being
                          // queued for the backend, and the same for the begin of the answer
     llm::Usage usage;
+    bool usage_estimated = false;  // from what passed: the backend did not get to tell, or never does
     std::optional<End> end;  // set once, by settle()
     std::string error;       // for the log: what went wrong
 

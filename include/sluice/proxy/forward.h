@@ -67,6 +67,7 @@ private:
     void relay_received();
     void relay_slice(const mem::Slice& slice);
     void pace();
+    void take_usage();
     void finish(bool reusable);
     void fail(Error error);
     void break_off(std::string cause, End end);

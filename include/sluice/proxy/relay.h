@@ -67,7 +67,8 @@ public:
     bool saw_done() const { return saw_done_; }
     bool saw_error() const { return saw_error_; }
     bool saw_finish() const { return saw_finish_; }
-    bool saw_content() const { return saw_content_; }
+    // Events that carried generated text: about as many as tokens.
+    std::uint64_t content_events() const { return content_events_; }
     // Framing could not be written for want of a buffer; take() failed for that, not the backend.
     bool out_of_buffers() const { return out_of_buffers_; }
 
@@ -96,7 +97,7 @@ private:
     bool saw_done_ = false;
     bool saw_error_ = false;
     bool saw_finish_ = false;
-    bool saw_content_ = false;
+    std::uint64_t content_events_ = 0;
 };
 
 }  // namespace sluice::proxy

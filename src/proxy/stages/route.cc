@@ -38,7 +38,7 @@ Verdict route_on_body(Exchange& exchange, Reply& reply) {
                                                  "invalid_body"));
     exchange.request->facts = std::move(*facts);
     const auto& read = exchange.request->facts;
-    exchange.model_asked = read.model;
+    exchange.body_bytes = exchange.request->body.size();
     exchange.streamed = read.stream || (exchange.endpoint->streams_by_default && !read.stream_given);
     exchange.catalog = exchange.service.catalog.share();
 
