@@ -26,6 +26,8 @@ void ResponseReader::feed(std::string_view bytes) {
     if (state_ == nullptr) state_ = std::make_unique<State>();
     if (state_->json.step == JsonStep::failed) return;
     JsonScanner(state_->json, state_->handler).feed(bytes);
+    // Anew each time: what was told on the way must not depend on where the runs ended.
+    usage_ = Usage{};
     merge_usage(state_->handler.counts(), usage_);
 }
 

@@ -106,6 +106,15 @@ TEST_CASE("fault 69: an answer that is cut tells what it told before") {
     CHECK_FALSE(read(R"({"tokens_evaluated":5,"tokens_predicted":3,)").usage.known);
 }
 
+TEST_CASE("what comes first does not outlive what is to be believed more, in any split") {
+    CHECK(is(read(R"({"timings":{"cache_n":5,"prompt_n":5,"predicted_n":9},)"
+                  R"("usage":{"prompt_tokens":8,"completion_tokens":7}})"),
+             8, 7, 0));
+    CHECK(is(read(R"({"usage":{"prompt_tokens":25,"completion_tokens":1},)"
+                  R"("usage":{"prompt_tokens":2,"completion_tokens":1}})"),
+             2, 1, 0));
+}
+
 TEST_CASE("text that is not UTF-8 does not hide the usage") {
     CHECK(is(read("{\"a\":\"\xFF\xED\xA0\x80 \\ud800 \x01\",\"usage\":{\"prompt_tokens\":5,"
                   "\"completion_tokens\":6}}"),
