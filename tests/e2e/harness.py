@@ -1,7 +1,7 @@
 """What every end-to-end test needs: the programs under test, and a way to run and report cases.
 
     SLUICE, SLUICE_SIM    the programs; else build/release of this tree
-    SLUICE_FLAGS          flags for every sluice, before a case's own: "--shards 2"
+    SLUICE_SHARDS         shards of every sluice whose case does not choose for itself
     SLUICE_SANITIZED=1    they are built with a sanitizer: cases that weigh memory are skipped
     SLUICE_E2E_SCALE=N    multiplies the long runs: 0.1 makes 10,000 requests of 100,000
 
@@ -30,6 +30,7 @@ SLUICE = os.environ.get("SLUICE") or os.path.join(ROOT, "build/release/src/app/s
 SLUICE_SIM = os.environ.get("SLUICE_SIM") or os.path.join(
     ROOT, "build/release/tools/sluice-sim/sluice-sim")
 SANITIZED = os.environ.get("SLUICE_SANITIZED") == "1"
+SHARDS = os.environ.get("SLUICE_SHARDS")
 SCALE = float(os.environ.get("SLUICE_E2E_SCALE", "1"))
 
 ADDRESS = re.compile(r"(?:https?://([\w.\-]+|\[[\w:.]+\]):(\d+))|unix:(\S+)")
@@ -149,7 +150,8 @@ class Gateway(Program):
         self.log_path = os.path.join(self.log_folder.name, "access.log")
         own = ["--listen", "127.0.0.1:0"] if listen else []
         own += ["--access-log", self.log_path] if log else []
-        own += os.environ.get("SLUICE_FLAGS", "").split()
+        if SHARDS and "--shards" not in flags:
+            own += ["--shards", SHARDS]
         super().__init__(SLUICE, [*own, *flags], listens, env)
 
     def client(self, **options):

@@ -114,6 +114,8 @@ class Unreachable(GatewayCase):
 
 class StaleConnections(BackendCase):
 
+    flags = ("--shards", "1")  # each shard has a pool of its own
+
     def warm(self):
         """Leaves one connection in the gateway's pool, and returns the backend's end of it."""
         self.assert_works()

@@ -337,7 +337,8 @@ class IdleConnections(GatewayCase):
 
 class Crowds(GatewayCase):
 
-    flags = ("--connections-per-client", "20", "--connections-max", "30")
+    # The caps count for a shard.
+    flags = ("--connections-per-client", "20", "--connections-max", "30", "--shards", "1")
 
     def served(self, client):
         """Whether the gateway serves the connection; else it says 503, if anything, and closes."""

@@ -90,7 +90,8 @@ class Models(Started):
 
     def test_a_pool_takes_turns(self):
         one, two = self.backend(), self.backend()
-        gateway = self.gateway("--model", f"m={one.url}", "--model", f"m={two.url}")
+        gateway = self.gateway("--model", f"m={one.url}", "--model", f"m={two.url}",
+                               "--shards", "1")
         for _ in range(10):
             self.assertEqual(self.chat(gateway).status, 200)
         self.assertEqual((len(one.requests), len(two.requests)), (5, 5))

@@ -251,18 +251,20 @@ class Usage(StreamCase):
     def test_row_102_usage_of_zero_counts_as_nothing(self):
         zero = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
         line = self.logged(self.relay_body(delta("a") + delta("b", usage=zero) + DONE, **ASKED))
-        self.assertEqual((line.get("prompt_tokens") or 0, line.get("completion_tokens") or 0),
-                         (0, 0))
+        self.assertTrue(line["tokens_estimated"])
         self.assert_usage(self.relay_body(delta("a", usage=zero) + WITH_USAGE + DONE, **ASKED),
                           11, 5)
 
-    def test_row_102_missing_usage_is_not_invented(self):
+    def test_row_102_missing_usage_is_estimated_and_says_so(self):
         for body in (delta("a") + DONE, delta("a", usage=None) + DONE,
                      delta('"usage":{"prompt_tokens":999}') + DONE):
             line = self.logged(self.relay_body(body, **ASKED))
-            # Unknown, or an estimate that says that it is one.
-            if line.get("prompt_tokens") is not None:
-                self.assertTrue(line.get("estimated"), line)
+            self.assertTrue(line["tokens_estimated"])
+            self.assertGreater(line["prompt_tokens"], 0)
+            self.assertLess(line["prompt_tokens"], 100)
+            self.assertEqual(line["completion_tokens"], 1)
+        counted = self.logged(self.relay_body(delta("a") + WITH_USAGE + DONE, **ASKED))
+        self.assertFalse(counted.get("tokens_estimated", False))
 
     def test_row_102_usage_of_answers_that_are_not_streamed(self):
         cases = {
