@@ -1,6 +1,7 @@
 #include "origin.h"
 
 #include "origin_connection.h"
+#include "sluice/io/socket.h"
 
 #include <fmt/format.h>
 
@@ -64,6 +65,8 @@ Origin::~Origin() {
 }
 
 void Origin::accept(int fd) {
+    // Events are small and must not wait for one another's acknowledgement.
+    io::set_no_delay(fd);
     auto* connection = new Connection(*this, fd);
     connection->position_ = all_.size();
     all_.push_back(connection);

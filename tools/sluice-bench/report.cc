@@ -21,6 +21,14 @@ Status write_file(const std::string& path, const std::string& text) {
     return Error::gateway(fmt::format("{} cannot be written: {}", path, std::strerror(errno)));
 }
 
+template <class Json, class Html>
+Status write_both(const Options& options, Json&& json, Html&& html) {
+    if (!options.json_file.empty())
+        if (auto written = write_file(options.json_file, json()); !written) return written;
+    if (!options.html_file.empty()) return write_file(options.html_file, html());
+    return Done{};
+}
+
 }  // namespace
 
 Result<std::string> read_file(const std::string& path) {
@@ -36,15 +44,15 @@ Result<std::string> read_file(const std::string& path) {
 
 Status write_reports(const Options& options, const Measured& measured,
                      const std::vector<Metric>& metrics) {
-    if (!options.json_file.empty())
-        return write_file(options.json_file, json_report(options.title, measured, metrics));
-    return Done{};
+    return write_both(
+        options, [&] { return json_report(options.title, measured, metrics); },
+        [&] { return html_report(options.title, measured, metrics); });
 }
 
 Status write_reports(const Options& options, const Comparison& comparison) {
-    if (!options.json_file.empty())
-        return write_file(options.json_file, json_report(options.title, comparison));
-    return Done{};
+    return write_both(
+        options, [&] { return json_report(options.title, comparison); },
+        [&] { return html_report(options.title, comparison); });
 }
 
 }  // namespace sluice::bench

@@ -19,5 +19,8 @@ Result<std::string> read_file(const std::string& path);
 std::string json_report(const std::string& title, const Measured& measured,
                         const std::vector<Metric>& metrics);
 std::string json_report(const std::string& title, const Comparison& comparison);
+std::string html_report(const std::string& title, const Measured& measured,
+                        const std::vector<Metric>& metrics);
+std::string html_report(const std::string& title, const Comparison& comparison);
 
 }  // namespace sluice::bench

@@ -1,0 +1,98 @@
+#include "report.h"
+
+#include "charts.h"
+#include "json_check.h"
+#include "svg.h"
+#include "table.h"
+
+#include <doctest/doctest.h>
+
+using namespace sluice::bench;
+
+namespace {
+
+Measured sample(std::uint64_t scale) {
+    Measured measured;
+    measured.seconds = 2;
+    measured.used = ProcessUsage{.cpu_ns = 1'000'000, .rss_bytes = 1 << 20, .switches = 3};
+    Tally& tally = measured.tally;
+    for (std::uint64_t i = 1; i <= 100; ++i)
+        tally.latency.record(i * 1000 * scale);
+    tally.requests = 100;
+    tally.statuses[200] = 100;
+    tally.statuses[503] = 1;
+    tally.count(Failure::status, "status 503: \"<busy> & \\ back\"\n");
+    return measured;
+}
+
+Comparison sample_comparison() {
+    Comparison comparison({"first", "<second>"});
+    for (std::uint64_t round = 1; round <= 3; ++round) {
+        comparison.add(0, sample(round));
+        comparison.add(1, sample(2 * round));
+    }
+    return comparison;
+}
+
+// Nothing is fetched, and every tag that must be closed is.
+void check_page(const std::string& page) {
+    for (const char* word : {"http:", "https:", "src=", "href=", "@import", "url("})
+        CHECK(page.find(word) == std::string::npos);
+    for (const std::string tag : {"svg", "table", "tr", "div", "p", "html", "body", "title"}) {
+        const auto count = [&](const std::string& text) {
+            std::size_t found = 0;
+            for (auto at = page.find(text); at != std::string::npos; at = page.find(text, at + 1))
+                ++found;
+            return found;
+        };
+        CAPTURE(tag);
+        CHECK(count("<" + tag + ">") + count("<" + tag + " ") == count("</" + tag + ">"));
+    }
+}
+
+}  // namespace
+
+TEST_CASE("the JSON reports are JSON, whatever a server said") {
+    const auto measured = sample(1);
+    const auto single = json_report("a \"title\"", measured, metrics_of(measured));
+    CHECK(JsonCheck::valid(single));
+    CHECK(single.find(R"("failures":{"status":1})") != std::string::npos);
+    CHECK(single.find(R"("statuses":{"200":100,"503":1})") != std::string::npos);
+    CHECK(single.find(R"("requests_per_s":50)") != std::string::npos);
+    const auto comparison = json_report("", sample_comparison());
+    CHECK(JsonCheck::valid(comparison));
+    CHECK(comparison.find(R"("ratio":{"median":2)") != std::string::npos);
+}
+
+TEST_CASE("the pages need nothing but themselves, and show what failed as text") {
+    const auto measured = sample(1);
+    const auto single = html_report("one & only", measured, metrics_of(measured));
+    check_page(single);
+    CHECK(single.find("one &amp; only") != std::string::npos);
+    CHECK(single.find("&lt;busy&gt; &amp; ") != std::string::npos);
+    CHECK(single.find("<busy>") == std::string::npos);
+    CHECK(single.find("<polyline") != std::string::npos);
+    const auto comparison = html_report("", sample_comparison());
+    check_page(comparison);
+    CHECK(comparison.find("&lt;second&gt;") != std::string::npos);
+    CHECK(comparison.find("2.00x [2.00-2.00]") != std::string::npos);
+}
+
+TEST_CASE("a chart without a value is no chart") {
+    const Histogram none;
+    CHECK(percentile_chart("latency", {{"a", &none}}).empty());
+    CHECK(ratio_chart(Comparison({"alone"})).empty());
+}
+
+TEST_CASE("the tables name failures, and numbers keep three digits") {
+    const auto measured = sample(1);
+    const auto table = table_of(measured, metrics_of(measured));
+    CHECK(table.find("1 requests FAILED: status 1") != std::string::npos);
+    CHECK(table.find("the first one: status 503") != std::string::npos);
+    CHECK(table_of(sample_comparison()).find("2.00 [2.00-2.00]") != std::string::npos);
+    CHECK(shown_number(0) == "0");
+    CHECK(shown_number(0.1234) == "0.123");
+    CHECK(shown_number(1.234) == "1.23");
+    CHECK(shown_number(12.34) == "12.3");
+    CHECK(shown_number(-1234.5) == "-1234");
+}
