@@ -107,12 +107,13 @@ def start_gateways(flags, programs, origin, folder):
 
 
 def measure_loads(flags, bench, started):
-    targets = [f"direct=http://{bench.origin}"] + [g.target for g in started] + flags.peer
     reports = {}
     for load in table.LOADS:
         if flags.only and load.name not in flags.only:
             continue
         print(f"{load.name}: {load.what}", file=sys.stderr)
+        targets = [f"direct=http://{bench.origin}"] + flags.peer
+        targets += [g.target for g in started if g.name not in load.without]
         reports[load.name] = bench.compare(targets, [
             *load.flags, "-d", load.window, "--warmup", load.warmup, "--rounds",
             str(flags.rounds)])

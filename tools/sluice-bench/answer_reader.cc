@@ -45,8 +45,12 @@ std::uint64_t tokens_of(std::string_view text) {
     return tokens != 0 ? tokens : number_after(text, "\"output_tokens\":");
 }
 
+// What a server said, for people: in part, and without what a terminal would obey.
 std::string shown(std::string_view text) {
-    return std::string(text.substr(0, shown_bytes));
+    std::string out(text.substr(0, shown_bytes));
+    for (char& c : out)
+        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+    return out;
 }
 
 }  // namespace

@@ -178,6 +178,14 @@ TEST_CASE("what is wrong with an answer is told apart") {
     CHECK(failure_of("", {}) == Failure::cut_short);
 }
 
+TEST_CASE("what a server said is shown in part and cannot command a terminal") {
+    Reading reading(document("\x1b[2J\x7f{" + std::string(5000, 'x'), "500 Broken"), {});
+    CHECK(reading.state == State::failed);
+    CHECK(reading.reader.what().size() < 300);
+    for (const char c : reading.reader.what())
+        CHECK(static_cast<unsigned char>(c) >= 0x20);
+}
+
 TEST_CASE("what is wrong with a stream is told apart") {
     const auto of = [](const std::vector<std::string>& events) {
         return failure_of(stream(events), {.stream = true});
