@@ -205,6 +205,7 @@ class Backend:
 
     def __init__(self, script=answer_chat, models=("m",), path=None, backlog=512):
         self.script = script
+        self.early = None     # called with the head alone; True: it has done all there is to do
         self.models = models
         self.requests = []
         self.probes = []
@@ -275,6 +276,8 @@ class Backend:
             self._answer_probe(peer, request)
             return
         self.started.append(request)
+        if self.early and self.early(peer, request):
+            return
         if not request.read_body():
             raise Closed("in the middle of a request")
         peer.requests += 1
@@ -294,7 +297,7 @@ class Backend:
 
     def forget(self, script=answer_chat):
         """A fresh start for the next case; connections stay."""
-        self.script = script
+        self.script, self.early = script, None
         self.requests, self.started, self.probes = [], [], []
 
     def wait_requests(self, count, deadline=DEADLINE):

@@ -366,6 +366,17 @@ class BrokenStreams(BackendCase):
                     self.assertEqual(answer.body.count(b'"error"'), 1)
                     self.assert_broken(answer)
 
+    def test_row_070_and_071_a_stream_with_a_length_that_ends_short(self):
+        for asked in ({}, {"stream_options": {"include_usage": True}}):
+            with self.subTest(asked):
+                promised = head(Content_Type="text/event-stream", Content_Length=5000)
+                answer = self.ask(self.raw(promised + delta("one")), stream=True, **asked)
+                self.assert_broken(answer)
+                self.assertIn("error", json.loads(events(answer.body)[-1]))
+                # Its dialect has said that it is over: then nothing of it is missing.
+                answer = self.ask(self.raw(promised + delta("one") + DONE), stream=True, **asked)
+                self.assertEqual(answer.body, delta("one") + DONE)
+
     def test_row_070_each_dialect_has_its_own_error_event(self):
         for path in ("/v1/messages", "/v1/responses"):
             with self.subTest(path):
