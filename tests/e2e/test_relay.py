@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Relaying at length: big bodies both ways, other forms of stream, reuse, and a long mixed run after
-which nothing may be left behind."""
+"""Relaying at length: big bodies both ways, other forms of stream, reuse, and a long mixed run
+after which nothing may be left behind."""
 
 import collections
 import hashlib
