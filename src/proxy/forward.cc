@@ -295,6 +295,7 @@ void Forward::begin_answer(const http::Head& head) {
     }
     relay_.begin({.in = head.framing,
                   .out = out,
+                  .length = head.content_length,
                   .event_stream = event_stream_,
                   .readable = readable,
                   .hide_usage_event = hide});

@@ -1,47 +1,61 @@
 #include "sluice/proxy/record.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstring>
 #include <ctime>
 
+#include "sluice/base/limits.h"
 #include "sluice/llm/errors.h"
 #include "sluice/proxy/exchange.h"
 
 namespace sluice::proxy {
 namespace {
 
-void append_digits(std::string& line, std::int64_t value, std::size_t width) {
-    std::array<char, 8> digits;
-    for (std::size_t i = width; i-- > 0; value /= 10)
-        digits[i] = static_cast<char>('0' + value % 10);
-    line.append(digits.data(), width);
+constexpr std::size_t text_bytes_max = limits::KiB;
+// A byte takes six at most when it is escaped; seven texts, and the rest is numbers and keys.
+constexpr std::size_t line_bytes_max = 7 * 6 * text_bytes_max + 2 * limits::KiB;
+constexpr std::size_t digits_max = 20;
+
+// Nothing in it needs to be escaped.
+bool is_plain(std::string_view text) {
+    return std::ranges::all_of(text, [](char c) {
+        return c >= 0x20 && c != '"' && c != '\\' && c != 0x7f;  // a char above 0x7f is negative
+    });
 }
 
-void append_text(std::string& line, std::string_view key, std::string_view value) {
-    line += ",\"";
-    line += key;
-    line += "\":\"";
-    llm::append_json_escaped(line, value);
-    line += '"';
-}
-
-void append_number(std::string& line, std::string_view key, std::int64_t value) {
-    std::array<char, 20> digits;
-    const auto [end, code] = std::to_chars(digits.begin(), digits.end(), value);
-    SLUICE_ASSERT(code == std::errc{});
-    line += ",\"";
-    line += key;
-    line += "\":";
-    line.append(digits.begin(), end);
-}
-
-void append_count(std::string& line, std::string_view key, std::uint64_t value) {
-    append_number(line, key, static_cast<std::int64_t>(value));
-}
+std::int64_t as_signed(std::uint64_t value) { return static_cast<std::int64_t>(value); }
 
 }  // namespace
 
-void RecordWriter::append_time(std::string& line, WallTime at) {
+RecordWriter::RecordWriter()
+    : room_(std::make_unique_for_overwrite<char[]>(line_bytes_max)), at_(room_.get()) {}
+
+void RecordWriter::put(std::string_view text) {
+    std::memcpy(at_, text.data(), text.size());
+    at_ += text.size();
+}
+
+void RecordWriter::put_text(std::string_view key, std::string_view value) {
+    value = value.substr(0, text_bytes_max);
+    put(key);
+    if (is_plain(value)) {
+        put(value);
+    } else {
+        escaped_.clear();
+        llm::append_json_escaped(escaped_, value);
+        put(escaped_);
+    }
+    put("\"");
+}
+
+void RecordWriter::put_number(std::string_view key, std::int64_t value) {
+    put(key);
+    at_ = std::to_chars(at_, at_ + digits_max, value).ptr;
+}
+
+void RecordWriter::put_time(WallTime at) {
     const std::int64_t second = at.us / 1'000'000;
     if (second != second_) {
         second_ = second;
@@ -52,39 +66,47 @@ void RecordWriter::append_time(std::string& line, WallTime at) {
         const auto size = std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S.", &utc);
         second_text_.assign(text.data(), size);
     }
-    line += second_text_;
-    append_digits(line, at.us % 1'000'000, 6);
-    line += 'Z';
+    put(second_text_);
+    std::int64_t micros = at.us % 1'000'000;
+    for (int i = 5; i >= 0; --i, micros /= 10) at_[i] = static_cast<char>('0' + micros % 10);
+    at_ += 6;
+    put("Z\"");
 }
 
-void RecordWriter::write(const Exchange& exchange, Instant now, std::string_view client,
-                         std::string& line) {
-    line = "{\"time\":\"";
-    append_time(line, exchange.begun_wall);
-    line += '"';
-    append_text(line, "id", exchange.id);
-    append_text(line, "client", client);
-    append_text(line, "method", exchange.method_text);
-    append_text(line, "path", exchange.path);
-    if (exchange.model != nullptr) append_text(line, "model", exchange.model->name);
-    if (exchange.target != nullptr) append_text(line, "backend", exchange.target->endpoint->url);
-    append_number(line, "status", exchange.status);
-    append_count(line, "bytes_in", exchange.bytes_in);
-    append_count(line, "bytes_out", exchange.bytes_out);
+std::string_view RecordWriter::write(const Exchange& exchange, Instant now,
+                                     std::string_view client) {
+    at_ = room_.get();
+    put("{\"time\":\"");
+    put_time(exchange.begun_wall);
+    put_text(",\"id\":\"", exchange.id);
+    put_text(",\"client\":\"", client);
+    put_text(",\"method\":\"", exchange.method_text);
+    put_text(",\"path\":\"", exchange.path);
+    if (exchange.model != nullptr) put_text(",\"model\":\"", exchange.model->name);
+    if (exchange.target != nullptr)
+        put_text(",\"backend\":\"", exchange.target->endpoint->url);
+    put_number(",\"status\":", exchange.status);
+    put_number(",\"bytes_in\":", as_signed(exchange.bytes_in));
+    put_number(",\"bytes_out\":", as_signed(exchange.bytes_out));
     if (exchange.usage.known || exchange.usage_estimated) {
-        append_count(line, "prompt_tokens", exchange.usage.prompt);
-        append_count(line, "completion_tokens", exchange.usage.completion);
-        append_count(line, "cached_tokens", exchange.usage.cached);
+        put_number(",\"prompt_tokens\":", as_signed(exchange.usage.prompt));
+        put_number(",\"completion_tokens\":", as_signed(exchange.usage.completion));
+        put_number(",\"cached_tokens\":", as_signed(exchange.usage.cached));
     }
-    if (exchange.usage_estimated) line += ",\"tokens_estimated\":true";
+    if (exchange.usage_estimated) put(",\"tokens_estimated\":true");
     if (exchange.first_byte != Instant{})
-        append_number(line, "ttft_us", (exchange.first_byte - exchange.begun).as_micros());
-    append_number(line, "duration_us", (now - exchange.begun).as_micros());
-    line += exchange.streamed ? ",\"stream\":true" : ",\"stream\":false";
-    if (exchange.retries > 0) append_number(line, "retries", exchange.retries);
-    append_text(line, "end", end_name(*exchange.end));
-    if (!exchange.error.empty()) append_text(line, "error", exchange.error);
-    line += "}\n";
+        put_number(",\"ttft_us\":", (exchange.first_byte - exchange.begun).as_micros());
+    put_number(",\"duration_us\":", (now - exchange.begun).as_micros());
+    put(exchange.streamed ? ",\"stream\":true" : ",\"stream\":false");
+    if (exchange.retries > 0) put_number(",\"retries\":", exchange.retries);
+    put(",\"end\":\"");
+    put(end_name(*exchange.end));
+    put("\"");
+    if (!exchange.error.empty()) put_text(",\"error\":\"", exchange.error);
+    put("}\n");
+    const auto size = static_cast<std::size_t>(at_ - room_.get());
+    SLUICE_ASSERT(size <= line_bytes_max);
+    return {room_.get(), size};
 }
 
 }  // namespace sluice::proxy

@@ -35,7 +35,7 @@ void Relay::begin(const RelayPlan& plan) {
 }
 
 const llm::Usage& Relay::usage() const {
-    return plan_.event_stream ? stream_usage_ : reader_.usage();
+    return reader_.usage().known ? reader_.usage() : usage_;
 }
 
 http::Progress Relay::take(const mem::Slice& slice, http::Parser& parser, RelayScratch& scratch,
@@ -83,10 +83,19 @@ Relay::Reading Relay::read_pieces(std::string_view text, RelayScratch& scratch) 
             scan_events(text, piece, scratch, reading);
             continue;
         }
-        if (plan_.readable) reader_.feed(text.substr(piece.begin, piece.end - piece.begin));
+        if (plan_.readable) read_document(text.substr(piece.begin, piece.end - piece.begin));
         scratch.released.push_back({piece.begin, piece.end});
     }
     return reading;
+}
+
+// A document in one piece, which small answers are, is searched for its usage like an event: a fifth
+// of the work of reading it through (see bench/micro/proxy). One in several pieces is read through.
+void Relay::read_document(std::string_view part) {
+    if (plan_.in == http::Framing::length && part.size() == plan_.length)
+        llm::read_event({}, part, usage_);
+    else
+        reader_.feed(part);
 }
 
 void Relay::scan_events(std::string_view text, const http::BodyPiece& piece,
@@ -97,7 +106,7 @@ void Relay::scan_events(std::string_view text, const http::BodyPiece& piece,
     for (; scanner_.next(run, at, event); at = event.end) {
         bool hidden = false;
         if (!event.comment_only && !event.oversized) {
-            const auto facts = llm::read_event(event.name, event.data, stream_usage_);
+            const auto facts = llm::read_event(event.name, event.data, usage_);
             saw_done_ |= facts.done;
             saw_error_ |= facts.error;
             saw_finish_ |= facts.finished;

@@ -99,8 +99,7 @@ void Service::settle(Exchange& exchange, End end, std::string_view client) {
     SLUICE_ASSERT(!exchange.end.has_value());
     exchange.end = end;
     count(exchange);
-    record.write(exchange, loop.now(), client, text);
-    access_log.write(text);
+    access_log.write(record.write(exchange, loop.now(), client));
     if (exchange.request != nullptr) exchange.forget_request();
     exchanges.destroy(exchange);
 }

@@ -24,6 +24,7 @@ namespace sluice::proxy {
 struct RelayPlan {
     http::Framing in = http::Framing::none;   // how the backend frames the body
     http::Framing out = http::Framing::none;  // how the client gets it
+    std::uint64_t length = 0;  // of the body, where `in` is `length`
     bool event_stream = false;  // text/event-stream that can be read
     bool readable = false;      // otherwise JSON (or NDJSON) whose usage is read
     bool hide_usage_event = false;  // the client did not ask for the event that only reports usage
@@ -80,6 +81,7 @@ private:
     };
 
     Reading read_pieces(std::string_view text, RelayScratch& scratch);
+    void read_document(std::string_view part);
     void scan_events(std::string_view text, const http::BodyPiece& piece, RelayScratch& scratch,
                      Reading& reading);
     void give_up_long_event(RelayScratch& scratch, Reading& reading);
@@ -90,7 +92,7 @@ private:
     RelayPlan plan_;
     sse::Scanner scanner_;
     llm::ResponseReader reader_;
-    llm::Usage stream_usage_;
+    llm::Usage usage_;  // of events, or of a document that came in one piece
     mem::Chain held_;         // the begin of an event whose end has not come
     bool oversized_ = false;  // the event that is passing is longer than may be held
     bool out_of_buffers_ = false;
