@@ -89,7 +89,7 @@ void ProgressLine::show(const Sighting& sighting) {
     const auto rate = [span](std::uint64_t now, std::uint64_t before) {
         return now >= before && span > 0 ? static_cast<double>(now - before) / span : 0;
     };
-    fmt::print(stderr, "\r\033[K{}{} {:.1f} of {:.0f} s, {} requests/s, {} events/s, {} under way",
+    fmt::print(stderr, "\r\033[K{}{} {:.1f} of {:.1f} s, {} requests/s, {} events/s, {} under way",
                label_, sighting.measuring ? "" : "warming up,", sighting.seconds,
                sighting.seconds_of, shown_number(rate(sighting.requests, last_.requests)),
                shown_number(rate(sighting.events, last_.events)), sighting.busy);
