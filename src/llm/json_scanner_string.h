@@ -7,8 +7,25 @@
 #include "json_scanner.h"
 
 #include <algorithm>
+#include <array>
 
 namespace sluice::llm {
+
+// What the byte behind a backslash stands for; 0 where it is no escape of one letter.
+constexpr char simple_escape(char c) {
+    constexpr auto table = [] {
+        std::array<char, 256> decoded{};
+        for (const char same : {'"', '\\', '/'})
+            decoded[static_cast<unsigned char>(same)] = same;
+        decoded['b'] = '\b';
+        decoded['f'] = '\f';
+        decoded['n'] = '\n';
+        decoded['r'] = '\r';
+        decoded['t'] = '\t';
+        return decoded;
+    }();
+    return table[static_cast<unsigned char>(c)];
+}
 
 // `p` is at the opening quote.
 template <class Handler>
@@ -42,6 +59,12 @@ const char* JsonScanner<Handler>::read_string(const char* p, const char* end) {
         if (q == end) return end;
         if (*q == '"') {
             return string_done(q + 1, {s_.text.data(), s_.text_size}, s_.text_truncated);
+        }
+        if (end - q >= 2 && *q == '\\' && simple_escape(q[1]) != 0) {
+            const char decoded = simple_escape(q[1]);
+            keep(&decoded, &decoded + 1);
+            p = q + 2;
+            continue;
         }
         p = read_special(q, end);
     }
@@ -94,36 +117,14 @@ const char* JsonScanner<Handler>::read_string_byte(const char* p) {
 // At the byte behind a backslash.
 template <class Handler>
 const char* JsonScanner<Handler>::read_escape(const char* p) {
-    char decoded = 0;
-    switch (*p) {
-        case '"':
-        case '\\':
-        case '/':
-            decoded = *p;
-            break;
-        case 'b':
-            decoded = '\b';
-            break;
-        case 'f':
-            decoded = '\f';
-            break;
-        case 'n':
-            decoded = '\n';
-            break;
-        case 'r':
-            decoded = '\r';
-            break;
-        case 't':
-            decoded = '\t';
-            break;
-        case 'u':
-            s_.string_step = JsonStringStep::hex;
-            s_.hex_left = 4;
-            s_.code_unit = 0;
-            return p + 1;
-        default:
-            return fail("an unknown escape", p);
+    if (*p == 'u') {
+        s_.string_step = JsonStringStep::hex;
+        s_.hex_left = 4;
+        s_.code_unit = 0;
+        return p + 1;
     }
+    const char decoded = simple_escape(*p);
+    if (decoded == 0) return fail("an unknown escape", p);
     keep(&decoded, &decoded + 1);
     s_.string_step = JsonStringStep::text;
     return p + 1;
@@ -203,6 +204,7 @@ const char* JsonScanner<Handler>::string_done(const char* behind, std::string_vi
 
 template <class Handler>
 void JsonScanner<Handler>::keep(const char* begin, const char* end) {
+    if (s_.text_truncated) return;
     const auto size = static_cast<std::size_t>(end - begin);
     const std::size_t room = s_.text.size() - s_.text_size;
     if (size > room) s_.text_truncated = true;

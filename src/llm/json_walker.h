@@ -27,6 +27,9 @@ public:
         return p != nullptr && skip_spaces(p) == end_;
     }
 
+    // The value at `p` in the text, inside `depth` containers: the byte behind it, or null.
+    const char* walk_value(const char* p, int depth) { return read_value(p, depth); }
+
 private:
     // Each takes the place of what it reads and returns the byte behind it; null where the text is
     // not well formed.
@@ -142,7 +145,8 @@ const char* JsonWalker<Handler>::read_number(const char* p, int depth) {
     if (!digit()) return nullptr;
     std::uint64_t value = 0;
     const char* const first = p;
-    for (; digit(); ++p) value = value * 10 + static_cast<unsigned>(*p - '0');
+    for (; digit(); ++p)
+        value = value * 10 + static_cast<unsigned>(*p - '0');
     // Counts of more digits are not believed anyway.
     bool fits = !negative && p - first <= 18;
     // What follows a fraction or an exponent is not a count: its form does not matter here.

@@ -1,6 +1,7 @@
 #include "sluice/llm/usage.h"
 
 #include "answer_handler.h"
+#include "chunk_frame.h"
 #include "json_walker.h"
 
 #include <algorithm>
@@ -50,6 +51,26 @@ Report read_report(const AnswerCounts& c) {
     return {};
 }
 
+// An event of a token, in OpenAI's form: only its choices are read. False where that is not enough.
+bool read_chunk(std::string_view data, AnswerHandler& handler) {
+    const char* choices = find_choices(data);
+    if (choices == nullptr) return false;
+    handler.on_open(1, true, 0);
+    handler.on_key(1, {"choices", false, {}});
+    const char* behind = JsonWalker(data, handler).walk_value(choices, 1);
+    if (behind == nullptr) return false;
+    const auto before = static_cast<std::size_t>(choices - data.data());
+    const auto after = static_cast<std::size_t>(behind - data.data());
+    return !has_word_of_interest(data.substr(after)) &&
+           !has_word_of_interest(data.substr(0, before));
+}
+
+// Any event; false where it is not one whole JSON value.
+bool read_value(std::string_view data, AnswerHandler& handler) {
+    handler = AnswerHandler{};
+    return JsonWalker(data, handler).walk();
+}
+
 }  // namespace
 
 void merge_usage(const AnswerCounts& counts, Usage& usage) {
@@ -73,7 +94,7 @@ EventFacts read_event(std::string_view name, std::string_view data, Usage& usage
     }
     AnswerHandler handler;
     AnswerFacts answer;
-    if (JsonWalker(data, handler).walk()) {
+    if (read_chunk(data, handler) || read_value(data, handler)) {
         answer = handler.facts();
         merge_usage(handler.counts(), usage);
     }

@@ -40,8 +40,10 @@ struct EventFacts {
 };
 
 // Reads one SSE event's data (or one line of NDJSON, or one native event). Merges usage into
-// `usage`. `name` is the SSE event name, empty where there is none. Data that is not one whole JSON
-// value means nothing but what its name says. One pass over the data, no allocation.
+// `usage`. `name` is the SSE event name, empty where there is none. One pass over the data, no
+// allocation. Data that is not one whole JSON value means nothing but what its name says; but in an
+// event that begins with its "choices" (an OpenAI chunk), only those are checked, and the frame
+// around them is only searched for the few keys that matter.
 EventFacts read_event(std::string_view name, std::string_view data, Usage& usage);
 
 }  // namespace sluice::llm

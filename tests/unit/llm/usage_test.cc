@@ -390,6 +390,71 @@ TEST_CASE("pieces of content in every dialect") {
     CHECK(facts_of(R"({"message":{"role":"assistant","content":"x"},"done":false})").content);
 }
 
+TEST_CASE("a chunk is read alike wherever its choices stand and whatever is around them") {
+    const std::string choices = R"("choices":[{"delta":{"content":"x"},"finish_reason":"stop"}])";
+    const std::string frame =
+        R"("id":"chatcmpl-1","object":"chat.completion.chunk","model":"tiny-e")";
+    const std::string usage = R"("usage":{"prompt_tokens":5,"completion_tokens":7})";
+    const auto reads = [](const std::string& data) {
+        const EventFacts facts = facts_of(data);
+        CHECK_FALSE(facts.done);
+        return facts.content && facts.finished && !facts.error;
+    };
+    for (const std::string& data : {
+             "{" + choices + "," + frame + "}",
+             "{" + frame + "," + choices + "}",
+             "{ " + frame + " , " + choices + " }",
+             "{" + choices + "}",
+             "{\"x\":{\"y\":[]}," + choices + "," + frame + "}",
+             "{" + choices + ",\"x\":{\"error\":1}," + frame + "}",
+             "{" + choices + ",\"x\":\"\\\"error\"," + frame + "}",
+             "{\"x\":\"a \\\"choices\"," + choices + "}",
+             "{\"x\":\"error\"," + choices + "}",
+         }) {
+        CAPTURE(data);
+        CHECK(reads(data));
+        CHECK_FALSE(usage_of(data).known);
+    }
+    for (const std::string& data : {
+             "{" + choices + "," + frame + "," + usage + "}",
+             "{" + usage + "," + frame + "," + choices + "}",
+             "{" + frame + "," + usage + "," + choices + "}",
+             "{" + choices + "," + usage + "," + frame + "}",
+             "{" + choices + ",\"x\":\"\\\"usage\"," + usage + "}",
+         }) {
+        CAPTURE(data);
+        CHECK(reads(data));
+        CHECK(is(usage_of(data), 5, 7, 0));
+    }
+    CHECK(facts_of("{" + choices + ",\"error\":{}}").error);
+    CHECK(facts_of("{\"error\":\"x\"," + choices + "}").error);
+    CHECK(facts_of("{" + choices + "," + frame + ",\"error\":{}}").error);
+    CHECK(facts_of("{" + choices + ",\"object\":\"error\"}").error);
+    CHECK(
+        is(usage_of("{" + choices + ",\"timings\":{\"prompt_n\":2,\"predicted_n\":3}}"), 2, 3, 0));
+    CHECK(is(usage_of("{" + choices + ",\"tokens_evaluated\":2,\"tokens_predicted\":3}"), 2, 3, 0));
+    CHECK(is(usage_of("{\"prompt_eval_count\":2,\"eval_count\":3," + choices + "}"), 2, 3, 0));
+    // Choices of something else, or that are not whole.
+    CHECK(means_nothing(facts_of("{\"a\":{" + choices + "}}")));
+    CHECK(means_nothing(facts_of("{\"a\":[{" + choices + "}]}")));
+    CHECK(means_nothing(facts_of("{" + choices)));
+    CHECK(means_nothing(facts_of("{\"choices\":[{\"delta\":{\"content\":\"x\"}}")));
+    CHECK(means_nothing(facts_of("{\"choices\":[{\"delta\":{\"content\":\"x\"}}}")));
+}
+
+TEST_CASE("a word of interest is found at every place of a frame") {
+    for (std::size_t length = 0; length < 40; ++length) {
+        const std::string pad = ",\"x\":\"" + std::string(length, 'x') + "\"";
+        const std::string choices = R"("choices":[{"delta":{"content":"x"}}])";
+        const std::string data =
+            "{" + choices + pad + R"(,"usage":{"prompt_tokens":5})" + pad + "}";
+        CHECK(is(usage_of(data), 5, 0, 0));
+        CHECK(facts_of("{" + choices + pad + ",\"error\":1}").error);
+        CHECK(facts_of("{\"error\":1" + pad + "," + choices + "}").error);
+        CHECK(facts_of("{" + pad.substr(1) + "," + choices + "}").content);
+    }
+}
+
 TEST_CASE("deep and long events are read without harm") {
     const std::string deep = std::string(100'000, '[');
     CHECK(means_nothing(facts_of(deep)));

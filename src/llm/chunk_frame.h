@@ -1,0 +1,82 @@
+// The frame of an OpenAI chunk: what stands around its "choices", which is most of its bytes and
+// the same in every event of a stream.
+//
+// Internal. Looks at the frame only for the words that could matter, 16 bytes a step; where one of
+// them is there, or where the event has another form, it says so and the event is read as a whole.
+#pragma once
+
+#include "json_text.h"
+
+#include <string_view>
+
+namespace sluice::llm {
+
+// The first '{' or '[' in [p, end), or `end`.
+inline const char* find_container(const char* p, const char* end) {
+#if defined(__SSE2__)
+    // '[' is 0x5B and '{' is 0x7B: one bit apart, which is the bit of case.
+    const __m128i brace = _mm_set1_epi8('{');
+    const __m128i case_bit = _mm_set1_epi8(0x20);
+    while (end - p >= 16) {
+        const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+        const __m128i hits = _mm_cmpeq_epi8(_mm_or_si128(bytes, case_bit), brace);
+        const auto mask = static_cast<unsigned>(_mm_movemask_epi8(hits));
+        if (mask != 0) return p + std::countr_zero(mask);
+        p += 16;
+    }
+#endif
+    while (p != end && *p != '{' && *p != '[')
+        ++p;
+    return p;
+}
+
+// Whether a quote in `text` is followed by a word that must be looked at: a key, or the end of a
+// string, as it may be.
+inline bool has_word_of_interest(std::string_view text) {
+    const auto is_word = [text](std::size_t at) {
+        const std::string_view rest = text.substr(at);
+        return rest.starts_with("\"usage\"") || rest.starts_with("\"timings\"") ||
+               rest.starts_with("\"error\"") || rest.starts_with("\"tokens_") ||
+               rest.starts_with("\"eval_") || rest.starts_with("\"prompt_eval_");
+    };
+    std::size_t at = 0;
+#if defined(__SSE2__)
+    const __m128i quote = _mm_set1_epi8('"');
+    const __m128i letter_u = _mm_set1_epi8('u');
+    const __m128i letter_t = _mm_set1_epi8('t');
+    const __m128i letter_e = _mm_set1_epi8('e');
+    const __m128i letter_p = _mm_set1_epi8('p');
+    for (; text.size() - at >= 17; at += 16) {
+        const auto* p = reinterpret_cast<const __m128i*>(text.data() + at);
+        const auto* next = reinterpret_cast<const __m128i*>(text.data() + at + 1);
+        const __m128i second = _mm_loadu_si128(next);
+        const __m128i letters = _mm_or_si128(
+            _mm_or_si128(_mm_cmpeq_epi8(second, letter_u), _mm_cmpeq_epi8(second, letter_t)),
+            _mm_or_si128(_mm_cmpeq_epi8(second, letter_e), _mm_cmpeq_epi8(second, letter_p)));
+        const __m128i hits = _mm_and_si128(_mm_cmpeq_epi8(_mm_loadu_si128(p), quote), letters);
+        auto mask = static_cast<unsigned>(_mm_movemask_epi8(hits));
+        for (; mask != 0; mask &= mask - 1) {
+            if (is_word(at + static_cast<std::size_t>(std::countr_zero(mask)))) return true;
+        }
+    }
+#endif
+    for (; at < text.size(); ++at) {
+        if (text[at] == '"' && is_word(at)) return true;
+    }
+    return false;
+}
+
+// Where the value of "choices" begins in an event that is an object whose first container it is, at
+// the top level; null in any other.
+inline const char* find_choices(std::string_view data) {
+    constexpr std::string_view key = "\"choices\":";
+    if (data.size() < key.size() + 4 || data.front() != '{' || data.back() != '}') return nullptr;
+    const char* const begin = data.data();
+    const char* p = find_container(begin + 1, begin + data.size());
+    const std::string_view before(begin, static_cast<std::size_t>(p - begin));
+    if (p == begin + data.size() || *p != '[' || !before.ends_with(key)) return nullptr;
+    const char separator = before[before.size() - key.size() - 1];
+    return separator == '{' || separator == ',' ? p : nullptr;
+}
+
+}  // namespace sluice::llm
