@@ -12,19 +12,19 @@
 namespace sluice::llm {
 
 // What the byte behind a backslash stands for; 0 where it is no escape of one letter.
-constexpr char simple_escape(char c) {
-    constexpr auto table = [] {
-        std::array<char, 256> decoded{};
-        for (const char same : {'"', '\\', '/'})
-            decoded[static_cast<unsigned char>(same)] = same;
-        decoded['b'] = '\b';
-        decoded['f'] = '\f';
-        decoded['n'] = '\n';
-        decoded['r'] = '\r';
-        decoded['t'] = '\t';
-        return decoded;
-    }();
-    return table[static_cast<unsigned char>(c)];
+inline constexpr auto simple_escapes = [] {
+    std::array<char, 256> decoded{};
+    for (const char same : {'"', '\\', '/'})
+        decoded[static_cast<unsigned char>(same)] = same;
+    decoded['b'] = '\b';
+    decoded['f'] = '\f';
+    decoded['n'] = '\n';
+    decoded['r'] = '\r';
+    decoded['t'] = '\t';
+    return decoded;
+}();
+inline char simple_escape(char c) {
+    return simple_escapes[static_cast<unsigned char>(c)];
 }
 
 // `p` is at the opening quote.
@@ -66,12 +66,17 @@ const char* JsonScanner<Handler>::read_string(const char* p, const char* end) {
             p = q + 2;
             continue;
         }
+        p = skip_utf8(q, end);
+        if (p != q) {
+            keep(q, p);
+            continue;
+        }
         p = read_special(q, end);
     }
     return p;
 }
 
-// At a byte of a string that is not plain text.
+// At a byte of a string that is neither plain text nor the begin of whole, valid UTF-8.
 template <class Handler>
 const char* JsonScanner<Handler>::read_special(const char* p, const char* end) {
     if (*p == '\\') {
@@ -79,9 +84,7 @@ const char* JsonScanner<Handler>::read_special(const char* p, const char* end) {
         return p + 1 == end ? end : read_escape(p + 1);
     }
     if (static_cast<unsigned char>(*p) < 0x20) return fail("a control character in a string", p);
-    const char* q = skip_utf8(p, end);
-    keep(p, q);
-    return q != p ? q : begin_utf8(p);
+    return begin_utf8(p);
 }
 
 template <class Handler>

@@ -89,21 +89,30 @@ inline int utf8_sequence_length(const char* p, const char* end) {
     return lead.more + 1;
 }
 
+// Skips sequences of three bytes of which the first has no special range: most of the world's
+// letters beyond Europe's, which come in long runs.
+inline const char* skip_common_triples(const char* p, const char* end) {
+    while (end - p >= 3) {
+        const auto lead = static_cast<std::uint8_t>(*p);
+        const unsigned tails = (p[1] & 0xC0u) << 8 | (p[2] & 0xC0u);
+        if (lead < 0xE1 || lead > 0xEC || tails != 0x8080) break;
+        p += 3;
+    }
+    return p;
+}
+
 // Skips whole valid sequences of non-ASCII text.
 inline const char* skip_utf8(const char* p, const char* end) {
     while (p != end && static_cast<std::uint8_t>(*p) >= 0x80) {
-        // Most of the world's letters beyond Europe's: three bytes, the first without a special
-        // range.
-        while (end - p >= 3) {
-            const auto lead = static_cast<std::uint8_t>(*p);
-            const unsigned tails = (p[1] & 0xC0u) << 8 | (p[2] & 0xC0u);
-            if (lead < 0xE1 || lead > 0xEC || tails != 0x8080) break;
-            p += 3;
+        const auto lead = static_cast<std::uint8_t>(*p);
+        if (lead >= 0xC2 && lead <= 0xDF && end - p >= 2 && (p[1] & 0xC0) == 0x80) {
+            p += 2;
+            continue;
         }
-        if (p == end || static_cast<std::uint8_t>(*p) < 0x80) break;
-        const int length = utf8_sequence_length(p, end);
-        if (length == 0) break;
-        p += length;
+        const char* behind = skip_common_triples(p, end);
+        if (behind == p) behind += utf8_sequence_length(p, end);
+        if (behind == p) break;
+        p = behind;
     }
     return p;
 }
