@@ -207,7 +207,10 @@ void Forward::on_link_ended() {
 
 void Forward::end_answer() {
     mem::Chain out(service_.loop.nodes());
-    relay_.end(service_.loop.buffers(), out);
+    if (!relay_.end(service_.loop.buffers(), out)) {
+        if (link_ != nullptr) drop_link(false);
+        return break_off(out_of_memory, End::unavailable);
+    }
     exchange_.bytes_out += out.size();
     client_.send(std::move(out));
     finish(false);

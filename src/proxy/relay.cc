@@ -55,10 +55,11 @@ http::Progress Relay::take(const mem::Slice& slice, http::Parser& parser, RelayS
     mem::Chain body = held_.empty_like();
     if (reading.release_held) body.append(std::exchange(held_, held_.empty_like()));
     for (const auto& span : scratch.released) body.append(slice.share(span.begin, span.end));
-    emit(std::move(body), buffers, out);
-    for (const auto& span : scratch.waiting) held_.append(slice.share(span.begin, span.end));
-    if (complete) end(buffers, out);
-    return out_of_buffers_ ? http::Progress::failed : progress;
+    if (!emit(std::move(body), buffers, out)) return http::Progress::failed;
+    mem::Chain waiting = held_.empty_like();
+    for (const auto& span : scratch.waiting) waiting.append(slice.share(span.begin, span.end));
+    held_.append_compact(buffers, std::move(waiting));
+    return complete && !end(buffers, out) ? http::Progress::failed : progress;
 }
 
 // An event that is longer than may be held passes in parts from here on.
@@ -159,12 +160,12 @@ bool Relay::emit_raw(const mem::Slice& slice, const RelayScratch& scratch, std::
     return true;
 }
 
-// Frames body bytes anew: one chunk for what one slice released.
-void Relay::emit(mem::Chain&& body, mem::BufferPool& buffers, mem::Chain& out) {
-    if (body.empty()) return;
+// Frames body bytes anew: one chunk for what one slice released. False: no buffer, nothing left.
+bool Relay::emit(mem::Chain&& body, mem::BufferPool& buffers, mem::Chain& out) {
+    if (body.empty()) return true;
     if (!is_chunked(plan_.out)) {
         out.append(std::move(body));
-        return;
+        return true;
     }
     char line[18];
     const auto [digits_end, code] = std::to_chars(line, line + 16, body.size(), 16);
@@ -175,17 +176,19 @@ void Relay::emit(mem::Chain&& body, mem::BufferPool& buffers, mem::Chain& out) {
         buffers.write({line, static_cast<std::size_t>(digits_end + 2 - line)});
     if (size_line.empty()) {
         out_of_buffers_ = true;
-        return;
+        return false;
     }
     out.append(std::move(size_line));
     out.append(std::move(body));
     out.append(mem::Slice::of_static(crlf));
+    return true;
 }
 
-void Relay::end(mem::BufferPool& buffers, mem::Chain& out) {
+bool Relay::end(mem::BufferPool& buffers, mem::Chain& out) {
     // What is still held is an event without its empty line: the client's to judge.
-    emit(std::exchange(held_, held_.empty_like()), buffers, out);
+    if (!emit(std::exchange(held_, held_.empty_like()), buffers, out)) return false;
     if (is_chunked(plan_.out)) out.append(mem::Slice::of_static(last_chunk));
+    return true;
 }
 
 bool Relay::break_off(std::string_view event, mem::BufferPool& buffers, mem::Chain& out) {
@@ -195,8 +198,7 @@ bool Relay::break_off(std::string_view event, mem::BufferPool& buffers, mem::Cha
     // Part of an event that was too long to be held is out already: end it first.
     if (oversized_) body.append(mem::Slice::of_static("\n\n"));
     if (!body.append_copy(buffers, event)) return false;
-    emit(std::move(body), buffers, out);
-    return !out_of_buffers_;
+    return emit(std::move(body), buffers, out);
 }
 
 }  // namespace sluice::proxy

@@ -279,7 +279,7 @@ std::string Run::finish() {
     if (complete_) return {};
     if (parser_.finish() != http::Progress::complete) return "the end is refused";
     out_.clear();
-    relay_.end(memory_.buffers, out_);
+    if (!relay_.end(memory_.buffers, out_)) return "the end does not leave";
     complete_ = true;
     return settle();
 }

@@ -58,7 +58,8 @@ public:
                         mem::BufferPool& buffers, mem::Chain& out, std::size_t& leftover);
 
     // The backend's stream ended as its framing allows (until_close): the end for the client.
-    void end(mem::BufferPool& buffers, mem::Chain& out);
+    // False: out_of_buffers(), and the body is not whole.
+    [[nodiscard]] bool end(mem::BufferPool& buffers, mem::Chain& out);
     // The stream broke: an error event at an event boundary, and no proper end. False when the
     // client cannot be told in band (not an event stream, or a body of declared length).
     bool break_off(std::string_view event, mem::BufferPool& buffers, mem::Chain& out);
@@ -87,7 +88,7 @@ private:
     void give_up_long_event(RelayScratch& scratch, Reading& reading);
     bool emit_raw(const mem::Slice& slice, const RelayScratch& scratch, std::size_t consumed,
                   bool complete, mem::Chain& out);
-    void emit(mem::Chain&& body, mem::BufferPool& buffers, mem::Chain& out);
+    bool emit(mem::Chain&& body, mem::BufferPool& buffers, mem::Chain& out);
 
     RelayPlan plan_;
     sse::Scanner scanner_;
