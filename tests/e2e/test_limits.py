@@ -8,7 +8,8 @@ import time
 
 from backend import DONE, LAST_CHUNK, chunk, delta, head, json_answer, sse_head
 from harness import SANITIZED, GatewayCase, best_of, chat_body, error_in, main, request
-from wire import Closed, wait_until
+from test_relay import metrics
+from wire import Closed, send_in_pieces, wait_until
 
 MIB = 1 << 20
 
@@ -72,6 +73,47 @@ class Memory(GatewayCase):
         for _ in range(5):
             self.assertEqual(self.client().ask(self.chat()).status, 200)
             self.assertTrue(self.client().ask(self.chat(stream=True)).body.endswith(DONE))
+
+
+class Amplification(GatewayCase):
+    """Row 115: a byte on the wire never costs more than a hundred in memory."""
+
+    COUNT = 20_000  # bytes, each in a segment of its own
+    BUFFER = 4096
+
+    def cost(self, sock, data):
+        """Bytes of buffers that these take, sent one at a time."""
+        before = metrics(self.gateway)["sluice_buffers_in_use"]
+        send_in_pieces(sock, data, range(len(data)))
+        # The last byte may still be on its way.
+        return (metrics(self.gateway)["sluice_buffers_in_use"] - before) * self.BUFFER
+
+    def test_row_115_a_body_of_single_bytes(self):
+        client = self.client()
+        body = chat_body(content="x" * self.COUNT)
+        client.send(request("POST", "/v1/chat/completions", body, self.gateway.host)[:-len(body)])
+        self.assertLess(self.cost(client.sock, body[:-10]), 100 * len(body))
+        client.send(body[-10:])
+        self.assertEqual(client.read().status, 200)
+        self.assertEqual(self.backend.requests[0].body, body)
+
+    def test_row_115_a_head_of_single_bytes(self):
+        client = self.client()
+        data = request("GET", "/healthz", host=self.gateway.host, fields=["X-A: " + "b" * 10_000])
+        self.assertLess(self.cost(client.sock, data[:-2]), 100 * len(data))
+        client.send(data[-2:])
+        self.assertEqual(client.read().status, 200)
+
+    def test_row_115_an_event_of_single_bytes(self):
+        costs = []
+
+        def script(peer, _):
+            peer.send(sse_head() + b"%x\r\n" % (self.COUNT + 8) + b"data: ")
+            costs.append(self.cost(peer.sock, b"x" * self.COUNT))
+            peer.send(b"\n\n\r\n" + chunk(DONE) + LAST_CHUNK)
+        answer = self.stream_of(script)
+        self.assertEqual(answer.body, b"data: " + b"x" * self.COUNT + b"\n\n" + DONE)
+        self.assertLess(costs[0], 100 * self.COUNT)
 
 
 class EarlyAnswers(GatewayCase):
