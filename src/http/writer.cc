@@ -145,7 +145,11 @@ void HeadWriter::forward(const Head& head, std::span<const std::string_view> wit
     for (const Field& at : head.fields()) {
         if (hop_by_hop(at.name) || is_framing(at.name)) continue;
         if (nominated && head.connection_lists(at.name)) continue;
-        const auto named = [&](std::string_view name) { return same_name(name, at.name); };
+        const auto named = [&](std::string_view name) {
+            if (!name.ends_with('*')) return same_name(name, at.name);
+            name.remove_suffix(1);
+            return same_name(name, at.name.substr(0, name.size()));
+        };
         if (std::ranges::any_of(without, named)) continue;
         field(at.name, at.value);
     }

@@ -58,6 +58,14 @@ Slice Slice::share(std::size_t begin, std::size_t end) const {
     return slice;
 }
 
+bool Slice::extend(Slice& next) {
+    if (pool_ == nullptr || pool_ != next.pool_ || id_ != next.id_) return false;
+    if (data_ + size_ != next.data_) return false;
+    size_ += next.size_;
+    next.reset();
+    return true;
+}
+
 void Slice::drop_front(std::size_t n) {
     SLUICE_ASSERT(n <= size_);
     data_ += n;

@@ -34,8 +34,9 @@ void NodePool::give_back(Node* node) {
 
 void Chain::append(Slice slice) {
     if (slice.empty()) return;
-    auto* node = nodes_->take();
     size_ += slice.size();
+    if (last_ != nullptr && last_->slice.extend(slice)) return;
+    auto* node = nodes_->take();
     ++count_;
     node->slice = std::move(slice);
     (last_ != nullptr ? last_->next : first_) = node;
@@ -45,6 +46,7 @@ void Chain::append(Slice slice) {
 void Chain::append(Chain&& other) {
     SLUICE_ASSERT(nodes_ == other.nodes_);
     SLUICE_ASSERT(this != &other);
+    if (!empty() && !other.empty()) append(other.pop_front());  // they may be adjacent
     if (other.empty()) return;
     (last_ != nullptr ? last_->next : first_) = other.first_;
     last_ = other.last_;
@@ -63,6 +65,14 @@ void Chain::prepend(Slice slice) {
     node->next = first_;
     first_ = node;
     if (last_ == nullptr) last_ = node;
+}
+
+void Chain::append_compact(BufferPool& pool, Chain&& other) {
+    while (!other.empty()) {
+        Slice slice = other.pop_front();
+        const bool sparse = slice.pooled() && slice.size() < pool.buffer_bytes() / 4 * 3;
+        if (!sparse || !append_copy(pool, slice.text())) append(std::move(slice));
+    }
 }
 
 bool Chain::append_copy(BufferPool& pool, std::string_view text) {

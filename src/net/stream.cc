@@ -13,6 +13,9 @@ namespace {
 
 // Slices that one send gathers. Past it the next send takes over: a socket buffer is full by then.
 constexpr std::size_t gathered_max = 64;
+// When received slices are packed, see keep().
+constexpr std::size_t packed_behind = 4;
+constexpr std::size_t packed_bytes_max = 1024;
 
 }  // namespace
 
@@ -128,7 +131,7 @@ void Stream::on_receive(io::Completion&& completion) {
     }
     if (completion.result > 0) {
         bytes_received_ += static_cast<std::uint64_t>(completion.result);
-        received_.append(std::move(completion.slice));
+        keep(std::move(completion.slice));
     } else if (completion.result == 0) {
         ended_ = true;
     } else if (completion.result != -ECANCELED) {
@@ -137,6 +140,14 @@ void Stream::on_receive(io::Completion&& completion) {
     // Held and wanted again before the cancel came through.
     if (!completion.more && receive_wanted_ && !ended_) loop_.ring().receive(receive_, fd_);
     loop_.make_ready(*owner_);
+}
+
+// A peer that sends a few bytes at a time must not hold a buffer for each of them while nobody reads:
+// behind some slices that wait already, small ones are packed.
+void Stream::keep(mem::Slice slice) {
+    const bool packed = received_.slices() >= packed_behind && slice.size() < packed_bytes_max &&
+                        received_.append_copy(loop_.buffers(), slice.text());
+    if (!packed) received_.append(std::move(slice));
 }
 
 // --- sending --------------------------------------------------------------------------------
@@ -149,6 +160,11 @@ void Stream::send(mem::Chain&& chain) {
 void Stream::send(mem::Slice slice) {
     SLUICE_ASSERT(!finish_wanted_);
     if (state_ == State::open || state_ == State::connecting) outbound_.append(std::move(slice));
+}
+
+void Stream::send_compact(mem::Chain&& chain) {
+    SLUICE_ASSERT(!finish_wanted_);
+    if (state_ == State::open) outbound_.append_compact(loop_.buffers(), std::move(chain));
 }
 
 void Stream::flush() {

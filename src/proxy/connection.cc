@@ -27,6 +27,8 @@ constexpr std::string_view not_forwarded[] = {
     "x-forwarded-proto",
     "x-real-ip",
     "x-request-id",
+    "x-consumer*",  // who a client is, is ours to say
+    "x-sluice-*",
     "cookie",  // the gateway's own site is not the backend's
     "origin",  // checked here; a backend would answer with its own rules
     // What an answer may be encoded with is between us and the backend: plain, so that it can be
@@ -142,6 +144,8 @@ void Connection::begin_exchange(const http::Head& head) {
     exchange_->body_bytes_declared = head.framing == http::Framing::length ? head.content_length : 0;
     body_pending_ = head.framing == http::Framing::chunked || head.content_length > 0;
     if (!run_head_stages(head)) return;
+    if (head.framing == http::Framing::length && !charge_body(head.content_length))
+        return reply(out_of_memory_reply(*exchange_));
     keep_request(head);
     if (head.expect_continue && stream_.received().size() <= head.bytes)
         stream_.send(mem::Slice::of_static(continue_answer));
@@ -190,20 +194,31 @@ bool Connection::read_body() {
             refuse(parser_.error());
             return true;
         }
+        mem::Chain body = request.body.empty_like();
         for (const auto& piece : pieces) {
             const auto text = slice.text().substr(piece.begin, piece.end - piece.begin);
             if (request.multipart != nullptr)
                 request.multipart->feed(text);
             else
                 request.json.feed(text);
-            request.body.append(slice.share(piece.begin, piece.end));
+            body.append(slice.share(piece.begin, piece.end));
         }
-        slice.drop_front(consumed);
-        if (!slice.empty()) received.prepend(std::move(slice));
-        if (request.body.size() > service_.settings.body_bytes_max) {
+        const std::uint64_t size = request.body.size() + body.size();
+        if (size > service_.settings.body_bytes_max) {
             reply(body_too_large_reply(*exchange_));
             return true;
         }
+        if (size > request.charged && !charge_body(size - request.charged)) {
+            reply(out_of_memory_reply(*exchange_));
+            return true;
+        }
+        // What waits for the rest of a body does not hold a buffer for a few bytes.
+        if (progress == http::Progress::incomplete)
+            request.body.append_compact(service_.loop.buffers(), std::move(body));
+        else
+            request.body.append(std::move(body));
+        slice.drop_front(consumed);
+        if (!slice.empty()) received.prepend(std::move(slice));
     }
     if (progress == http::Progress::complete) {
         body_pending_ = false;
@@ -213,6 +228,12 @@ bool Connection::read_body() {
     if (!stream_.ended()) return false;
     leave(End::client_gone);
     return false;
+}
+
+bool Connection::charge_body(std::uint64_t bytes) {
+    if (!service_.charge_body(bytes)) return false;
+    exchange_->request->charged += bytes;
+    return true;
 }
 
 void Connection::body_complete() {
@@ -233,7 +254,8 @@ void Connection::body_complete() {
 
 bool Connection::forward() {
     auto& received = stream_.received();
-    if (received.slices() >= parse_ahead_slices_max) stream_.hold_receiving();
+    const std::size_t ahead_max = service_.low_on_buffers() ? 1 : parse_ahead_slices_max;
+    if (received.slices() >= ahead_max) stream_.hold_receiving();
     if (client_left()) {
         leave(End::client_gone);
         return false;
@@ -267,7 +289,7 @@ void Connection::reply_to_failure() {
     Reply answer = error_reply(*exchange_, error.status, error.message, code);
     answer.end = end;
     if (error.retry == Retry::yes)
-        answer.fields = "Retry-After: 1\r\nretry-after-ms: 1000\r\nx-should-retry: true\r\n";
+        answer.fields = try_again_fields;
     else
         answer.fields = "x-should-retry: false\r\n";
     reply(std::move(answer));

@@ -14,9 +14,11 @@
 namespace sluice::proxy {
 namespace {
 
-// A client that takes nothing holds at most this many buffers of its stream; at half of it the
-// backend is listened to again.
-constexpr std::size_t unsent_slices_max = 16;
+// A client that takes nothing holds at most this much of its stream; at half of it the backend is
+// listened to again.
+constexpr std::size_t unsent_bytes_max = 32 * limits::KiB;
+// From here on a client is behind, and what waits for it is packed into few buffers.
+constexpr std::size_t unsent_slices_behind = 4;
 
 // English text and JSON around it; only where a backend did not count.
 constexpr std::uint64_t bytes_a_token = 4;
@@ -174,7 +176,7 @@ void Forward::on_link_lost(std::string cause) {
     const std::string where = exchange_.target->endpoint->url;
     drop_link(false);
     if (phase_ == Phase::relaying) {
-        if (event_stream_ && relay_.saw_done()) return end_answer();
+        if (event_stream_ && relay_.saw_done()) return end_answer(false);
         return break_off("The backend " + where + " broke off: " + cause, End::backend_error);
     }
     if (connecting) {
@@ -199,13 +201,14 @@ void Forward::on_link_ended() {
     drop_link(false);
     // A stream whose own last event is out is whole, however its framing ends; one that only the
     // connection's end delimits is not whole without it.
-    if (event_stream_ ? relay_.saw_done() : allowed) return end_answer();
+    if (event_stream_ ? relay_.saw_done() : allowed) return end_answer(false);
     break_off("The backend " + exchange_.target->endpoint->url +
                   " ended the answer before it was complete.",
               End::backend_error);
 }
 
-void Forward::end_answer() {
+// Nothing more comes: the client gets the end of its framing.
+void Forward::end_answer(bool reusable) {
     mem::Chain out(service_.loop.nodes());
     if (!relay_.end(service_.loop.buffers(), out)) {
         if (link_ != nullptr) drop_link(false);
@@ -213,7 +216,7 @@ void Forward::end_answer() {
     }
     exchange_.bytes_out += out.size();
     client_.send(std::move(out));
-    finish(false);
+    finish(reusable);
 }
 
 void Forward::relay_received() {
@@ -231,11 +234,12 @@ void Forward::relay_received() {
 // Back-pressure: while the client does not take what is queued, the backend is not listened to.
 void Forward::pace() {
     if (phase_ != Phase::relaying) return;
-    const std::size_t unsent = client_.unsent_slices();
-    if (!held_back_ && unsent >= unsent_slices_max) {
+    const std::size_t unsent = client_.unsent();
+    const bool scarce = unsent > 0 && service_.low_on_buffers();
+    if (!held_back_ && (unsent >= unsent_bytes_max || scarce)) {
         held_back_ = true;
         link_->stream.hold_receiving();
-    } else if (held_back_ && unsent <= unsent_slices_max / 2) {
+    } else if (held_back_ && unsent <= unsent_bytes_max / 2 && !scarce) {
         held_back_ = false;
         phase_begun_ = service_.loop.now();  // the silence was ours
         link_->stream.start_receiving();
@@ -265,7 +269,7 @@ bool Forward::read_head() {
     begin_answer(head);
     if (link_ == nullptr) return true;
     head_reader_.consume(received, head);
-    if (!body_expected_) finish(received.empty() && link_keeps_alive_);
+    if (!body_expected_) end_answer(received.empty() && link_keeps_alive_);
     return true;
 }
 
@@ -286,7 +290,8 @@ void Forward::begin_answer(const http::Head& head) {
     const bool hide = usage_injected_ && event_stream_;
     body_expected_ = head.framing == http::Framing::length ? head.content_length > 0
                                                            : head.framing != http::Framing::none;
-    const auto out = choose_framing(head.framing, exchange_.client_minor, hide);
+    // A stream of declared length could not be ended with an error event: chunks can.
+    const auto out = choose_framing(head.framing, exchange_.client_minor, event_stream_);
     // llama-server closes after a stream although it says keep-alive: do not meet the reset.
     const bool closes_silently = event_stream_ && head.find("server") == "llama.cpp";
     link_keeps_alive_ = head.keep_alive && !closes_silently;
@@ -344,7 +349,10 @@ void Forward::relay_slice(const mem::Slice& slice) {
     const auto progress = relay_.take(slice, link_->parser, service_.relay,
                                       service_.loop.buffers(), out, leftover);
     exchange_.bytes_out += out.size();
-    client_.send(std::move(out));
+    if (client_.unsent_slices() < unsent_slices_behind)
+        client_.send(std::move(out));
+    else
+        client_.send_compact(std::move(out));
     if (progress == http::Progress::incomplete) return;
     if (progress == http::Progress::failed) {
         const std::string cause = relay_.out_of_buffers()

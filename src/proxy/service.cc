@@ -104,6 +104,20 @@ void Service::settle(Exchange& exchange, End end, std::string_view client) {
     exchanges.destroy(exchange);
 }
 
+bool Service::charge_body(std::uint64_t bytes) {
+    // A body's slices fill three quarters of their buffers at least (see Chain::append_compact):
+    // five eighths of the pool's bytes lie in at most five sixths of its buffers.
+    const std::uint64_t limit = loop.buffers().count() * loop.buffers().buffer_bytes() / 8 * 5;
+    if (bytes > limit || body_bytes_charged > limit - bytes) return false;
+    body_bytes_charged += bytes;
+    return true;
+}
+
+void Service::release_body(std::uint64_t bytes) {
+    SLUICE_ASSERT(bytes <= body_bytes_charged);
+    body_bytes_charged -= bytes;
+}
+
 void Service::count(const Exchange& exchange) {
     const auto end = static_cast<std::size_t>(*exchange.end);
     ++statistics.exchanges_ended[end];

@@ -120,6 +120,12 @@ void Shards::serve(std::size_t index, io::Ring& ring, mem::BufferPool& buffers,
     Shard shard(ring, buffers, nodes, settings_, log_.channel(index), random_seed());
     for (const int fd : std::exchange(workers_[index].listen_fds, {})) shard.listen(fd);
     shard.set_metrics_writer(metrics_);
+    shard.on_serving(this, [](void* self) {
+        auto& shards = *static_cast<Shards*>(self);
+        const std::scoped_lock lock(shards.mutex_);
+        ++shards.serving_;
+        shards.found_.notify_one();
+    });
     std::vector<int> peers;
     for (std::size_t i = 0; i < workers_.size(); ++i)
         if (i != index) peers.push_back(workers_[i].ring_fd);
@@ -154,7 +160,8 @@ Findings Shards::start(upstream::WatchPlan plan) {
     serve_.store(true);
     may_serve_.count_down();
     std::unique_lock lock(mutex_);
-    found_.wait(lock, [this] { return findings_ != nullptr; });
+    found_.wait(lock,
+                [this] { return findings_ != nullptr && serving_ == workers_.size(); });
     return *findings_;
 }
 

@@ -17,10 +17,10 @@ public:
     // `received` begins with the message. On `complete` the head's views are valid until consume().
     Progress read(const mem::Chain& received, Parser& parser, Head& head) {
         if (received.empty()) return Progress::incomplete;
-        if (gathered_.empty() && received.slices() == 1)
-            if (const auto progress = look(received.front().text(), parser, head);
-                progress != Progress::incomplete)
-                return progress;
+        if (gathered_.empty()) {
+            const auto progress = look(received.front().text(), parser, head);
+            if (progress != Progress::incomplete) return progress;
+        }
         gather(received);
         return look(gathered_, parser, head);
     }

@@ -36,11 +36,14 @@ public:
     bool empty() const { return size_ == 0; }
     std::size_t size() const { return size_; }
     const char* data() const { return data_; }
+    bool pooled() const { return pool_ != nullptr; }  // else static bytes, or nothing
     std::string_view text() const { return {data_, size_}; }
 
     // Another slice of the same bytes, or of [begin, end) of them.
     Slice share() const { return share(0, size_); }
     Slice share(std::size_t begin, std::size_t end) const;
+    // Takes over the bytes of `next` if they lie right behind ours in the same buffer.
+    bool extend(Slice& next);
     void drop_front(std::size_t n);
     void drop_back(std::size_t n);
     void reset();

@@ -63,9 +63,13 @@ public:
     }
     Slice pop_front();
 
-    void append(Slice slice);  // an empty slice is dropped
+    // An empty slice is dropped; one that continues the last one in its buffer is joined to it.
+    void append(Slice slice);
     void append(Chain&& other);
     void prepend(Slice slice);  // gives back what was taken too much of
+    // Appends, but copies slices that fill less than three quarters of their buffer into shared ones:
+    // for bytes that will wait. What finds no buffer stays as it is.
+    void append_compact(BufferPool& pool, Chain&& other);
     // Copies generated text in, over as many buffers as it takes. False: the pool ran dry, and
     // nothing was appended.
     [[nodiscard]] bool append_copy(BufferPool& pool, std::string_view text);

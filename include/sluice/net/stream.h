@@ -50,6 +50,8 @@ public:
     // --- sending ---
     void send(mem::Chain&& chain);
     void send(mem::Slice slice);
+    // For a peer that is behind: what waits is packed (see Chain::append_compact).
+    void send_compact(mem::Chain&& chain);
     void flush();
     // Bytes that are queued or in flight, and the slices they are in.
     std::size_t unsent() const { return outbound_.size(); }
@@ -65,6 +67,7 @@ private:
     enum class State : std::uint8_t { closed, connecting, open, closing };
 
     void begin(State state, int fd);
+    void keep(mem::Slice slice);
     void on_connect(io::Completion&& completion);
     void on_receive(io::Completion&& completion);
     void on_send(io::Completion&& completion);

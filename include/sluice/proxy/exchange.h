@@ -34,7 +34,8 @@ struct RequestState {
     llm::BodyReader json;
     std::unique_ptr<llm::MultipartReader> multipart;  // rare and large
     llm::RequestFacts facts;
-    std::uint64_t tried = 0;  // targets that failed, a bit each
+    std::uint64_t tried = 0;    // targets that failed, a bit each
+    std::uint64_t charged = 0;  // bytes of body that the shard has taken into account
 };
 
 struct Exchange {
@@ -80,6 +81,7 @@ struct Exchange {
     // The answer has begun: nothing will be sent again.
     void forget_request() {
         SLUICE_ASSERT(request != nullptr);
+        service.release_body(request->charged);
         service.requests.destroy(*request);
         request = nullptr;
     }

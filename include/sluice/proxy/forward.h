@@ -61,7 +61,7 @@ private:
     void on_link_ended();
     bool read_head();
     void fail_answer(const std::string& what);
-    void end_answer();
+    void end_answer(bool reusable);
     void begin_answer(const http::Head& head);
     bool write_answer_head(const http::Head& head, http::Framing out);
     void relay_received();

@@ -25,6 +25,10 @@ struct Reply {
     bool close = false;  // the connection cannot go on
 };
 
+// What goes with an answer that may be better in a moment; official clients obey it.
+inline constexpr const char* try_again_fields =
+    "Retry-After: 1\r\nretry-after-ms: 1000\r\nx-should-retry: true\r\n";
+
 // An error in the dialect of the endpoint that was asked. `code` and `param` may be empty.
 Reply error_reply(const Exchange& exchange, int status, std::string_view message,
                   std::string_view code = {}, std::string_view param = {});
@@ -33,6 +37,8 @@ Reply error_reply(const Exchange& exchange, int status, std::string_view message
 Reply unknown_model_reply(const Exchange& exchange, std::string_view model);
 // 413, naming the limit.
 Reply body_too_large_reply(const Exchange& exchange);
+// 503: the shard has no memory for it now.
+Reply out_of_memory_reply(const Exchange& exchange);
 
 enum class Verdict : std::uint8_t { next, respond };
 

@@ -68,6 +68,13 @@ struct Service {
     // Records the exchange's end, once, and frees it.
     void settle(Exchange& exchange, End end, std::string_view client);
     void count(const Exchange& exchange);
+    // Few buffers are left: what may wait has to, so that heads and small answers still find one.
+    bool low_on_buffers() const {
+        return loop.buffers().available() < loop.buffers().count() / 8;
+    }
+    // Takes so many bytes of request body into account; false when they do not fit beside the others.
+    bool charge_body(std::uint64_t bytes);
+    void release_body(std::uint64_t bytes);
     // The client's own id where it is harmless, else a new one.
     std::string request_id(std::string_view given);
     // A connection of that address has ended.
@@ -88,9 +95,11 @@ struct Service {
     mem::Slab<Forward> forwards;
     std::unordered_map<std::string, std::size_t> connections_by_client;  // address to number
     List<Drainable, &Drainable::open_hook> open;
+    bool catalog_known = false;  // the backends have been asked
     bool draining = false;
     bool stopping = false;  // the time for draining is over
     std::uint64_t next_target = 0;  // round robin
+    std::uint64_t body_bytes_charged = 0;
 
     RecordWriter record;
 

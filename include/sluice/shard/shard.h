@@ -44,6 +44,13 @@ public:
     void join_peers(std::size_t index, std::vector<int> peer_rings);
     void set_metrics_writer(MetricsWriter writer) { metrics_writer_ = writer; }
 
+    // Called once, on this thread, when the shard has its first catalog.
+    using Serving = void (*)(void* owner);
+    void on_serving(void* owner, Serving serving) {
+        serving_owner_ = owner;
+        serving_ = serving;
+    }
+
     // Takes over a listening socket and accepts from it.
     void listen(int listen_fd);
     // Routes by this catalog from now on.
@@ -88,6 +95,8 @@ private:
     MetricsWriter metrics_writer_ = nullptr;
     void* told_owner_ = nullptr;
     Told told_ = nullptr;
+    void* serving_owner_ = nullptr;
+    Serving serving_ = nullptr;
     io::Timer drain_deadline_;
     bool draining_ = false;
 };

@@ -41,7 +41,7 @@ public:
     // Where it is really listening, one per setting.
     const std::vector<net::Address>& addresses() const { return addresses_; }
 
-    // Begins to serve; returns when the backends were asked once.
+    // Begins to serve; returns when the backends were asked once and every shard knows.
     Findings start(upstream::WatchPlan plan);
     // Asks all shards to drain.
     void drain();
@@ -75,6 +75,7 @@ private:
     std::mutex mutex_;  // start only: guards the findings
     std::condition_variable found_;
     std::unique_ptr<Findings> findings_;
+    std::size_t serving_ = 0;  // shards that have a catalog
     bool joined_ = false;
 };
 

@@ -17,6 +17,13 @@ Result<llm::RequestFacts> read_facts(RequestState& request) {
 
 Reply unknown_model_reply(const Exchange& exchange, std::string_view model) {
     const auto& catalog = exchange.service.catalog;
+    if (!exchange.service.catalog_known) {
+        Reply reply = error_reply(exchange, 503, "The gateway is still asking the model servers "
+                                                 "what they serve. Try again in a moment.",
+                                  "starting");
+        reply.fields = try_again_fields;
+        return reply;
+    }
     const std::string message =
         catalog->empty() ? "No model is served here: no model server was found."
                          : "The model '" + std::string(model) +
@@ -30,6 +37,15 @@ Reply body_too_large_reply(const Exchange& exchange) {
                            std::to_string(exchange.service.settings.body_bytes_max) +
                            " bytes (--body-max).",
                        "request_too_large");
+}
+
+Reply out_of_memory_reply(const Exchange& exchange) {
+    Reply reply = error_reply(exchange, 503,
+                              "The gateway has no memory for this request beside the others "
+                              "(--buffers). Try again later.",
+                              "overloaded");
+    reply.fields = try_again_fields;
+    return reply;
 }
 
 Verdict route_on_body(Exchange& exchange, Reply& reply) {
