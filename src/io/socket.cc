@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -48,6 +49,13 @@ int local_name(int fd, sockaddr_storage& name, socklen_t& size) {
 int peer_name(int fd, sockaddr_storage& name, socklen_t& size) {
     size = sizeof(name);
     return ::getpeername(fd, reinterpret_cast<sockaddr*>(&name), &size) == 0 ? 0 : -errno;
+}
+
+Hangup hangup(int fd) {
+    pollfd socket{.fd = fd, .events = POLLRDHUP, .revents = 0};
+    if (::poll(&socket, 1, 0) <= 0) return Hangup::none;
+    if ((socket.revents & (POLLERR | POLLHUP)) != 0) return Hangup::gone;
+    return (socket.revents & POLLRDHUP) != 0 ? Hangup::ended : Hangup::none;
 }
 
 void shut_down(int fd) { ::shutdown(fd, SHUT_RDWR); }

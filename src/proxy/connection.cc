@@ -10,6 +10,8 @@ namespace {
 
 // Bytes of later requests that wait while one is answered; past it the client is not listened to.
 constexpr std::size_t parse_ahead_slices_max = 16;
+// How often a client is looked after that is not listened to, while a backend works for it.
+constexpr Duration look_gap = Duration::millis(50);
 // A body whose request was already answered is read on up to here, to keep the connection.
 constexpr std::size_t discarded_bytes_max = 64 * limits::KiB;
 // Behind a FIN of ours this much is read before the connection is given up.
@@ -247,6 +249,7 @@ void Connection::body_complete() {
         return reply(error_reply(*exchange_, 503, "Too many requests are under way. Try later.",
                                  "overloaded"));
     enter(State::forwarding);
+    next_look_ = service_.loop.now() + look_gap;
     forward_->start();
 }
 
@@ -433,6 +436,13 @@ void Connection::leave(End end) {
     stream_.close();
 }
 
+// The same for a client that is not listened to at the moment.
+bool Connection::client_hung_up() const {
+    const auto seen = stream_.hangup();
+    return seen == io::Hangup::gone ||
+           (seen == io::Hangup::ended && !service_.settings.half_close_tolerated);
+}
+
 // A FIN means that nobody waits for the answer, unless half-closed clients are tolerated.
 bool Connection::client_left() const {
     return stream_.ended() && !service_.settings.half_close_tolerated;
@@ -474,7 +484,10 @@ Instant Connection::deadline() const {
             due = std::min(after(entered_, timeouts.body_gap),
                            after(body_begun_, timeouts.body_total));
             break;
-        case State::forwarding: due = forward_->deadline(); break;
+        case State::forwarding:
+            due = forward_->deadline();
+            if (stream_.deaf()) due = std::min(due, next_look_);
+            break;
         case State::lingering: due = after(entered_, timeouts.linger); break;
         case State::finishing:
         case State::closing: break;
@@ -511,7 +524,13 @@ void Connection::on_deadline() {
             return refuse(Error::client(408, "The request's head took too long (--timeout-head)."));
         case State::body:
             return refuse(Error::client(408, "The request's body took too long (--timeout-body)."));
-        case State::forwarding: return forward_->expire();
+        case State::forwarding:
+            if (stream_.deaf() && next_look_ <= service_.loop.now()) {
+                if (client_hung_up()) return leave(End::client_gone);
+                next_look_ = service_.loop.now() + look_gap;
+            }
+            if (forward_->deadline() <= service_.loop.now()) forward_->expire();
+            return;
         case State::idle: return close_gracefully();
         case State::discarding:
         case State::lingering: return leave(settle_as_);

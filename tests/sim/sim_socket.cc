@@ -50,6 +50,13 @@ int peer_name(int fd, sockaddr_storage& name, socklen_t& size) {
     return put_name(network().socket(fd).remote, name, size);
 }
 
+Hangup hangup(int fd) {
+    const auto& endpoint = network().socket(fd).endpoint;
+    SLUICE_ASSERT(endpoint != nullptr);
+    if (endpoint->error != 0) return Hangup::gone;
+    return endpoint->end_arrived ? Hangup::ended : Hangup::none;
+}
+
 void shut_down(int fd) {
     const auto& endpoint = network().socket(fd).endpoint;
     if (!endpoint) return;

@@ -6,6 +6,8 @@
 
 #include <sys/socket.h>
 
+#include <cstdint>
+
 #include "sluice/base/result.h"
 
 namespace sluice::io {
@@ -24,6 +26,9 @@ void set_no_delay(int fd);
 // Where a listener is really bound (port 0), or where a connection comes from. 0, or -errno.
 int local_name(int fd, sockaddr_storage& name, socklen_t& size);
 int peer_name(int fd, sockaddr_storage& name, socklen_t& size);
+// What is known of a peer without reading: nothing, that it will send no more, or that it is gone.
+enum class Hangup : std::uint8_t { none, ended, gone };
+Hangup hangup(int fd);
 // Ends both directions: what is in flight on the socket completes soon.
 void shut_down(int fd);
 // Ends the sending direction after what was sent (FIN).

@@ -13,6 +13,7 @@
 
 #include "sluice/io/loop.h"
 #include "sluice/io/operation.h"
+#include "sluice/io/socket.h"
 #include "sluice/mem/chain.h"
 #include "sluice/net/address.h"
 
@@ -42,6 +43,9 @@ public:
     // --- receiving ---
     void start_receiving();
     void hold_receiving();
+    // Nothing more is being received, so the peer's end would not be noticed: look with hangup().
+    bool deaf() const { return state_ == State::open && (!receive_wanted_ || ended_); }
+    io::Hangup hangup() const { return io::hangup(fd_); }
     mem::Chain& received() { return received_; }
     const mem::Chain& received() const { return received_; }
     // The peer ended its direction; nothing comes after what is in received().

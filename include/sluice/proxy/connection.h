@@ -62,6 +62,7 @@ private:
 
     bool worth_discarding() const;
     bool client_left() const;
+    bool client_hung_up() const;
     Instant deadline() const;
     Duration write_stall() const;
     void on_deadline();
@@ -77,6 +78,7 @@ private:
     Forward* forward_ = nullptr;
     Instant entered_;        // the state
     Instant body_begun_;
+    Instant next_look_;       // for a client that is not listened to
     Instant write_progress_;  // when the client last took bytes
     std::uint64_t sent_before_ = 0;
     std::size_t discarded_ = 0;
