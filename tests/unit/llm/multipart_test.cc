@@ -206,6 +206,7 @@ TEST_CASE("fault 46: headers of parts that are not well formed are refused") {
              "Content-Disposition: form-data; name=\"model\"; name*=UTF-8''x",
              "Content-Disposition: form-data; name=\"mo\\del\"",
              "Content-Disposition: form-data; filename=\"a\\\"; name=\"model\"",
+             "Content-Disposition: form-data; x=\"a\\\"; name=\"model\"",
              "Content-Disposition: form-data; name=\"model",
              "Content-Disposition: form-data; name=",
              "Content-Disposition: form-data; name",

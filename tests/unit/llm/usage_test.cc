@@ -294,6 +294,7 @@ TEST_CASE("fault 102: usage that is missing, null, zero or strange is unknown") 
              R"({"usage":{"prompt_tokens":-5}})",
              R"({"usage":{"prompt_tokens":5.5}})",
              R"({"usage":{"prompt_tokens":1e3}})",
+             R"({"usage":{"prompt_tokens":1099511627777}})",
              R"({"usage":{"prompt_tokens":18446744073709551615}})",
              R"({"usage":{"prompt_tokens":99999999999999999999999}})",
              R"({"usage":{"total_tokens":5}})",
