@@ -18,6 +18,7 @@ void Fetch::start(const Endpoint& endpoint, std::string_view path, Duration time
                   std::size_t bytes_max) {
     SLUICE_ASSERT(idle());
     running_ = true;
+    parser_ = http::Parser(http::Parser::Side::response);  // the last answer may have broken off
     head_done_ = timed_out_ = false;
     bytes_max_ = bytes_max;
     text_.clear();

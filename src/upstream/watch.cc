@@ -58,17 +58,18 @@ Result<WatchPlan> WatchPlan::create(const config::Settings& settings,
                                     const std::vector<std::uint16_t>& own_ports) {
     WatchPlan plan;
     plan.aliases = settings.aliases;
-    std::unordered_map<std::string, std::size_t> by_url;
+    // By where it leads: one server that is written in two ways is one server.
+    std::unordered_map<std::string, std::size_t> by_place;
     const auto server_at = [&](const std::string& url, Origin origin) -> Result<Server*> {
-        if (const auto found = by_url.find(url); found != by_url.end())
-            return &plan.servers[found->second];
         auto target = net::parse_url(url);
         if (!target) return target.error();
+        const auto [found, is_new] = by_place.try_emplace(
+            target->address.to_string() + target->path, plan.servers.size());
+        if (!is_new) return &plan.servers[found->second];
         auto endpoint = std::make_shared<Endpoint>();  // shared: see Server::endpoint
         endpoint->id = static_cast<std::uint32_t>(plan.servers.size());
         endpoint->url = url;
         endpoint->target = std::move(*target);
-        by_url.emplace(url, plan.servers.size());
         plan.servers.push_back({std::move(endpoint), origin, false, {}});
         return &plan.servers.back();
     };
@@ -208,8 +209,12 @@ void Watch::add_models(Catalog& catalog, const Server& server) const {
         catalog.add(model.name, entry, {server.plan.endpoint, upstream, server.kind});
     }
     if (!server.plan.list_models) return;
-    for (const auto& entry : server.listed)
+    for (const auto& entry : server.listed) {
+        // The settings say what that name means on this server.
+        const auto& named = server.plan.models;
+        if (std::ranges::find(named, entry.id, &config::ModelSetting::name) != named.end()) continue;
         catalog.add(entry.id, entry, {server.plan.endpoint, entry.id, server.kind});
+    }
 }
 
 std::shared_ptr<const Catalog> Watch::build() const {

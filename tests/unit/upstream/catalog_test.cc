@@ -1,0 +1,82 @@
+#include "sluice/upstream/catalog.h"
+
+#include <doctest/doctest.h>
+
+#include <memory>
+#include <string>
+
+using namespace sluice;
+using namespace sluice::upstream;
+
+namespace {
+
+llm::ModelEntry entry(const std::string& id) {
+    auto list = llm::parse_model_list(R"({"data":[{"id":")" + id + R"(","owned_by":"me"}]})");
+    REQUIRE(list.ok());
+    return list->front();
+}
+
+Target target(const std::string& url, const std::string& upstream = "x") {
+    auto endpoint = std::make_shared<Endpoint>();
+    endpoint->url = url;
+    return {endpoint, upstream, Kind::unknown};
+}
+
+}  // namespace
+
+TEST_CASE("a model that is added twice is one model with two targets, listed once") {
+    Catalog catalog;
+    CHECK(catalog.empty());
+    catalog.add("a", entry("first"), target("http://one"));
+    catalog.add("b", entry("b"), target("http://one"));
+    catalog.add("a", entry("second"), target("http://two", "y"));
+    catalog.seal();
+    REQUIRE(catalog.models().size() == 2);
+    const Model* model = catalog.find("a");
+    REQUIRE(model != nullptr);
+    REQUIRE(model->targets.size() == 2);
+    CHECK(model->targets[0].endpoint->url == "http://one");
+    CHECK(model->targets[1].upstream_name == "y");
+    CHECK(catalog.list_json() ==
+          R"({"object":"list","data":[{"id":"a","owned_by":"me"},{"id":"b","owned_by":"me"}]})");
+    CHECK(catalog.names() == "a, b");
+    CHECK(catalog.find("first") == nullptr);
+    CHECK(catalog.find("A") == nullptr);
+    CHECK(catalog.find("") == nullptr);
+}
+
+TEST_CASE("an alias finds its model, is not listed, and takes no name that is taken") {
+    Catalog catalog;
+    catalog.add("a", entry("a"), target("http://one"));
+    catalog.add("b", entry("b"), target("http://one"));
+    CHECK(catalog.add_alias("short", "a"));
+    CHECK_FALSE(catalog.add_alias("short", "b"));
+    CHECK_FALSE(catalog.add_alias("b", "a"));
+    CHECK_FALSE(catalog.add_alias("other", "missing"));
+    CHECK(catalog.add_alias("shorter", "short"));
+    catalog.seal();
+    CHECK(catalog.find("short") == catalog.find("a"));
+    CHECK(catalog.find("shorter") == catalog.find("a"));
+    CHECK(catalog.find("b")->name == "b");
+    CHECK(catalog.find("other") == nullptr);
+    CHECK(catalog.names() == "a, b");
+    CHECK(catalog.list_json().find("short") == std::string::npos);
+}
+
+TEST_CASE("an error text names twenty models at most") {
+    Catalog catalog;
+    for (int i = 0; i < 23; ++i)
+        catalog.add("m" + std::to_string(i), entry("m"), target("http://one"));
+    catalog.seal();
+    CHECK(catalog.names().starts_with("m0, m1, "));
+    CHECK(catalog.names().ends_with("m19 and 3 more"));
+    // The list itself has all of them.
+    CHECK(catalog.list_json().find("\"m22\"") != std::string::npos);
+}
+
+TEST_CASE("a catalog without models is a valid, empty list") {
+    Catalog catalog;
+    catalog.seal();
+    CHECK(catalog.list_json() == R"({"object":"list","data":[]})");
+    CHECK(catalog.names().empty());
+}

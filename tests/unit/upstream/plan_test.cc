@@ -1,0 +1,102 @@
+// WatchPlan: which servers are asked, for what, and what is wrong with a setting.
+#include "sluice/upstream/watch.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <string>
+
+using namespace sluice;
+using namespace sluice::upstream;
+
+namespace {
+
+using Origin = WatchPlan::Origin;
+
+WatchPlan plan_of(const config::Settings& settings, const std::vector<std::uint16_t>& own = {}) {
+    auto plan = WatchPlan::create(settings, own);
+    REQUIRE(plan.ok());
+    return std::move(*plan);
+}
+
+std::string problem_of(const config::Settings& settings) {
+    const auto plan = WatchPlan::create(settings, {});
+    REQUIRE_FALSE(plan.ok());
+    return plan.error().message;
+}
+
+bool says(const std::string& text, std::string_view part) {
+    return text.find(part) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("servers of models and backends are asked, each once, and nothing else") {
+    config::Settings settings;
+    settings.models = {{"a", "http://127.0.0.1:1", ""},
+                       {"b", "http://127.0.0.1:1", "up"},
+                       {"a", "http://127.0.0.1:2", ""}};
+    settings.backends = {"http://127.0.0.1:2", "http://127.0.0.1:3"};
+    settings.fallback_backend = "http://127.0.0.1:4";
+    settings.aliases = {{"x", "a"}};
+    const WatchPlan plan = plan_of(settings);
+    REQUIRE(plan.servers.size() == 3);
+    CHECK(plan.servers[0].models.size() == 2);
+    CHECK_FALSE(plan.servers[0].list_models);
+    CHECK(plan.servers[1].models.size() == 1);
+    CHECK(plan.servers[1].list_models);
+    CHECK(plan.servers[2].models.empty());
+    CHECK(plan.servers[2].list_models);
+    for (std::size_t i = 0; i < plan.servers.size(); ++i) {
+        CHECK(plan.servers[i].endpoint->id == i);
+        CHECK(plan.servers[i].origin == Origin::configured);
+    }
+    CHECK(plan.aliases.size() == 1);
+}
+
+TEST_CASE("without a server in the settings the well-known ports are asked, but never our own") {
+    const auto ports = well_known_ports();
+    config::Settings settings;
+    settings.fallback_backend = "http://127.0.0.1:4";
+    const WatchPlan plan = plan_of(settings, {ports[1], 4242});
+    REQUIRE(plan.servers.size() == ports.size());  // one is ours, one is the fallback
+    for (const auto& server : plan.servers) {
+        CHECK(server.list_models);
+        CHECK(server.endpoint->target.address.is_loopback());
+        CHECK(server.endpoint->target.address.port() != ports[1]);
+    }
+    CHECK(plan.servers.back().origin == Origin::fallback);
+    CHECK(plan.servers.front().origin == Origin::discovered);
+}
+
+TEST_CASE("discovery that is switched off asks nobody") {
+    config::Settings settings;
+    settings.discover = false;
+    CHECK(plan_of(settings).servers.empty());
+}
+
+TEST_CASE("a setting that is wrong is named in the error") {
+    config::Settings settings;
+    settings.models = {{"good", "http://127.0.0.1:1", ""}, {"bad", "ftp://x", ""}};
+    CHECK(says(problem_of(settings), "--model bad: 'ftp://x'"));
+    settings.models = {{"bad", "http://127.0.0.1:99999", ""}};
+    CHECK(says(problem_of(settings), "--model bad: "));
+    settings.models.clear();
+    settings.backends = {"https://127.0.0.1"};
+    CHECK(says(problem_of(settings), "--backend: 'https://127.0.0.1': TLS"));
+    settings.backends.clear();
+    settings.fallback_backend = "nonsense";
+    CHECK(says(problem_of(settings), "--fallback-backend: 'nonsense'"));
+}
+
+TEST_CASE("a password in a URL is refused and not repeated") {
+    config::Settings settings;
+    settings.backends = {"http://me:secret@127.0.0.1:1"};
+    CHECK_FALSE(says(problem_of(settings), "secret"));
+}
+
+TEST_CASE("the same server written in two ways is one server") {
+    config::Settings settings;
+    settings.backends = {"http://127.0.0.1:3", "http://127.0.0.1:3/"};
+    CHECK(plan_of(settings).servers.size() == 1);
+}

@@ -1,0 +1,285 @@
+#include "sluice/upstream/watch.h"
+
+#include "loop_rig.h"
+
+#include <doctest/doctest.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+using namespace sluice;
+using namespace sluice::test;
+using sluice::upstream::Catalog;
+using sluice::upstream::Kind;
+using sluice::upstream::Watch;
+using sluice::upstream::WatchPlan;
+
+namespace {
+
+std::string list_of(const std::vector<std::string>& ids, const std::string& owner = "me") {
+    std::string data;
+    for (const auto& id : ids) {
+        data += data.empty() ? "" : ",";
+        data += R"({"id":")" + id + R"(","owned_by":")" + owner + R"("})";
+    }
+    return R"({"object":"list","data":[)" + data + "]}";
+}
+
+struct WatchRig : LoopRig {
+    ~WatchRig() {
+        if (watch == nullptr) return;
+        watch->stop();
+        loop_until([&] { return watch->stopped(); });
+        settle();
+        CHECK(ring->in_flight() == 0);
+        CHECK(loop.timers().armed() == 0);
+    }
+
+    void add(const ScriptedServer& server, WatchPlan::Origin origin, bool list_models,
+             std::vector<config::ModelSetting> models = {}) {
+        plan.servers.push_back(
+            {endpoint_of(server.url(), static_cast<std::uint32_t>(plan.servers.size())), origin,
+             list_models, std::move(models)});
+    }
+    void begin() {
+        watch = std::make_unique<Watch>(
+            loop, std::move(plan), this, [](void* self, std::shared_ptr<const Catalog> catalog) {
+                static_cast<WatchRig*>(self)->published.push_back(std::move(catalog));
+            });
+        watch->start();
+    }
+    const Catalog& first() {
+        if (watch == nullptr) begin();
+        loop_until([&] { return !published.empty(); });
+        return *published.front();
+    }
+    // The next round is asked for now instead of some seconds later.
+    void next_round(const ScriptedServer& server) {
+        const std::size_t before = server.requests;
+        watch->start();
+        loop_until([&] { return server.requests > before; });
+        loop_until([&] { return ring->in_flight() == 0; });
+        settle();
+    }
+
+    WatchPlan plan;
+    std::unique_ptr<Watch> watch;
+    std::vector<std::shared_ptr<const Catalog>> published;
+};
+
+constexpr auto configured = WatchPlan::Origin::configured;
+constexpr auto discovered = WatchPlan::Origin::discovered;
+constexpr auto fallback = WatchPlan::Origin::fallback;
+
+}  // namespace
+
+TEST_SUITE("kernel") {
+    TEST_CASE("the first round is published, also when nothing was found") {
+        WatchRig rig;
+        CHECK(rig.first().empty());
+        CHECK(rig.first().list_json() == R"({"object":"list","data":[]})");
+        CHECK(rig.watch->complaints().empty());
+    }
+
+    TEST_CASE("what a backend lists is served, under its own kind") {
+        struct Row {
+            std::string answer;
+            Kind kind;
+        };
+        for (const Row& row :
+             {Row{http_answer(list_of({"a", "b"}), "Server: llama.cpp\r\n"), Kind::llama_server},
+              Row{http_answer(list_of({"a", "b"}, "llamacpp")), Kind::llama_server},
+              Row{http_answer(list_of({"a", "b"}, "vllm")), Kind::vllm},
+              Row{http_answer(list_of({"a", "b"}, "library")), Kind::ollama},
+              Row{http_answer(list_of({"a", "b"})), Kind::unknown}}) {
+            WatchRig rig;
+            ScriptedServer server(rig);
+            server.answer_with([&](const std::string&) { return row.answer; });
+            rig.add(server, configured, true);
+            const Catalog& catalog = rig.first();
+            CHECK(catalog.names() == "a, b");
+            CHECK(catalog.find("b")->targets[0].kind == row.kind);
+            CHECK(catalog.find("b")->targets[0].upstream_name == "b");
+        }
+    }
+
+    TEST_CASE("a model of the settings is served under its name, described by its backend") {
+        WatchRig rig;
+        ScriptedServer server(rig);
+        server.answer_with(
+            [](const std::string&) { return http_answer(list_of({"other", "theirs"})); });
+        rig.add(server, configured, false,
+                {{"mine", server.url(), "theirs"}, {"plain", server.url(), ""}});
+        rig.plan.aliases = {{"alias", "mine"}, {"lost", "missing"}};
+        const Catalog& catalog = rig.first();
+        CHECK(catalog.names() == "mine, plain");
+        CHECK(catalog.find("mine")->targets[0].upstream_name == "theirs");
+        CHECK(catalog.find("mine")->entry.owned_by == "me");
+        CHECK(catalog.find("plain")->targets[0].upstream_name == "plain");
+        CHECK(catalog.find("plain")->entry.owned_by == "local");
+        CHECK(catalog.find("alias") == catalog.find("mine"));
+        CHECK(catalog.find("lost") == nullptr);
+        CHECK(catalog.find("theirs") == nullptr);
+    }
+
+    TEST_CASE("a name of the settings means one model, whatever its server calls so") {
+        WatchRig rig;
+        ScriptedServer server(rig);
+        server.answer_with([](const std::string&) { return http_answer(list_of({"a", "b"})); });
+        rig.add(server, configured, true, {{"a", server.url(), "b"}});
+        const Catalog& catalog = rig.first();
+        REQUIRE(catalog.find("a")->targets.size() == 1);
+        CHECK(catalog.find("a")->targets[0].upstream_name == "b");
+        CHECK(catalog.find("b")->targets.size() == 1);
+    }
+
+    TEST_CASE("a model of the settings is there while its backend is down, and is complained of") {
+        WatchRig rig;
+        ScriptedServer server(rig);
+        server.stop_listening();
+        rig.add(server, configured, true, {{"quoted \"name\"", server.url(), ""}});
+        CHECK(rig.first().find("quoted \"name\"") != nullptr);
+        CHECK(rig.first().models().size() == 1);
+        REQUIRE(rig.watch->complaints().size() == 1);
+        CHECK(rig.watch->complaints()[0] == server.url() + ": Connection refused");
+    }
+
+    TEST_CASE("only a change is published") {
+        WatchRig rig;
+        ScriptedServer server(rig);
+        std::vector<std::string> ids = {"a"};
+        server.answer_with([&](const std::string&) { return http_answer(list_of(ids)); });
+        rig.add(server, configured, true);
+        CHECK(rig.first().names() == "a");
+        rig.next_round(server);
+        CHECK(rig.published.size() == 1);
+        ids.push_back("b");
+        rig.next_round(server);
+        REQUIRE(rig.published.size() == 2);
+        CHECK(rig.published[1]->names() == "a, b");
+        // The old snapshot is as it was.
+        CHECK(rig.published[0]->names() == "a");
+    }
+
+    TEST_CASE("a configured backend that is down keeps its models; a discovered one is forgotten") {
+        for (const auto origin : {configured, discovered}) {
+            WatchRig rig;
+            ScriptedServer server(rig);
+            bool fine = true;
+            server.answer_with([&](const std::string&) {
+                return fine ? http_answer(list_of({"a"})) : http_answer("gone", {}, 503);
+            });
+            rig.add(server, origin, true);
+            CHECK(rig.first().names() == "a");
+            fine = false;
+            rig.next_round(server);
+            const bool kept = origin == configured;
+            CHECK(rig.published.size() == (kept ? 1 : 2));
+            CHECK(rig.published.back()->names() == (kept ? "a" : ""));
+            CHECK(rig.watch->complaints().size() == (kept ? 1 : 0));
+            fine = true;
+            rig.next_round(server);
+            CHECK(rig.published.back()->names() == "a");
+            CHECK(rig.watch->complaints().empty());
+        }
+    }
+
+    TEST_CASE("a server that turns out to be a gateway like this one is never used") {
+        WatchRig rig;
+        ScriptedServer server(rig);
+        server.answer_with(
+            [](const std::string&) { return http_answer(list_of({"a"}), "Server: sluice\r\n"); });
+        rig.add(server, configured, true);
+        CHECK(rig.first().empty());
+        CHECK(rig.watch->complaints()[0].ends_with("is a Sluice itself"));
+    }
+
+    TEST_CASE("the fallback serves only while nobody else does") {
+        WatchRig rig;
+        ScriptedServer local(rig);
+        ScriptedServer spare(rig);
+        bool fine = false;
+        local.answer_with([&](const std::string&) {
+            return fine ? http_answer(list_of({"local"})) : http_answer("loading", {}, 503);
+        });
+        spare.answer_with([](const std::string&) { return http_answer(list_of({"spare"})); });
+        rig.add(local, discovered, true);
+        rig.add(spare, fallback, true);
+        CHECK(rig.first().names() == "spare");
+        fine = true;
+        rig.next_round(local);
+        CHECK(rig.published.back()->names() == "local");
+        fine = false;
+        rig.next_round(local);
+        CHECK(rig.published.back()->names() == "spare");
+    }
+
+    TEST_CASE("two servers of one model are a pool; the first one describes it") {
+        WatchRig rig;
+        ScriptedServer one(rig);
+        ScriptedServer two(rig);
+        one.answer_with([](const std::string&) { return http_answer(list_of({"a"}, "first")); });
+        two.answer_with([](const std::string&) { return http_answer(list_of({"a", "b"}, "x")); });
+        rig.add(one, configured, true);
+        rig.add(two, configured, true);
+        const Catalog& catalog = rig.first();
+        CHECK(catalog.find("a")->targets.size() == 2);
+        CHECK(catalog.find("a")->entry.owned_by == "first");
+        CHECK(catalog.find("b")->targets.size() == 1);
+    }
+
+    TEST_CASE("answers that are no list leave the server without models, and say why") {
+        for (const auto& [answer, why] :
+             {std::pair{http_answer("<html>"), ""}, std::pair{http_answer("[1,2"), ""},
+              std::pair{http_answer("x", {}, 401), "GET /v1/models answered 401"}}) {
+            CAPTURE(answer);
+            WatchRig rig;
+            ScriptedServer server(rig);
+            server.answer_with([&](const std::string&) { return answer; });
+            rig.add(server, configured, true);
+            CHECK(rig.first().empty());
+            REQUIRE(rig.watch->complaints().size() == 1);
+            CHECK(rig.watch->complaints()[0].starts_with(server.url() + ": "));
+            CHECK(rig.watch->complaints()[0].ends_with(why));
+        }
+    }
+
+    TEST_CASE("a round in which a server stalls within its answer does not spoil the next one") {
+        WatchRig rig;
+        ScriptedServer server(rig);
+        bool stalls = true;
+        server.answer_with([&](const std::string&) {
+            const std::string whole = http_answer(list_of({"a"}));
+            return stalls ? whole.substr(0, whole.size() - 5) : whole;
+        });
+        rig.add(server, configured, true);
+        CHECK(rig.first().empty());
+        stalls = false;
+        rig.next_round(server);
+        CHECK(rig.published.back()->names() == "a");
+    }
+
+    TEST_CASE("a watch stops in the middle of a round") {
+        WatchRig rig;
+        ScriptedServer server(rig);
+        rig.add(server, configured, true);
+        rig.begin();
+        rig.loop_until([&] { return !server.connections.empty(); });
+        CHECK_FALSE(rig.watch->stopped());
+        rig.watch->stop();
+        rig.loop_until([&] { return rig.watch->stopped(); });
+        CHECK(rig.published.empty());
+    }
+
+    TEST_CASE("a model server's other names for a model are names for it here") {
+        WatchRig rig;
+        ScriptedServer server(rig);
+        server.answer_with([](const std::string&) {
+            return http_answer(R"({"data":[{"id":"a","aliases":["a","short"]},{"id":"b"}]})");
+        });
+        rig.add(server, configured, true);
+        CHECK(rig.first().find("short") == rig.first().find("a"));
+        CHECK(rig.first().names() == "a, b");
+    }
+}
