@@ -211,8 +211,8 @@ void Watch::add_models(Catalog& catalog, const Server& server) const {
     if (!server.plan.list_models) return;
     for (const auto& entry : server.listed) {
         // The settings say what that name means on this server.
-        const auto& named = server.plan.models;
-        if (std::ranges::find(named, entry.id, &config::ModelSetting::name) != named.end()) continue;
+        const auto& said = server.plan.models;
+        if (std::ranges::find(said, entry.id, &config::ModelSetting::name) != said.end()) continue;
         catalog.add(entry.id, entry, {server.plan.endpoint, entry.id, server.kind});
     }
 }

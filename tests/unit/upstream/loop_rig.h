@@ -99,7 +99,7 @@ private:
 
 inline std::shared_ptr<const upstream::Endpoint> endpoint_of(const std::string& url,
                                                              std::uint32_t id = 0) {
-    auto endpoint = std::make_shared<upstream::Endpoint>();
+    auto endpoint = std::make_shared<upstream::Endpoint>();  // shared, as catalogs and pools do
     endpoint->id = id;
     endpoint->url = url;
     auto target = net::parse_url(url);
