@@ -97,9 +97,10 @@ private:
     Answer answer_;
 };
 
+// Shared: catalogs and pools keep it.
 inline std::shared_ptr<const upstream::Endpoint> endpoint_of(const std::string& url,
                                                              std::uint32_t id = 0) {
-    auto endpoint = std::make_shared<upstream::Endpoint>();  // shared, as catalogs and pools do
+    auto endpoint = std::make_shared<upstream::Endpoint>();
     endpoint->id = id;
     endpoint->url = url;
     auto target = net::parse_url(url);
