@@ -27,14 +27,23 @@ public:
         return p != nullptr && skip_spaces(p) == end_;
     }
 
-    // The value at `p` in the text, inside `depth` containers: the byte behind it, or null.
-    const char* walk_value(const char* p, int depth) { return read_value(p, depth); }
+    // In two steps, for a text whose outermost object is known to be one, and whose begin need not
+    // be looked at: the value at `p`, of which it returns the byte behind, or null;
+    const char* walk_member_value(const char* p) { return read_value(p, 1); }
+    // and then what stands behind it, to the end of the text.
+    bool walk_rest(const char* p) {
+        p = skip_spaces(p);
+        const bool more = p != end_ && *p == ',';
+        p = read_members(more ? skip_spaces(p + 1) : p, 1, more);
+        return p != nullptr && skip_spaces(p) == end_;
+    }
 
 private:
     // Each takes the place of what it reads and returns the byte behind it; null where the text is
     // not well formed.
     const char* read_value(const char* p, int depth);
     const char* read_object(const char* p, int depth);
+    const char* read_members(const char* p, int depth, bool more);
     const char* read_array(const char* p, int depth);
     const char* read_string(const char* p) const;
     const char* read_number(const char* p, int depth);
@@ -87,7 +96,12 @@ const char* JsonWalker<Handler>::read_object(const char* p, int depth) {
     if (depth > static_cast<int>(limits::json_depth_max)) return nullptr;
     handler_.on_open(depth, true, offset_of(p));
     p = skip_spaces(p + 1);
-    bool more = p != end_ && *p != '}';
+    return read_members(p, depth, p != end_ && *p != '}');
+}
+
+// From a key, if there are more, to behind the end of the object.
+template <class Handler>
+const char* JsonWalker<Handler>::read_members(const char* p, int depth, bool more) {
     while (more) {
         if (p == end_ || *p != '"') return nullptr;
         const char* behind = read_string(p);

@@ -51,18 +51,24 @@ Report read_report(const AnswerCounts& c) {
     return {};
 }
 
-// An event of a token, in OpenAI's form: only its choices are read. False where that is not enough.
+// A chunk in OpenAI's form, of which only the choices are read where nothing else matters. False
+// where it is something else, or not well formed as far as it was read.
 bool read_chunk(std::string_view data, AnswerHandler& handler) {
     const char* choices = find_choices(data);
     if (choices == nullptr) return false;
+    const std::string_view before(data.data(), static_cast<std::size_t>(choices - data.data()));
+    if (has_word_of_interest(before)) return false;
     handler.on_open(1, true, 0);
     handler.on_key(1, {"choices", false, {}});
-    const char* behind = JsonWalker(data, handler).walk_value(choices, 1);
+    JsonWalker walker(data, handler);
+    const char* behind = walker.walk_member_value(choices);
     if (behind == nullptr) return false;
-    const auto before = static_cast<std::size_t>(choices - data.data());
-    const auto after = static_cast<std::size_t>(behind - data.data());
-    return !has_word_of_interest(data.substr(after)) &&
-           !has_word_of_interest(data.substr(0, before));
+    const auto length = static_cast<std::size_t>(behind - data.data());
+    if (!has_word_of_interest(data.substr(length))) return true;
+    // Beside empty choices every key matters, also those before them.
+    constexpr std::string_view first_key = "{\"choices\":";
+    if (handler.facts().choices_empty && before != first_key) return false;
+    return walker.walk_rest(behind);
 }
 
 // Any event; false where it is not one whole JSON value.

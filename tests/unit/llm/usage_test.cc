@@ -112,6 +112,9 @@ TEST_CASE("fault 103: an event with anything else for the client is not usage on
     CHECK_FALSE(usage_only("{\"choices\":[],\"citations\":[\"x\"]," + usage + "}"));
     CHECK_FALSE(usage_only("{\"choices\":[],\"x\":0," + usage + "}"));
     CHECK_FALSE(usage_only("{\"choices\":[],\"error\":{}," + usage + "}"));
+    CHECK(usage_only("{\"id\":\"1\",\"choices\":[]," + usage + "}"));
+    CHECK_FALSE(usage_only("{\"x\":0,\"choices\":[]," + usage + "}"));
+    CHECK_FALSE(usage_only("{\"choices\":[]," + usage + ",\"x\":0}"));
     CHECK_FALSE(usage_only("{\"choices\":[]," + usage + "}}"));
     CHECK_FALSE(usage_only("{\"a\":{\"choices\":[]," + usage + "}}"));
     Usage counted;
