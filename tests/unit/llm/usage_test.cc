@@ -448,14 +448,14 @@ TEST_CASE("a chunk is read alike wherever its choices stand and whatever is arou
 
 TEST_CASE("a word of interest is found at every place of a frame") {
     for (std::size_t length = 0; length < 40; ++length) {
-        const std::string pad = ",\"x\":\"" + std::string(length, 'x') + "\"";
+        const std::string pad = std::string(",\"x\":\"").append(length, 'x') + "\"";
         const std::string choices = R"("choices":[{"delta":{"content":"x"}}])";
         const std::string data =
             "{" + choices + pad + R"(,"usage":{"prompt_tokens":5})" + pad + "}";
         CHECK(is(usage_of(data), 5, 0, 0));
         CHECK(facts_of("{" + choices + pad + ",\"error\":1}").error);
         CHECK(facts_of("{\"error\":1" + pad + "," + choices + "}").error);
-        CHECK(facts_of("{" + pad.substr(1) + "," + choices + "}").content);
+        CHECK(facts_of(std::string("{").append(pad, 1).append(",").append(choices) + "}").content);
     }
 }
 
