@@ -13,26 +13,40 @@ std::string lower(std::string_view text) {
     return out;
 }
 
+constexpr std::string_view digits = "0123456789";
+
+bool only(std::string_view text, std::string_view allowed) {
+    return text.find_first_not_of(allowed) == std::string_view::npos;
+}
+
+// The name in host[:port]; empty when it is not well formed.
 std::string_view without_port(std::string_view host) {
-    if (host.starts_with('[')) return host.substr(0, host.find(']') + 1);
-    return host.substr(0, host.find(':'));
+    const bool bracketed = host.starts_with('[');
+    const auto end = bracketed ? host.find(']') + 1 : std::min(host.find(':'), host.size());
+    const std::string_view name = host.substr(0, end);
+    const std::string_view port = host.substr(end);
+    const bool has_port = port.size() > 1 && port.front() == ':' && only(port.substr(1), digits);
+    return port.empty() || has_port ? name : std::string_view{};
 }
 
-// What the strict parser let through as an address: brackets, or digits and dots only.
+// An address: brackets, or digits and dots only.
 bool is_literal(std::string_view host) {
-    if (host.starts_with('[')) return host.ends_with(']');
-    return std::ranges::count(host, '.') == 3 &&
-           host.find_first_not_of("0123456789.") == std::string_view::npos;
+    if (host.starts_with('[')) return only(host, "[]0123456789abcdefABCDEF:.");
+    return std::ranges::count(host, '.') == 3 && only(host, "0123456789.");
 }
 
+// 0.0.0.0 and ::, which lead to this machine; also written as an IPv4-mapped address.
 bool is_unspecified(std::string_view literal) {
-    return literal.find_first_not_of("[]:0.") == std::string_view::npos;
+    std::string text = lower(literal);
+    if (const auto mapped = text.find("ffff:"); mapped != std::string::npos) text.erase(mapped, 4);
+    return only(text, "[]:0.");
 }
 
 }  // namespace
 
 HostList::HostList(const std::vector<std::string>& allowed) : names_{"localhost"} {
-    for (const auto& name : allowed) names_.insert(lower(without_port(name)));
+    for (const auto& host : allowed)
+        if (const auto name = without_port(host); !name.empty()) names_.insert(lower(name));
 }
 
 bool HostList::allows_host(std::string_view host) const {
@@ -47,11 +61,10 @@ bool HostList::allows_origin(std::string_view origin) const {
     if (scheme_end == std::string_view::npos) return false;
     const std::string_view scheme = origin.substr(0, scheme_end);
     if (scheme != "http" && scheme != "https") return false;
-    const std::string_view host = origin.substr(scheme_end + 3);
-    const std::string_view name = without_port(host);
-    // An address that is not loopback is another machine's page.
-    if (is_literal(name)) return name.starts_with("127.") || name == "[::1]";
-    return !name.empty() && names_.contains(lower(name));
+    const std::string_view name = without_port(origin.substr(scheme_end + 3));
+    // An address that is not loopback is another machine's page, unless it was allowed.
+    if (is_literal(name) && (name.starts_with("127.") || name == "[::1]")) return true;
+    return names_.contains(lower(name));
 }
 
 }  // namespace sluice::proxy

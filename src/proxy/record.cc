@@ -21,7 +21,8 @@ constexpr std::size_t digits_max = 20;
 // Nothing in it needs to be escaped.
 bool is_plain(std::string_view text) {
     return std::ranges::all_of(text, [](char c) {
-        return c >= 0x20 && c != '"' && c != '\\' && c != 0x7f;  // a char above 0x7f is negative
+        const auto byte = static_cast<unsigned char>(c);
+        return byte >= 0x20 && byte < 0x7f && c != '"' && c != '\\';
     });
 }
 

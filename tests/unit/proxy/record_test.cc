@@ -1,0 +1,158 @@
+#include "sluice/proxy/record.h"
+
+#include "loop_rig.h"
+#include "sluice/llm/body_reader.h"
+#include "sluice/proxy/exchange.h"
+#include "sluice/proxy/service.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <string>
+
+using namespace sluice;
+using namespace sluice::proxy;
+using namespace sluice::test;
+
+namespace {
+
+struct NoLog final : LineSink {
+    void write(std::string_view) override {}
+};
+
+struct RecordRig : LoopRig {
+    RecordRig() : service(loop, settings, log, 1), exchange(service) {
+        exchange.id = "req_1";
+        exchange.method_text = "POST";
+        exchange.path = "/v1/chat/completions";
+        exchange.begun = Instant{5'000'000};
+        exchange.begun_wall = WallTime{1'700'000'000'000'042};
+        exchange.status = 200;
+        exchange.end = End::ok;
+    }
+    std::string line(std::string_view client = "127.0.0.1") {
+        return std::string(writer.write(exchange, Instant{25'000'999}, client));
+    }
+    // One line, one JSON object.
+    void check_form(const std::string& text) {
+        CHECK(std::ranges::count(text, '\n') == 1);
+        CHECK(text.back() == '\n');
+        llm::BodyReader reader;
+        reader.feed(text);
+        const auto facts = reader.finish();
+        CHECK_MESSAGE(facts.ok(), (facts.ok() ? "" : facts.error().message));
+    }
+
+    config::Settings settings;
+    NoLog log;
+    Service service;
+    Exchange exchange;
+    RecordWriter writer;
+};
+
+}  // namespace
+
+TEST_SUITE("kernel") {
+    TEST_CASE("a request that never reached a backend has a short line") {
+        RecordRig rig;
+        const std::string text = rig.line();
+        CHECK(text == R"({"time":"2023-11-14T22:13:20.000042Z","id":"req_1","client":"127.0.0.1",)"
+                      R"("method":"POST","path":"/v1/chat/completions","status":200,"bytes_in":0,)"
+                      R"("bytes_out":0,"duration_us":20000,"stream":false,"end":"ok"})"
+                      "\n");
+        rig.check_form(text);
+    }
+
+    TEST_CASE("a line says all there is to say about a request") {
+        RecordRig rig;
+        upstream::Model model;
+        model.name = "qwen";
+        const upstream::Target target{endpoint_of("http://127.0.0.1:1"), "up", {}};
+        rig.exchange.model = &model;
+        rig.exchange.target = &target;
+        rig.exchange.bytes_in = 10;
+        rig.exchange.bytes_out = 20;
+        rig.exchange.usage = {.prompt = 3, .completion = 2, .cached = 1, .known = true};
+        rig.exchange.first_byte = Instant{6'500'000};
+        rig.exchange.streamed = true;
+        rig.exchange.retries = 1;
+        rig.exchange.end = End::backend_error;
+        rig.exchange.error = "it broke";
+        const std::string text = rig.line("::1");
+        CHECK(text.ends_with(
+            R"("model":"qwen","backend":"http://127.0.0.1:1","status":200,"bytes_in":10,)"
+            R"("bytes_out":20,"prompt_tokens":3,"completion_tokens":2,"cached_tokens":1,)"
+            R"("ttft_us":1500,"duration_us":20000,"stream":true,"retries":1,)"
+            R"("end":"backend_error","error":"it broke"})"
+            "\n"));
+        rig.check_form(text);
+    }
+
+    TEST_CASE("tokens that were estimated are marked") {
+        RecordRig rig;
+        rig.exchange.usage = {.prompt = 0, .completion = 2};
+        CHECK(rig.line().find("tokens") == std::string::npos);
+        rig.exchange.usage_estimated = true;
+        CHECK(
+            rig.line().find(R"("completion_tokens":2,"cached_tokens":0,"tokens_estimated":true)") !=
+            std::string::npos);
+        rig.check_form(rig.line());
+    }
+
+    TEST_CASE("fault 148: what a client wrote can neither end the line nor command a terminal") {
+        RecordRig rig;
+        for (const std::string_view text :
+             {std::string_view("a\"b\\c"), std::string_view("a\r\nb: c"),
+              std::string_view("\x1b[31m"), std::string_view("a\0b", 3),
+              std::string_view("\xff\xfe\xc3"), std::string_view("%s%n"),
+              std::string_view("\xE2\x82\xAC")}) {
+            CAPTURE(text);
+            rig.exchange.path = text;
+            rig.exchange.error = text;
+            rig.exchange.id = text;
+            const std::string line = rig.line(text);
+            rig.check_form(line);
+            CHECK(line.find('\x1b') == std::string::npos);
+            CHECK(std::ranges::all_of(line.substr(0, line.size() - 1), [](char c) {
+                return static_cast<unsigned char>(c) >= 0x20;
+            }));
+        }
+    }
+
+    TEST_CASE("texts are cut, wherever that falls, and the longest line fits") {
+        RecordRig rig;
+        upstream::Model model;
+        auto endpoint = std::make_shared<upstream::Endpoint>();  // shared, as targets are
+        const upstream::Target target{endpoint, "up", {}};
+        for (const std::string& unit : {std::string("\x01"), std::string("\xE2\x82\xAC"),
+                                        std::string("x"), std::string("\"")}) {
+            std::string text;
+            while (text.size() < 3000)
+                text += unit;
+            rig.exchange.id = rig.exchange.method_text = rig.exchange.path = text;
+            rig.exchange.error = endpoint->url = text;
+            model.name = std::string(200, 'm');
+            rig.exchange.model = &model;
+            rig.exchange.target = &target;
+            rig.exchange.bytes_in = rig.exchange.bytes_out = ~std::uint64_t{0} >> 1;
+            const std::string line = rig.line(text);
+            rig.check_form(line);
+            CHECK(line.size() < 7 * 6 * 1024 + 2048);
+            CHECK(line.ends_with("\"}\n"));
+        }
+    }
+
+    TEST_CASE("the time follows from line to line") {
+        RecordRig rig;
+        const auto time_at = [&](std::int64_t us) {
+            rig.exchange.begun_wall = WallTime{us};
+            return rig.line().substr(9, 27);
+        };
+        CHECK(time_at(1'700'000'000'000'042) == "2023-11-14T22:13:20.000042Z");
+        CHECK(time_at(1'700'000'000'999'999) == "2023-11-14T22:13:20.999999Z");
+        CHECK(time_at(1'700'000'001'000'000) == "2023-11-14T22:13:21.000000Z");
+        CHECK(time_at(1'709'164'800'000'000) == "2024-02-29T00:00:00.000000Z");
+        CHECK(time_at(1'700'000'000'000'042) == "2023-11-14T22:13:20.000042Z");
+        CHECK(time_at(0) == "1970-01-01T00:00:00.000000Z");
+    }
+}
