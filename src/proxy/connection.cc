@@ -338,7 +338,7 @@ void Connection::reply(Reply&& answer) {
     const bool with_body = exchange_->method != http::Method::head;
     const bool queued = bytes.append_copy(service_.loop.buffers(), writer.text()) &&
                         (!with_body || bytes.append_copy(service_.loop.buffers(), answer.body));
-    if (!queued) return leave(End::unavailable);
+    if (!queued) return reply_without_buffers();
     exchange_->status = answer.status;
     exchange_->answer_begun = true;
     exchange_->bytes_out += bytes.size();
@@ -351,6 +351,21 @@ void Connection::reply(Reply&& answer) {
     } else {
         enter(State::finishing);
     }
+}
+
+// No buffer is left even for an answer of ours: these bytes need none.
+void Connection::reply_without_buffers() {
+    static constexpr std::string_view text =
+        "HTTP/1.1 503 Service Unavailable\r\nServer: sluice\r\nContent-Length: 0\r\n"
+        "Retry-After: 1\r\nx-should-retry: true\r\nConnection: close\r\n\r\n";
+    exchange_->status = 503;
+    exchange_->answer_begun = true;
+    exchange_->bytes_out += text.size();
+    exchange_->error = "no buffer was left for an answer (--buffers)";
+    stream_.send(mem::Slice::of_static(text));
+    settle_as_ = End::unavailable;
+    close_after_ = true;
+    enter(State::finishing);
 }
 
 // Whether the rest of an unread body is short enough to be read for the connection's sake.

@@ -53,6 +53,7 @@ private:
     bool charge_body(std::uint64_t bytes);
     void body_complete();
     void reply(Reply&& reply);
+    void reply_without_buffers();
     void refuse(const Error& error);
     void reply_to_failure();
     void settle(End end);
