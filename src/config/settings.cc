@@ -1,5 +1,6 @@
 #include "sluice/config/settings.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdint>
 #include <limits>
@@ -8,6 +9,9 @@
 
 namespace sluice::config {
 namespace {
+
+// A moment that far away is still a moment on the clock.
+constexpr Duration duration_max = Duration::seconds(100LL * 365 * 24 * 3600);
 
 struct Unit {
     std::string_view suffix;
@@ -37,6 +41,21 @@ Result<std::int64_t> read_with_unit(std::string_view text, std::span<const Unit>
     return bad_value(text, what, example);
 }
 
+// A name that a request could carry: what is longer or holds a line end never comes from one.
+Status check_name(std::string_view name) {
+    if (name.empty())
+        return Error::gateway("a model's name is missing: write it like "
+                              "NAME=http://127.0.0.1:8080 or ALIAS=NAME");
+    if (name.size() > limits::model_name_bytes_max)
+        return Error::gateway("a model's name has at most " +
+                              std::to_string(limits::model_name_bytes_max) + " bytes");
+    const bool plain = std::ranges::none_of(name, [](char c) {
+        return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+    });
+    if (!plain) return Error::gateway("a model's name holds no control characters");
+    return Done{};
+}
+
 }  // namespace
 
 Result<Duration> parse_duration(std::string_view text) {
@@ -47,6 +66,7 @@ Result<Duration> parse_duration(std::string_view text) {
                                      {"h", 3'600'000'000'000}};
     auto ns = read_with_unit(text, units, "duration", "250ms, 10s or 5m");
     if (!ns) return ns.error();
+    if (*ns > duration_max.ns) return bad_value(text, "duration below 100 years", "250ms, 10s or 5m");
     return Duration{*ns};
 }
 
@@ -59,27 +79,29 @@ Result<std::size_t> parse_size(std::string_view text) {
 }
 
 Result<ModelSetting> parse_model(std::string_view text) {
+    constexpr const char* example = "NAME=http://127.0.0.1:8080";
     const auto equals = text.find('=');
-    if (equals == std::string_view::npos || equals == 0 || equals + 1 == text.size())
-        return bad_value(text, "model", "NAME=http://127.0.0.1:8080");
+    if (equals == std::string_view::npos) return bad_value(text, "model", example);
     ModelSetting model;
     model.name = text.substr(0, equals);
-    if (model.name.size() > limits::model_name_bytes_max)
-        return Error::gateway("a model name has at most " +
-                              std::to_string(limits::model_name_bytes_max) + " bytes");
     model.url = text.substr(equals + 1);
     if (const auto hash = model.url.find('#'); hash != std::string::npos) {
         model.upstream = model.url.substr(hash + 1);
         model.url.resize(hash);
+        if (auto named = check_name(model.upstream); !named) return named.error();
     }
+    if (model.url.empty()) return bad_value(text, "model", example);
+    if (auto named = check_name(model.name); !named) return named.error();
     return model;
 }
 
 Result<AliasSetting> parse_alias(std::string_view text) {
     const auto equals = text.find('=');
-    if (equals == std::string_view::npos || equals == 0 || equals + 1 == text.size())
-        return bad_value(text, "alias", "gpt-4o-mini=qwen-small");
-    return AliasSetting{std::string(text.substr(0, equals)), std::string(text.substr(equals + 1))};
+    if (equals == std::string_view::npos) return bad_value(text, "alias", "gpt-4o-mini=qwen-small");
+    AliasSetting setting{std::string(text.substr(0, equals)), std::string(text.substr(equals + 1))};
+    for (const auto* name : {&setting.alias, &setting.model})
+        if (auto named = check_name(*name); !named) return named.error();
+    return setting;
 }
 
 }  // namespace sluice::config
