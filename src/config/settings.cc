@@ -66,7 +66,8 @@ Result<Duration> parse_duration(std::string_view text) {
                                      {"h", 3'600'000'000'000}};
     auto ns = read_with_unit(text, units, "duration", "250ms, 10s or 5m");
     if (!ns) return ns.error();
-    if (*ns > duration_max.ns) return bad_value(text, "duration below 100 years", "250ms, 10s or 5m");
+    if (*ns > duration_max.ns)
+        return bad_value(text, "duration below 100 years", "250ms, 10s or 5m");
     return Duration{*ns};
 }
 

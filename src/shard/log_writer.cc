@@ -1,6 +1,7 @@
 #include "sluice/shard/log_writer.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,15 +15,10 @@ namespace {
 // People watch the log; twenty looks a second are soon enough and cost nothing.
 constexpr long look_ns = 50'000'000;
 
-void write_all(int fd, const char* data, std::size_t size) {
-    while (size > 0) {
-        const auto n = ::write(fd, data, size);
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) return;  // a full disk or a closed terminal: the lines are lost, we are not
-        data += n;
-        size -= static_cast<std::size_t>(n);
-    }
-}
+// A pipe that can be written to takes this much without blocking (PIPE_BUF).
+constexpr std::size_t write_bytes_max = 4096;
+// How often a reader that takes nothing is looked at.
+constexpr int patience_ms = 100;
 
 }  // namespace
 
@@ -86,10 +82,42 @@ bool LogWriter::drain(Channel& channel) {
     const std::size_t at = taken & (Channel::capacity - 1);
     const std::size_t size = written - taken;
     const std::size_t first = std::min(size, Channel::capacity - at);
-    write_all(fd_, channel.bytes_.get() + at, first);
-    write_all(fd_, channel.bytes_.get(), size - first);
+    auto lost = write_all({channel.bytes_.get() + at, first});
+    lost += write_all({channel.bytes_.get(), size - first});
+    channel.dropped_.fetch_add(lost, std::memory_order_relaxed);
     channel.taken_.store(written, std::memory_order_release);
     return size > Channel::capacity / 2;
+}
+
+// Returns how many lines were lost: to a full disk, a closed terminal, or a reader that is stuck
+// while we stop.
+std::size_t LogWriter::write_all(std::string_view text) {
+    while (!text.empty() && wait_until_writable()) {
+        // Behind a line that was cut the next one begins on its own.
+        const bool repair = torn_ && text.front() != '\n';
+        const std::string_view part = repair ? "\n" : text.substr(0, write_bytes_max);
+        const auto n = ::write(fd_, part.data(), part.size());
+        if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+        if (n <= 0) break;
+        const auto size = static_cast<std::size_t>(n);
+        mid_line_ = part[size - 1] != '\n';
+        torn_ = false;
+        if (!repair) text.remove_prefix(size);
+    }
+    if (text.empty()) return 0;
+    torn_ = mid_line_;
+    return static_cast<std::size_t>(std::ranges::count(text, '\n'));
+}
+
+bool LogWriter::wait_until_writable() {
+    pollfd target{fd_, POLLOUT, 0};
+    for (;;) {
+        // An error of the descriptor is for write() to tell.
+        if (::poll(&target, 1, looks_left_ > 0 ? patience_ms : 0) > 0) return true;
+        if (!stopping_.load(std::memory_order_acquire)) continue;
+        if (looks_left_ == 0) return false;
+        --looks_left_;
+    }
 }
 
 }  // namespace sluice::shard

@@ -15,7 +15,7 @@ namespace sluice::config {
 
 // One deadline a phase. Zero switches a deadline off.
 struct Timeouts {
-    Duration head = Duration::seconds(10);           // from a request's first byte to its whole head
+    Duration head = Duration::seconds(10);           // from a request's first byte to its head
     Duration body_gap = Duration::seconds(30);       // between two reads of a request body
     Duration body_total = Duration::seconds(300);    // for a whole request body
     Duration idle = Duration::seconds(75);           // keep-alive connection without a request

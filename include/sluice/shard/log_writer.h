@@ -2,7 +2,8 @@
 //
 // Each shard has a channel of its own (one producer, one consumer, no lock): writing a line is a
 // copy into memory. When the disk or the terminal is slower than the traffic, whole lines are
-// dropped and counted; a shard never waits. The file is opened once, for appending.
+// dropped and counted, and so are those that cannot be written; a shard never waits. The file is
+// opened once, for appending.
 #pragma once
 
 #include <atomic>
@@ -38,7 +39,7 @@ public:
 
     // `target` is "stderr", "off" or a file's path.
     static Result<std::unique_ptr<LogWriter>> open(const std::string& target, std::size_t channels);
-    ~LogWriter();  // writes what is left
+    ~LogWriter();  // writes what is left, unless nobody takes it for a second
 
     Channel& channel(std::size_t shard) { return *channels_[shard]; }
 
@@ -46,9 +47,14 @@ private:
     LogWriter(int fd, bool owns_fd, std::size_t channels);
     void run();
     bool drain(Channel& channel);
+    std::size_t write_all(std::string_view text);
+    bool wait_until_writable();
 
     int fd_;
     bool owns_fd_;
+    int looks_left_ = 10;    // at a reader that takes nothing, once we stop
+    bool mid_line_ = false;  // the last byte that was written ended no line; the writer's own
+    bool torn_ = false;      // and the rest of that line is lost
     std::vector<std::unique_ptr<Channel>> channels_;
     std::atomic<bool> stopping_{false};
     std::thread thread_;
