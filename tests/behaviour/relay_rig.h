@@ -89,9 +89,13 @@ struct Lane {
 // Every way a body may pass: a hidden event never goes with a declared length.
 std::vector<Lane> every_lane(bool stream);
 
-// What has left for the client when `received` bytes of the body have come, cut at `cuts`.
-std::string expected(const Body& body, const std::set<std::size_t>& cuts, std::size_t received,
-                     bool hide);
+struct Expected {
+    std::string sent;         // has left for the client
+    std::size_t pending = 0;  // begins an event whose end has not come
+};
+// What there is when `received` bytes of the body have come, cut at `cuts`.
+Expected expected(const Body& body, const std::set<std::size_t>& cuts, std::size_t received,
+                  bool hide);
 
 // The pools that runs use, one after another.
 struct Memory {
@@ -131,7 +135,7 @@ public:
 
 private:
     std::string check_step(const mem::Slice& slice, std::size_t begin, std::size_t end);
-    std::string check_slices();
+    std::string check_slices(std::size_t copied_max);
     std::string settle();
 
     const Body& body_;
@@ -147,6 +151,7 @@ private:
     ChunkDecoder decoder_;
     std::string sent_;
     std::size_t received_ = 0;  // bytes of the body
+    std::size_t pending_ = 0;
     std::size_t leftover_ = 0;
     bool complete_ = false;
 };
