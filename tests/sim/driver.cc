@@ -115,10 +115,13 @@ int drive(int argc, char** argv, const char* unit, std::uint64_t (*scenario)(con
     if (!options.regressions.empty()) done += run_file(options.regressions, scenario);
     for (std::uint64_t i = 0; i < options.count; ++i)
         done += run_one(options.faults, options.seed + i, scenario);
-    std::printf(
-        "%llu %s, seeds %llu to %llu, faults %s: all invariants held\n",
-        static_cast<unsigned long long>(done), unit, static_cast<unsigned long long>(options.seed),
-        static_cast<unsigned long long>(options.seed + options.count - 1), options.faults.c_str());
+    const auto wide = [](std::uint64_t value) { return static_cast<unsigned long long>(value); };
+    if (options.count == 0)
+        std::printf("%llu %s that once failed: all invariants held\n", wide(done), unit);
+    else
+        std::printf("%llu %s, seeds %llu to %llu, faults %s: all invariants held\n", wide(done),
+                    unit, wide(options.seed), wide(options.seed + options.count - 1),
+                    options.faults.c_str());
     return 0;
 }
 

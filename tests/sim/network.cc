@@ -73,11 +73,11 @@ std::size_t Network::open_descriptors() const {
         sockets_.begin(), sockets_.end(), [](const auto& socket) { return socket != nullptr; }));
 }
 
-std::size_t Network::waiting_connections() const {
-    std::size_t count = 0;
+std::size_t Network::operations() const {
+    int count = 0;
     for (const auto& socket : sockets_)
-        if (socket != nullptr) count += socket->waiting.size();
-    return count;
+        if (socket != nullptr) count += socket->receiving + socket->sending;
+    return static_cast<std::size_t>(count);
 }
 
 // --- descriptors ----------------------------------------------------------------------------

@@ -86,8 +86,7 @@ public:
     // Connects a scripted client to one of our listeners.
     void dial(const net::Address& address, std::unique_ptr<Peer> client);
     std::size_t open_descriptors() const;
-    // Connections to one of our listeners that nobody has accepted yet.
-    std::size_t waiting_connections() const;
+    std::size_t operations() const;  // in flight on all sockets
     void set_descriptors_max(std::size_t count) { descriptors_max_ = count; }
 
     // --- for descriptors: what a call of that name does. Below zero: -errno. ---

@@ -1,0 +1,324 @@
+// Whole shards of the gateway between scripted clients and scripted model servers.
+//
+// Every client gets the whole right answer, an honest error, or was itself the one that left. After
+// every turn no buffer is lost, each exchange is settled exactly once, and what is in flight is
+// what the rings and the sockets both count. At the end nothing is left of anything.
+#include "case.h"
+#include "driver.h"
+#include "gateway_client.h"
+#include "model_server.h"
+#include "network.h"
+#include "sim_ring.h"
+#include "simulation.h"
+#include "sluice/io/socket.h"
+#include "sluice/shard/shard.h"
+
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace sluice::sim {
+namespace {
+
+const net::Address front = net::Address::parse("127.0.0.1:8642").value();
+const net::Address backend_a = net::Address::parse("127.0.0.1:8081").value();
+const net::Address backend_b = net::Address::parse("127.0.0.1:8082").value();
+
+std::uint64_t tally[5];  // of all runs, by outcome
+
+config::Settings random_settings(Prng& prng) {
+    config::Settings settings;
+    settings.models = {{"model-a", "http://127.0.0.1:8081", ""},
+                       {"model-b", "http://127.0.0.1:8082", ""},
+                       {"model-both", "http://127.0.0.1:8081", ""},
+                       {"model-both", "http://127.0.0.1:8082", ""}};
+    settings.aliases = {{"alias-a", "model-a"}};
+    settings.body_bytes_max = 256 * limits::KiB;
+    settings.connections_max = 200;
+    settings.connections_per_client_max = 200;
+    settings.pool_idle = prng.chance(1, 10) ? Duration{} : Duration::seconds(4);
+    settings.half_close_tolerated = prng.chance(1, 3);
+    settings.timeouts.first_byte = Duration::seconds(20);
+    settings.timeouts.gap = Duration::seconds(10);
+    settings.timeouts.drain = Duration::millis(static_cast<std::int64_t>(prng.below(5000)));
+    return settings;
+}
+
+// One shard with all that it runs on.
+class Box {
+public:
+    Box(const config::Settings& settings, LineSink& log, std::size_t buffers, std::uint64_t seed)
+        : pool_(limits::buffer_bytes, buffers),
+          ring_(io::Ring::create(pool_).value()),
+          shard_(std::make_unique<shard::Shard>(*ring_, pool_, nodes_, settings, log, seed)) {
+        auto fd = io::open_listener(front.raw(), front.size(), {.reuse_port = true});
+        shard_->listen(fd.value());
+    }
+
+    shard::Shard& shard() { return *shard_; }
+    io::Ring& ring() { return *ring_; }
+    const proxy::Statistics& statistics() { return shard_->service().statistics; }
+    // True when an operation of it is counted by the ring.
+    std::size_t in_flight() const { return ring_->in_flight(); }
+
+    void check() {
+        const std::size_t lent = Simulation::current().ring(ring_->fd())->lent();
+        expect(pool_.in_use() >= lent, "buffers that are lent count as free");
+        // Every buffer in use is held by a chain, or by the one that write() fills.
+        expect(pool_.in_use() - lent <= nodes_.in_use() + 1, "a buffer is held by nobody");
+        auto& service = shard_->service();
+        expect(service.statistics.exchanges_begun - service.statistics.settled() ==
+                   service.exchanges.in_use(),
+               "an exchange is neither under way nor settled once");
+        expect(service.forwards.in_use() <= service.exchanges.in_use(),
+               "a request is forwarded for nobody");
+        expect(service.requests.in_use() <= service.exchanges.in_use(),
+               "a request's state outlives it");
+    }
+
+    void check_empty() {
+        auto& service = shard_->service();
+        expect(ring_->in_flight() == 0, "something is still in flight");
+        expect(service.connections.in_use() == 0, "a connection is left");
+        expect(service.exchanges.in_use() == 0, "an exchange is left");
+        expect(nodes_.in_use() == 0, "a node of a chain is left");
+        const std::size_t lent = Simulation::current().ring(ring_->fd())->lent();
+        expect(pool_.in_use() <= lent + 1, "a buffer is left");
+        shard_.reset();
+    }
+
+private:
+    mem::BufferPool pool_;
+    mem::NodePool nodes_;
+    std::unique_ptr<io::Ring> ring_;
+    std::unique_ptr<shard::Shard> shard_;
+};
+
+// One run: the servers, the shards, the clients, and what may go wrong besides.
+class Scene {
+public:
+    explicit Scene(const Run& run)
+        : may_lose_(run.may_lose),
+          simulation_(run.seed, run.faults),
+          prng_(simulation_.prng()),
+          ledger_(prng_),
+          settings_(random_settings(prng_)) {
+        ledger_.lenient = run.may_lose;
+        ledger_.half_close_tolerated = settings_.half_close_tolerated;
+        start_servers();
+        start_shards();
+    }
+
+    std::size_t play();
+
+private:
+    void start_servers();
+    void start_shards();
+    bool run(const std::function<bool()>& holds) { return simulation_.run(loops_, holds); }
+    void run_for(Duration time) {
+        simulation_.run(loops_, [] { return false; }, time);
+    }
+    void check_turn();
+    void add_clients();
+    void add_trouble();
+    void check_case(const Case& each);
+    void check_logs();
+
+    bool may_lose_;
+    Simulation simulation_;
+    Prng& prng_;
+    Ledger ledger_;
+    config::Settings settings_;
+    ServerHabits habits_[2];
+    std::vector<std::unique_ptr<Box>> boxes_;
+    std::vector<io::Loop*> loops_;
+    std::size_t clients_open_ = 0;
+    bool drained_ = false;
+};
+
+void Scene::start_servers() {
+    constexpr std::string_view entry = R"({"object":"list","data":[{"id":"model-)";
+    for (ServerHabits& habits : habits_) {
+        habits.models = std::string(entry) + (&habits == habits_ ? 'a' : 'b') +
+                        R"(","object":"model","created":1,"owned_by":"sim"}]})";
+        if (prng_.chance(1, 3)) habits.software = "llama.cpp";
+        if (prng_.chance(1, 2))
+            habits.idle_max = Duration::millis(static_cast<std::int64_t>(prng_.between(1, 6000)));
+        if (prng_.chance(1, 2)) habits.requests_max = static_cast<int>(prng_.between(1, 5));
+        habits.reads_slowly = prng_.chance(1, 5);
+    }
+    Network& network = simulation_.network();
+    network.serve(backend_a, [this] { return std::make_unique<ModelServer>(ledger_, habits_[0]); });
+    network.serve(backend_b, [this] { return std::make_unique<ModelServer>(ledger_, habits_[1]); });
+}
+
+void Scene::start_shards() {
+    const std::size_t count = prng_.chance(1, 3) ? 2 : 1;
+    const bool scarce = prng_.chance(1, 10);
+    if (scarce) ledger_.lenient = true;
+    const std::size_t buffers = scarce ? prng_.between(300, 500) : 4096;
+    for (std::size_t i = 0; i < count; ++i)
+        boxes_.push_back(std::make_unique<Box>(settings_, ledger_, buffers, prng_.next()));
+    for (std::size_t i = 0; i < count; ++i) {
+        std::vector<int> peers;
+        for (std::size_t j = 0; j < count; ++j)
+            if (j != i) peers.push_back(boxes_[j]->ring().fd());
+        boxes_[i]->shard().join_peers(i, std::move(peers));
+        loops_.push_back(&boxes_[i]->shard().loop());
+    }
+    auto plan = upstream::WatchPlan::create(settings_, {});
+    boxes_[0]->shard().watch(std::move(plan).value(), nullptr, nullptr);
+    simulation_.on_turn([this] { check_turn(); });
+    expect(run([&] {
+               for (const auto& box : boxes_)
+                   if (box->shard().service().catalog->empty()) return false;
+               return true;
+           }),
+           "the catalog does not come");
+}
+
+void Scene::check_turn() {
+    std::size_t in_flight = 0;
+    for (const auto& box : boxes_) {
+        box->check();
+        in_flight += box->in_flight();
+    }
+    expect(in_flight == simulation_.network().operations(),
+           "the rings and the sockets differ about what is in flight");
+}
+
+void Scene::add_clients() {
+    if (prng_.chance(1, 10)) {
+        ledger_.backend_b_is_down = true;
+        simulation_.network().stop_serving(backend_b);
+    }
+    const std::size_t clients = prng_.between(1, 8);
+    clients_open_ = clients;
+    for (std::size_t i = 0; i < clients; ++i) {
+        std::vector<Case*> cases;
+        const std::size_t count = prng_.between(1, 5);
+        while (cases.size() < count) {
+            cases.push_back(&ledger_.add());
+            if (cases.back()->closes) break;
+        }
+        const auto habits = ClientHabits::random(prng_);
+        simulation_.after(simulation_.random_delay(Duration::millis(100)),
+                          [this, cases = std::move(cases), habits] {
+                              simulation_.network().dial(
+                                  front, std::make_unique<GatewayClient>(
+                                             ledger_, cases, habits, [this] { --clients_open_; }));
+                          });
+    }
+}
+
+// What may happen to all at once, in some runs.
+void Scene::add_trouble() {
+    if (prng_.chance(1, 8)) {  // a backend goes away for a while
+        ledger_.lenient = true;
+        const auto& address = prng_.chance(1, 2) ? backend_a : backend_b;
+        ServerHabits& habits = habits_[&address == &backend_b];
+        simulation_.after(simulation_.random_delay(Duration::millis(500)),
+                          [this, &address] { simulation_.network().stop_serving(address); });
+        simulation_.after(Duration::millis(600), [this, &address, &habits] {
+            simulation_.network().serve(address, [this, &habits] {
+                return std::make_unique<ModelServer>(ledger_, habits);
+            });
+        });
+    }
+    if (prng_.chance(1, 6)) {  // the gateway is asked to stop in the middle of it
+        ledger_.lenient = true;
+        simulation_.after(simulation_.random_delay(Duration::millis(800)), [this] {
+            drained_ = true;
+            for (const auto& box : boxes_)
+                box->shard().drain();
+        });
+    }
+}
+
+std::size_t Scene::play() {
+    add_clients();
+    add_trouble();
+    expect(run([this] { return clients_open_ == 0; }), "a client waits for ever");
+    for (const auto& box : boxes_)
+        box->shard().drain();
+    expect(run([this] {
+               for (const auto& box : boxes_)
+                   if (!box->shard().done()) return false;
+               return true;
+           }),
+           "a shard does not end");
+    // No further fault. The backends hear of it, and the shards of each other's last counters.
+    simulation_.faults() = Faults::none();
+    run_for(Duration::seconds(1));
+    for (const Case& each : ledger_.cases())
+        check_case(each);
+    check_logs();
+    for (const auto& box : boxes_)
+        box->check_empty();
+    boxes_.clear();
+    expect(simulation_.network().open_descriptors() == 0, "a descriptor is left open");
+    std::size_t begun = 0;
+    for (const Case& each : ledger_.cases())
+        begun += each.begun ? 1 : 0;
+    return begun;
+}
+
+void Scene::check_case(const Case& each) {
+    if (!each.begun) return;
+    ++tally[static_cast<std::size_t>(each.outcome)];
+    const auto wrong = [&each](const char* what) {
+        fail(std::string(what) + ": " + each.wire.substr(0, 300) + "\nlog: " + each.logged_line);
+    };
+    if (each.outcome == Case::Outcome::open) wrong("a request without an outcome");
+    if (each.outcome == Case::Outcome::right) {
+        if (each.logged != 1) wrong("an answer that is not in the log");
+        const bool forwarded = each.kind == Case::Kind::forwarded;
+        const std::string tokens =
+            "\"completion_tokens\":" + std::to_string(each.plan.completion_tokens);
+        if (forwarded && each.usage_was_sent && each.plan.status == 200 &&
+            each.logged_line.find(tokens) == std::string::npos)
+            wrong("an answer whose tokens were not counted");
+        // HTTP/1.0 does not show that the backend's last chunk was missing.
+        const bool broke = each.http_1_0 && each.plan.failure != Plan::Failure::none;
+        if (!broke && each.logged_line.find("\"end\":\"ok\"") == std::string::npos &&
+            each.logged_line.find("\"end\":\"client_gone\"") == std::string::npos)
+            wrong("a right answer with a wrong end in the log");
+    }
+    // A gone client stops the GPU.
+    if (each.client_left && each.backend_was_busy && !may_lose_ &&
+        (each.backend_busy || each.backend_free_at > each.left_at + Duration::millis(50)))
+        wrong("a backend works on for a client that left");
+}
+
+void Scene::check_logs() {
+    std::uint64_t begun = 0;
+    std::uint64_t settled = 0;
+    for (const auto& box : boxes_) {
+        begun += box->statistics().exchanges_begun;
+        settled += box->statistics().settled();
+    }
+    expect(begun == settled, "an exchange was not settled");
+    expect(settled == ledger_.lines(), "the log has another number of requests than the counters");
+}
+
+std::uint64_t serve_requests(const Run& run) {
+    return Scene(run).play();
+}
+
+}  // namespace
+}  // namespace sluice::sim
+
+int main(int argc, char** argv) {
+    const int status = sluice::sim::drive(argc, argv, "requests", sluice::sim::serve_requests);
+    using Outcome = sluice::sim::Case::Outcome;
+    const auto count = [](Outcome outcome) {
+        return static_cast<unsigned long long>(
+            sluice::sim::tally[static_cast<std::size_t>(outcome)]);
+    };
+    std::printf("right %llu, error %llu, broken %llu, unanswered or left %llu\n",
+                count(Outcome::right), count(Outcome::error), count(Outcome::broken),
+                count(Outcome::unanswered));
+    return status;
+}
