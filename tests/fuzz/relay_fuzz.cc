@@ -1,0 +1,153 @@
+// The relay must say the same about a stream of any bytes however its chunks and its slices fall: a
+// body leaves byte for byte, or without the events that a naive reader finds to be usage only; and
+// wherever it breaks, an error event can be put behind what has left.
+//
+// Input: one byte of flags (bit 0: hide, bit 1: to HTTP/1.0), one byte that seeds the splits, then
+// the body.
+#include "sluice/proxy/relay.h"
+
+#include "sluice/base/prng.h"
+#include "sluice/llm/usage.h"
+#include "streams.h"
+
+#include <charconv>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <string_view>
+#include <vector>
+
+using namespace sluice;
+using namespace sluice::proxy;
+
+namespace {
+
+constexpr std::string_view error_event = "data: {\"error\":1}\n\n";
+// Bytes that are received at a time, at most.
+constexpr std::size_t slice_bytes_max = 300;
+
+// The body in chunks of random sizes.
+std::string to_chunks(std::string_view body, Prng& prng) {
+    std::string wire;
+    while (!body.empty()) {
+        const auto part = body.substr(0, prng.between(1, 200));
+        char digits[16];
+        const auto end = std::to_chars(digits, digits + sizeof(digits), part.size(), 16).ptr;
+        wire.append(digits, end);
+        wire += prng.chance(1, 4) ? ";a=b\r\n" : "\r\n";
+        wire += part;
+        wire += "\r\n";
+        body.remove_prefix(part.size());
+    }
+    return wire + (prng.chance(1, 4) ? "0\r\nTrailer: x\r\n\r\n" : "0\r\n\r\n");
+}
+
+// The body in whole chunks; `ended`: the last one is there, and nothing behind it.
+std::string from_chunks(std::string_view wire, bool& ended) {
+    std::string body;
+    ended = false;
+    while (!wire.empty()) {
+        SLUICE_ASSERT(!ended);
+        std::size_t size = 0;
+        const auto end = std::from_chars(wire.data(), wire.data() + wire.size(), size, 16).ptr;
+        wire.remove_prefix(static_cast<std::size_t>(end - wire.data()));
+        SLUICE_ASSERT(wire.starts_with("\r\n") && wire.size() >= size + 4);
+        body += wire.substr(2, size);
+        SLUICE_ASSERT(wire.substr(size + 2, 2) == "\r\n");
+        wire.remove_prefix(size + 4);
+        ended = size == 0;
+    }
+    return body;
+}
+
+struct Passed {
+    std::string body;
+    bool whole = false;
+};
+
+struct Pools {
+    mem::BufferPool buffers{512, 16'384};
+    mem::NodePool nodes;
+};
+
+// Relays `wire` in random slices; breaks off behind `end` bytes of it.
+Passed relay(Pools& pools, std::string_view wire, bool hide, http::Framing out_framing,
+             std::size_t end, Prng& prng) {
+    http::Parser parser(http::Parser::Side::response);
+    http::Head head;
+    const auto begun =
+        parser.parse_head("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", head);
+    SLUICE_ASSERT(begun == http::Progress::complete);
+    Relay relay(pools.nodes);
+    relay.begin({.in = http::Framing::chunked,
+                 .out = out_framing,
+                 .event_stream = true,
+                 .hide_usage_event = hide});
+    RelayScratch scratch;
+    mem::Chain out(pools.nodes);
+    auto progress = http::Progress::incomplete;
+    for (std::size_t at = 0; at < end;) {
+        const auto part = wire.substr(at, prng.between(1, std::min(end - at, slice_bytes_max)));
+        const auto lent = pools.buffers.lend();
+        std::memcpy(lent.data, part.data(), part.size());
+        std::size_t leftover = 0;
+        progress = relay.take(pools.buffers.filled(lent.id, part.size()), parser, scratch,
+                              pools.buffers, out, leftover);
+        SLUICE_ASSERT(progress != http::Progress::failed && leftover == 0);
+        at += part.size();
+    }
+    const bool whole = progress == http::Progress::complete;
+    if (!whole) SLUICE_ASSERT(relay.break_off(error_event, pools.buffers, out));
+    Passed passed{out.to_string(), whole};
+    if (out_framing != http::Framing::chunked) return passed;
+    bool ended = false;
+    passed.body = from_chunks(passed.body, ended);
+    SLUICE_ASSERT(ended == whole);
+    return passed;
+}
+
+// What a naive reader makes of a stream: the events that carry something, but for the hidden ones.
+std::vector<sse::test::Seen> events_of(std::string_view body, bool hide) {
+    std::vector<sse::test::Seen> events;
+    for (auto& event : sse::test::read_by_reference(body)) {
+        if (event.comment_only) continue;
+        llm::Usage usage;
+        const bool read = !event.oversized;
+        if (hide && read && llm::read_event(event.name, event.data, usage).usage_only) continue;
+        events.push_back(std::move(event));
+    }
+    return events;
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    if (size < 3) return 0;
+    const bool hide = (data[0] & 1) != 0;
+    const auto framing = (data[0] & 2) != 0 ? http::Framing::until_close : http::Framing::chunked;
+    const std::string body(data + 2, data + size);
+    static Pools pools;
+    Prng prng(data[1]);
+    const std::string wire = to_chunks(body, prng);
+
+    const Passed whole = relay(pools, wire, hide, framing, wire.size(), prng);
+    SLUICE_ASSERT(whole.whole);
+    // A mark of the byte order is one only at the begin, which a hidden event may take with it.
+    const bool comparable = body.find("\xEF\xBB\xBF", 1) == std::string::npos;
+    if (!hide) SLUICE_ASSERT(whole.body == body);
+    if (hide && comparable) SLUICE_ASSERT(events_of(whole.body, false) == events_of(body, true));
+
+    const std::size_t end = prng.below(wire.size());
+    const Passed broken = relay(pools, wire, hide, framing, end, prng);
+    SLUICE_ASSERT(broken.whole || broken.body.ends_with(error_event));
+    if (!broken.whole && !hide) {
+        std::string_view before = broken.body;
+        before.remove_suffix(error_event.size());
+        SLUICE_ASSERT(before.size() <= body.size() && body.starts_with(before));
+        // The error is an event of its own, behind events that were whole.
+        const auto events = events_of(broken.body, false);
+        SLUICE_ASSERT(!events.empty() && events.back().data == "{\"error\":1}");
+    }
+    SLUICE_ASSERT(pools.nodes.in_use() == 0 && pools.buffers.in_use() <= 1);
+    return 0;
+}
