@@ -19,8 +19,11 @@ struct Unit {
 };
 
 Error bad_value(std::string_view text, const char* what, const char* example) {
-    return Error::gateway("'" + std::string(text) + "' is no " + what + ": write it like " +
-                          example);
+    // Appended: g++ 12 warns of text + std::string where there is nothing to warn of.
+    std::string message = "'";
+    message.append(text).append("' is no ").append(what);
+    message.append(": write it like ").append(example);
+    return Error::gateway(std::move(message));
 }
 
 // A whole number followed by one of the units.
