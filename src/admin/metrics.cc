@@ -15,7 +15,8 @@ using proxy::Statistics;
 
 constexpr double ns_a_second = 1e9;
 
-// Label values: backslash, quote and line feed are escaped (exposition format, "Text format details").
+// Label values: backslash, quote and line feed are escaped (exposition format, "Text format
+// details").
 std::string escaped(std::string_view value) {
     std::string out;
     for (const char c : value) {
@@ -57,8 +58,9 @@ public:
                            static_cast<double>(Bounds::upper[i].ns) / ns_a_second, below);
         }
         below += values.in_bucket(Bounds::upper.size());
-        fmt::format_to(std::back_inserter(out_), "{0}_bucket{{le=\"+Inf\"}} {1}\n{0}_sum {2}\n{0}_count {1}\n",
-                       name, below, static_cast<double>(values.sum_ns()) / ns_a_second);
+        fmt::format_to(std::back_inserter(out_),
+                       "{0}_bucket{{le=\"+Inf\"}} {1}\n{0}_sum {2}\n{0}_count {1}\n", name, below,
+                       static_cast<double>(values.sum_ns()) / ns_a_second);
     }
 
 private:
@@ -76,9 +78,9 @@ void write_requests(Text& text, const Statistics& sum) {
     for (const auto& [key, row] : sum.served)
         for (std::size_t i = 0; i < proxy::ends; ++i)
             if (row.requests[i] > 0)
-                text.sample(served_labels(key) + ",end=\"" +
-                                proxy::end_name(static_cast<End>(i)) + "\"",
-                            row.requests[i]);
+                text.sample(
+                    served_labels(key) + ",end=\"" + proxy::end_name(static_cast<End>(i)) + "\"",
+                    row.requests[i]);
     text.family("sluice_tokens_total", "counter",
                 "Tokens as the backends reported them; cached ones are part of the input.");
     for (const auto& [key, row] : sum.served) {
@@ -105,8 +107,8 @@ void write_durations(Text& text, const Statistics& sum) {
                    "From a request's head to the last byte of its answer.", sum.duration);
     text.histogram("gen_ai_server_time_to_first_token_seconds",
                    "From a request's head to the first bytes of its stream.", sum.first_token);
-    text.histogram("gen_ai_server_time_per_output_token_seconds",
-                   "Between two reads of a stream.", sum.between_tokens);
+    text.histogram("gen_ai_server_time_per_output_token_seconds", "Between two reads of a stream.",
+                   sum.between_tokens);
     text.histogram("sluice_overhead_seconds",
                    "The gateway's own work on a request and the begin of its answer.",
                    sum.overhead);
@@ -165,7 +167,7 @@ void write_pools(Text& text, const shard::Totals& totals) {
         }
     }
     const auto each = [&](const char* name, const char* type, const char* help,
-                          std::uint64_t shard::PoolGauges::*member) {
+                          std::uint64_t shard::PoolGauges::* member) {
         text.family(name, type, help);
         for (const auto& [url, pool] : by_url)
             text.sample("backend=\"" + escaped(url) + "\"", pool.*member);

@@ -50,9 +50,10 @@ void add_duration(CLI::App& app, const std::string& flag, Duration& target,
 
 void add_models(CLI::App& app, Settings& settings) {
     const std::string group = "Models";
-    add_list(app, "--model", settings.models, config::parse_model, "NAME=URL[#UPSTREAM]",
-             "Serve model NAME from the server at URL (http://host:port or unix:/path), which calls "
-             "it UPSTREAM. Repeat it for more models; the same NAME twice makes a pool");
+    add_list(
+        app, "--model", settings.models, config::parse_model, "NAME=URL[#UPSTREAM]",
+        "Serve model NAME from the server at URL (http://host:port or unix:/path), which calls "
+        "it UPSTREAM. Repeat it for more models; the same NAME twice makes a pool");
     add_list(app, "--alias", settings.aliases, config::parse_alias, "ALIAS=NAME",
              "Another name for a model; repeatable");
     app.add_option("--backend", settings.backends,
@@ -98,7 +99,8 @@ void add_limits(CLI::App& app, Settings& settings) {
                "Largest request body");
     add_parsed(app, "--buffers", settings.buffer_memory, config::parse_size, "SIZE", "256MiB",
                "Most memory for bytes on their way, a shard; taken only as needed");
-    app.add_option("--connections-max", settings.connections_max, "Most client connections, a shard")
+    app.add_option("--connections-max", settings.connections_max,
+                   "Most client connections, a shard")
         ->type_name("N")
         ->check(CLI::Range(1, 1'000'000))
         ->capture_default_str();
@@ -126,8 +128,7 @@ void add_timeouts(CLI::App& app, Settings& settings) {
     add_duration(app, "--timeout-head", times.head, "10s", "For a request's whole head");
     add_duration(app, "--timeout-body", times.body_gap, "30s",
                  "Between two reads of a request's body");
-    add_duration(app, "--timeout-body-total", times.body_total, "5m",
-                 "For a request's whole body");
+    add_duration(app, "--timeout-body-total", times.body_total, "5m", "For a request's whole body");
     add_duration(app, "--timeout-idle", times.idle, "75s",
                  "For a kept-alive connection without a request");
     add_duration(app, "--timeout-connect", times.connect, "1s", "To connect to a backend");

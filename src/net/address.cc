@@ -24,8 +24,8 @@ Result<Address> unix_address(std::string_view path) {
     std::memcpy(name.sun_path, path.data(), path.size());
     sockaddr_storage storage{};
     std::memcpy(&storage, &name, sizeof(name));
-    return Address(storage, static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) +
-                                                   path.size() + 1));
+    return Address(storage,
+                   static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size() + 1));
 }
 
 Result<std::uint16_t> read_port(std::string_view text) {
@@ -79,7 +79,8 @@ Result<Address> Address::parse(std::string_view text) {
 
 bool Address::is_loopback() const {
     switch (family()) {
-        case AF_UNIX: return true;
+        case AF_UNIX:
+            return true;
         case AF_INET: {
             const auto* in = reinterpret_cast<const sockaddr_in*>(&storage_);
             return (ntohl(in->sin_addr.s_addr) >> 24) == 127;
@@ -88,15 +89,19 @@ bool Address::is_loopback() const {
             const auto* in = reinterpret_cast<const sockaddr_in6*>(&storage_);
             return IN6_IS_ADDR_LOOPBACK(&in->sin6_addr);
         }
-        default: return false;
+        default:
+            return false;
     }
 }
 
 std::uint16_t Address::port() const {
     switch (family()) {
-        case AF_INET: return ntohs(reinterpret_cast<const sockaddr_in*>(&storage_)->sin_port);
-        case AF_INET6: return ntohs(reinterpret_cast<const sockaddr_in6*>(&storage_)->sin6_port);
-        default: return 0;
+        case AF_INET:
+            return ntohs(reinterpret_cast<const sockaddr_in*>(&storage_)->sin_port);
+        case AF_INET6:
+            return ntohs(reinterpret_cast<const sockaddr_in6*>(&storage_)->sin6_port);
+        default:
+            return 0;
     }
 }
 
@@ -111,7 +116,8 @@ std::string Address::host() const {
             const auto* in = reinterpret_cast<const sockaddr_in6*>(&storage_);
             return ::inet_ntop(AF_INET6, &in->sin6_addr, text, sizeof(text));
         }
-        default: return "unix";
+        default:
+            return "unix";
     }
 }
 
@@ -121,15 +127,18 @@ std::string Address::to_string() const {
             const auto* name = reinterpret_cast<const sockaddr_un*>(&storage_);
             return std::string(unix_prefix) + name->sun_path;
         }
-        case AF_INET6: return "[" + host() + "]:" + std::to_string(port());
-        default: return host() + ":" + std::to_string(port());
+        case AF_INET6:
+            return "[" + host() + "]:" + std::to_string(port());
+        default:
+            return host() + ":" + std::to_string(port());
     }
 }
 
 Result<Url> parse_url(std::string_view text) {
     // Not repeated in the error: what stands before the '@' may be a password.
     if (text.find('@') != std::string_view::npos)
-        return Error::gateway("a backend's URL carries no user or password: write http://host:port");
+        return Error::gateway(
+            "a backend's URL carries no user or password: write http://host:port");
     const std::string quoted = "'" + std::string(text) + "'";
     Url url;
     if (text.starts_with(unix_prefix)) {
@@ -148,7 +157,8 @@ Result<Url> parse_url(std::string_view text) {
     const auto slash = text.find('/');
     url.host = text.substr(0, slash);
     if (slash != std::string_view::npos) url.path = text.substr(slash);
-    while (url.path.ends_with('/')) url.path.pop_back();
+    while (url.path.ends_with('/'))
+        url.path.pop_back();
     if (url.path.find_first_of("?# ") != std::string::npos)
         return Error::gateway(quoted + ": a backend is http://host:port with a path at most");
     const auto last_colon = url.host.rfind(':');

@@ -1,12 +1,12 @@
 #include "sluice/net/stream.h"
 
+#include "sluice/io/socket.h"
+
 #include <sys/uio.h>
 
 #include <array>
 #include <cerrno>
 #include <utility>
-
-#include "sluice/io/socket.h"
 
 namespace sluice::net {
 namespace {
@@ -37,7 +37,9 @@ Stream::Stream(io::Loop& loop, io::Actor& owner)
       received_(loop.nodes()),
       outbound_(loop.nodes()) {}
 
-Stream::~Stream() { SLUICE_ASSERT(state_ == State::closed); }
+Stream::~Stream() {
+    SLUICE_ASSERT(state_ == State::closed);
+}
 
 // --- life -----------------------------------------------------------------------------------
 
@@ -142,8 +144,8 @@ void Stream::on_receive(io::Completion&& completion) {
     loop_.make_ready(*owner_);
 }
 
-// A peer that sends a few bytes at a time must not hold a buffer for each of them while nobody reads:
-// behind some slices that wait already, small ones are packed.
+// A peer that sends a few bytes at a time must not hold a buffer for each of them while nobody
+// reads: behind some slices that wait already, small ones are packed.
 void Stream::keep(mem::Slice slice) {
     const bool packed = received_.slices() >= packed_behind && slice.size() < packed_bytes_max &&
                         received_.append_copy(loop_.buffers(), slice.text());
@@ -194,6 +196,8 @@ void Stream::on_send(io::Completion&& completion) {
     loop_.make_ready(*owner_);
 }
 
-void Stream::finish_sending() { finish_wanted_ = true; }
+void Stream::finish_sending() {
+    finish_wanted_ = true;
+}
 
 }  // namespace sluice::net

@@ -1,17 +1,15 @@
-#include "sluice/proxy/connection.h"
+#include "connection.h"
+
+#include "sluice/http/writer.h"
 
 #include <algorithm>
 #include <utility>
-
-#include "sluice/http/writer.h"
 
 namespace sluice::proxy {
 namespace {
 
 // Bytes of later requests that wait while one is answered; past it the client is not listened to.
 constexpr std::size_t parse_ahead_slices_max = 16;
-// How often a client is looked after that is not listened to, while a backend works for it.
-constexpr Duration look_gap = Duration::millis(50);
 // A body whose request was already answered is read on up to here, to keep the connection.
 constexpr std::size_t discarded_bytes_max = 64 * limits::KiB;
 // Behind a FIN of ours this much is read before the connection is given up.
@@ -82,7 +80,8 @@ void Connection::advance() {
     }
     if (std::exchange(timer_fired_, false) && deadline() <= service_.loop.now()) on_deadline();
     if (stream_.error() != 0) leave(End::client_gone);
-    while (state_ != State::closing && step()) {}
+    while (state_ != State::closing && step()) {
+    }
     if (state_ == State::closing) return;
     stream_.flush();
     if (forward_ != nullptr) forward_->flush();
@@ -93,13 +92,20 @@ void Connection::advance() {
 bool Connection::step() {
     switch (state_) {
         case State::idle:
-        case State::head: return read_head();
-        case State::body: return read_body();
-        case State::forwarding: return forward();
-        case State::discarding: return discard_body();
-        case State::finishing: return finish();
-        case State::lingering: return linger();
-        case State::closing: return false;
+        case State::head:
+            return read_head();
+        case State::body:
+            return read_body();
+        case State::forwarding:
+            return forward();
+        case State::discarding:
+            return discard_body();
+        case State::finishing:
+            return finish();
+        case State::lingering:
+            return linger();
+        case State::closing:
+            return false;
     }
     return false;
 }
@@ -143,7 +149,8 @@ void Connection::begin_exchange(const http::Head& head) {
     exchange_->keep_alive = head.keep_alive && !service_.draining && !close_after_;
     close_after_ = !exchange_->keep_alive;
     exchange_->expects_continue = head.expect_continue;
-    exchange_->body_bytes_declared = head.framing == http::Framing::length ? head.content_length : 0;
+    exchange_->body_bytes_declared =
+        head.framing == http::Framing::length ? head.content_length : 0;
     body_pending_ = head.framing == http::Framing::chunked || head.content_length > 0;
     if (!run_head_stages(head)) return;
     if (head.framing == http::Framing::length && !charge_body(head.content_length))
@@ -264,7 +271,8 @@ bool Connection::forward() {
         return false;
     }
     switch (forward_->advance()) {
-        case Forward::Outcome::pending: return false;
+        case Forward::Outcome::pending:
+            return false;
         case Forward::Outcome::done:
             close_after_ |= forward_->client_must_close();
             settle_as_ = End::ok;
@@ -275,7 +283,9 @@ bool Connection::forward() {
             // is as good as a FIN.
             settle_as_ = forward_->failure_end();
             break;
-        case Forward::Outcome::failed: reply_to_failure(); return true;
+        case Forward::Outcome::failed:
+            reply_to_failure();
+            return true;
     }
     service_.forwards.destroy(*std::exchange(forward_, nullptr));
     enter(State::finishing);
@@ -286,7 +296,7 @@ void Connection::reply_to_failure() {
     const Error error = forward_->failure();
     const End end = forward_->failure_end();
     service_.forwards.destroy(*std::exchange(forward_, nullptr));
-    const std::string_view code = error.status == 504 ? "upstream_timeout"
+    const std::string_view code = error.status == 504   ? "upstream_timeout"
                                   : error.status == 503 ? "overloaded"
                                                         : "upstream_error";
     Reply answer = error_reply(*exchange_, error.status, error.message, code);
@@ -380,8 +390,7 @@ bool Connection::discard_body() {
         mem::Slice slice = received.pop_front();
         service_.relay.pieces.clear();
         std::size_t consumed = 0;
-        const auto progress =
-            parser_.parse_body(slice.text(), service_.relay.pieces, consumed);
+        const auto progress = parser_.parse_body(slice.text(), service_.relay.pieces, consumed);
         discarded_ += consumed;
         slice.drop_front(consumed);
         if (progress == http::Progress::failed || discarded_ > discarded_bytes_max)
@@ -477,81 +486,12 @@ void Connection::cut_off() {
                                  "The gateway is stopping; send the request again."},
                                 End::drained);
             break;
-        case State::finishing: break;  // what is queued may still go out, for a moment
-        default: return leave(End::drained);
+        case State::finishing:
+            break;  // what is queued may still go out, for a moment
+        default:
+            return leave(End::drained);
     }
     service_.loop.make_ready(*this);
-}
-
-// --- deadlines ------------------------------------------------------------------------------
-
-Instant Connection::deadline() const {
-    const auto& timeouts = service_.settings.timeouts;
-    const auto after = [](Instant since, Duration limit) {
-        return limit.ns == 0 ? io::TimerWheel::never : since + limit;
-    };
-    Instant due = io::TimerWheel::never;
-    switch (state_) {
-        case State::idle: due = after(entered_, timeouts.idle); break;
-        case State::head: due = after(entered_, timeouts.head); break;
-        case State::discarding:
-        case State::body:
-            due = std::min(after(entered_, timeouts.body_gap),
-                           after(body_begun_, timeouts.body_total));
-            break;
-        case State::forwarding:
-            due = forward_->deadline();
-            if (stream_.deaf()) due = std::min(due, next_look_);
-            break;
-        case State::lingering: due = after(entered_, timeouts.linger); break;
-        case State::finishing:
-        case State::closing: break;
-    }
-    if (stream_.unsent() > 0) due = std::min(due, after(write_progress_, write_stall()));
-    return due;
-}
-
-// A gateway that stops does not wait long for clients that take nothing.
-Duration Connection::write_stall() const {
-    const auto& timeouts = service_.settings.timeouts;
-    return service_.stopping ? timeouts.linger : timeouts.write_stall;
-}
-
-void Connection::watch_deadline() {
-    const Instant due = deadline();
-    if (due == io::TimerWheel::never)
-        service_.loop.timers().disarm(timer_);
-    else
-        service_.loop.timers().arm(timer_, due);
-}
-
-void Connection::on_deadline() {
-    const Duration limit = write_stall();
-    const bool stalled = stream_.unsent() > 0 && limit.ns > 0 &&
-                         write_progress_ + limit <= service_.loop.now();
-    if (stalled) {
-        if (exchange_ != nullptr)
-            exchange_->error = "The client took nothing for too long (--timeout-write).";
-        return leave(End::client_gone);
-    }
-    switch (state_) {
-        case State::head:
-            return refuse(Error::client(408, "The request's head took too long (--timeout-head)."));
-        case State::body:
-            return refuse(Error::client(408, "The request's body took too long (--timeout-body)."));
-        case State::forwarding:
-            if (stream_.deaf() && next_look_ <= service_.loop.now()) {
-                if (client_hung_up()) return leave(End::client_gone);
-                next_look_ = service_.loop.now() + look_gap;
-            }
-            if (forward_->deadline() <= service_.loop.now()) forward_->expire();
-            return;
-        case State::idle: return close_gracefully();
-        case State::discarding:
-        case State::lingering: return leave(settle_as_);
-        case State::finishing:
-        case State::closing: return;
-    }
 }
 
 }  // namespace sluice::proxy

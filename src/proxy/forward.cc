@@ -1,4 +1,4 @@
-#include "sluice/proxy/forward.h"
+#include "forward.h"
 
 #include <algorithm>
 #include <bit>

@@ -1,9 +1,9 @@
 #include "sluice/proxy/relay.h"
 
+#include "sluice/base/limits.h"
+
 #include <charconv>
 #include <utility>
-
-#include "sluice/base/limits.h"
 
 namespace sluice::proxy {
 namespace {
@@ -11,13 +11,16 @@ namespace {
 constexpr std::string_view crlf = "\r\n";
 constexpr std::string_view last_chunk = "0\r\n\r\n";
 
-bool is_chunked(http::Framing framing) { return framing == http::Framing::chunked; }
+bool is_chunked(http::Framing framing) {
+    return framing == http::Framing::chunked;
+}
 
 }  // namespace
 
 http::Framing choose_framing(http::Framing in, int client_minor, bool length_changes) {
     switch (in) {
-        case http::Framing::none: return http::Framing::none;
+        case http::Framing::none:
+            return http::Framing::none;
         case http::Framing::length:
             if (!length_changes) return http::Framing::length;
             [[fallthrough]];
@@ -54,10 +57,12 @@ http::Progress Relay::take(const mem::Slice& slice, http::Parser& parser, RelayS
     give_up_long_event(scratch, reading);
     mem::Chain body = held_.empty_like();
     if (reading.release_held) body.append(std::exchange(held_, held_.empty_like()));
-    for (const auto& span : scratch.released) body.append(slice.share(span.begin, span.end));
+    for (const auto& span : scratch.released)
+        body.append(slice.share(span.begin, span.end));
     if (!emit(std::move(body), buffers, out)) return http::Progress::failed;
     mem::Chain waiting = held_.empty_like();
-    for (const auto& span : scratch.waiting) waiting.append(slice.share(span.begin, span.end));
+    for (const auto& span : scratch.waiting)
+        waiting.append(slice.share(span.begin, span.end));
     held_.append_compact(buffers, std::move(waiting));
     return complete && !end(buffers, out) ? http::Progress::failed : progress;
 }
@@ -65,13 +70,13 @@ http::Progress Relay::take(const mem::Slice& slice, http::Parser& parser, RelayS
 // An event that is longer than may be held passes in parts from here on.
 void Relay::give_up_long_event(RelayScratch& scratch, Reading& reading) {
     std::size_t waiting = reading.release_held ? 0 : held_.size();
-    for (const auto& span : scratch.waiting) waiting += span.end - span.begin;
+    for (const auto& span : scratch.waiting)
+        waiting += span.end - span.begin;
     if (waiting == 0) return;
     if (!oversized_ && waiting <= limits::sse_event_bytes_max) return;
     oversized_ = true;
     reading.release_held = true;
-    scratch.released.insert(scratch.released.end(), scratch.waiting.begin(),
-                            scratch.waiting.end());
+    scratch.released.insert(scratch.released.end(), scratch.waiting.begin(), scratch.waiting.end());
     scratch.waiting.clear();
 }
 
@@ -90,8 +95,9 @@ Relay::Reading Relay::read_pieces(std::string_view text, RelayScratch& scratch) 
     return reading;
 }
 
-// A document in one piece, which small answers are, is searched for its usage like an event: a fifth
-// of the work of reading it through (see bench/micro/proxy). One in several pieces is read through.
+// A document in one piece, which small answers are, is searched for its usage like an event: a
+// fifth of the work of reading it through (see bench/micro/proxy). One in several pieces is read
+// through.
 void Relay::read_document(std::string_view part) {
     if (plan_.in == http::Framing::length && part.size() == plan_.length)
         llm::read_event({}, part, usage_);
@@ -99,8 +105,8 @@ void Relay::read_document(std::string_view part) {
         reader_.feed(part);
 }
 
-void Relay::scan_events(std::string_view text, const http::BodyPiece& piece,
-                        RelayScratch& scratch, Reading& reading) {
+void Relay::scan_events(std::string_view text, const http::BodyPiece& piece, RelayScratch& scratch,
+                        Reading& reading) {
     const std::string_view run = text.substr(piece.begin, piece.end - piece.begin);
     std::size_t at = 0;
     sse::Event event;
@@ -120,7 +126,8 @@ void Relay::scan_events(std::string_view text, const http::BodyPiece& piece,
             scratch.waiting.clear();
         } else {
             if (!held_.empty()) reading.release_held = true;
-            for (const auto& span : scratch.waiting) scratch.released.push_back(span);
+            for (const auto& span : scratch.waiting)
+                scratch.released.push_back(span);
             scratch.waiting.clear();
             scratch.released.push_back({static_cast<std::uint32_t>(piece.begin + at),
                                         static_cast<std::uint32_t>(piece.begin + event.end)});
@@ -172,8 +179,7 @@ bool Relay::emit(mem::Chain&& body, mem::BufferPool& buffers, mem::Chain& out) {
     SLUICE_ASSERT(code == std::errc{});
     digits_end[0] = '\r';
     digits_end[1] = '\n';
-    mem::Slice size_line =
-        buffers.write({line, static_cast<std::size_t>(digits_end + 2 - line)});
+    mem::Slice size_line = buffers.write({line, static_cast<std::size_t>(digits_end + 2 - line)});
     if (size_line.empty()) {
         out_of_buffers_ = true;
         return false;

@@ -5,7 +5,7 @@
 
 #include "sluice/io/socket.h"
 #include "sluice/net/address.h"
-#include "sluice/proxy/connection.h"
+#include "connection.h"
 
 namespace sluice::proxy {
 namespace {

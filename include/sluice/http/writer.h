@@ -24,8 +24,8 @@ public:
 
     // Copies end-to-end fields of a head that is forwarded: hop-by-hop fields (RFC 9110 section
     // 7.6.1, also those that Connection names), framing fields and every name in `without` do not
-    // pass; a name there that ends with '*' means every field that begins with it. Fields of our own
-    // are written after this call, so that Connection cannot remove them.
+    // pass; a name there that ends with '*' means every field that begins with it. Fields of our
+    // own are written after this call, so that Connection cannot remove them.
     void forward(const Head& head, std::span<const std::string_view> without);
 
     void lines(std::string_view text);  // whole field lines, each with its CRLF

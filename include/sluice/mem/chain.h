@@ -4,14 +4,14 @@
 // grows in blocks and reuses, so a chunk in service allocates nothing.
 #pragma once
 
+#include "sluice/mem/buffer_pool.h"
+
 #include <cstddef>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
-
-#include "sluice/mem/buffer_pool.h"
 
 namespace sluice::mem {
 
@@ -54,7 +54,7 @@ public:
     ~Chain() { clear(); }
 
     bool empty() const { return size_ == 0; }
-    std::size_t size() const { return size_; }    // bytes
+    std::size_t size() const { return size_; }     // bytes
     std::size_t slices() const { return count_; }  // nodes
 
     const Slice& front() const {
@@ -67,8 +67,8 @@ public:
     void append(Slice slice);
     void append(Chain&& other);
     void prepend(Slice slice);  // gives back what was taken too much of
-    // Appends, but copies slices that fill less than three quarters of their buffer into shared ones:
-    // for bytes that will wait. What finds no buffer stays as it is.
+    // Appends, but copies slices that fill less than three quarters of their buffer into shared
+    // ones: for bytes that will wait. What finds no buffer stays as it is.
     void append_compact(BufferPool& pool, Chain&& other);
     // Copies generated text in, over as many buffers as it takes. False: the pool ran dry, and
     // nothing was appended.

@@ -1,4 +1,5 @@
-// Stream: one connected socket with its operations: received slices in, slices out, joined at close.
+// Stream: one connected socket with its operations: received slices in, slices out, joined at
+// close.
 //
 // A member of an actor, which is made ready whenever something was recorded here. Rules:
 //   - received() grows as slices come; the owner takes from it. What is received is not copied.
@@ -9,13 +10,13 @@
 //     and the descriptor is gone. Only then may the stream be destroyed or used anew.
 #pragma once
 
-#include <cstdint>
-
 #include "sluice/io/loop.h"
 #include "sluice/io/operation.h"
 #include "sluice/io/socket.h"
 #include "sluice/mem/chain.h"
 #include "sluice/net/address.h"
+
+#include <cstdint>
 
 namespace sluice::net {
 

@@ -4,13 +4,6 @@
 // until the answer begins stands in RequestState and is freed then, so that a long stream is small.
 #pragma once
 
-#include <array>
-#include <cstdint>
-#include <memory>
-#include <optional>
-#include <string>
-#include <string_view>
-
 #include "sluice/base/clock.h"
 #include "sluice/http/head.h"
 #include "sluice/llm/body_reader.h"
@@ -21,6 +14,13 @@
 #include "sluice/proxy/catalog_use.h"
 #include "sluice/proxy/service.h"
 
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
 namespace sluice::proxy {
 
 // What is kept of a request until its answer begins: enough to send it again.
@@ -29,8 +29,8 @@ struct RequestState {
 
     std::string method;
     std::string target;
-    std::string fields;        // end-to-end and ours; Host and framing come with each try
-    mem::Chain body;           // as the client sent it, edits applied once it is routed
+    std::string fields;  // end-to-end and ours; Host and framing come with each try
+    mem::Chain body;     // as the client sent it, edits applied once it is routed
     llm::BodyReader json;
     std::unique_ptr<llm::MultipartReader> multipart;  // rare and large
     llm::RequestFacts facts;
@@ -43,8 +43,8 @@ struct Exchange {
 
     Service& service;
     // --- identity ---
-    std::string id;      // x-request-id
-    Instant begun;       // head complete
+    std::string id;  // x-request-id
+    Instant begun;   // head complete
     WallTime begun_wall;
     // --- of the head ---
     http::Method method = http::Method::other;
@@ -53,19 +53,19 @@ struct Exchange {
     int client_minor = 1;
     bool keep_alive = false;
     bool expects_continue = false;
-    std::uint64_t body_bytes_declared = 0;  // 0 when chunked
+    std::uint64_t body_bytes_declared = 0;    // 0 when chunked
     const llm::Endpoint* endpoint = nullptr;  // null: not an endpoint of the API
     // --- of the body ---
     RequestState* request = nullptr;  // freed when the answer begins
     bool streamed = false;
-    bool usage_asked = false;   // by us, not by the client
+    bool usage_asked = false;  // by us, not by the client
     // --- of the route ---
     CatalogUse::Ref catalog;
     const upstream::Model* model = nullptr;
     const upstream::Target* target = nullptr;
     // --- of the answer ---
     int status = 0;
-    bool answer_begun = false;  // bytes of an answer were queued for the client
+    bool answer_begun = false;     // bytes of an answer were queued for the client
     std::uint64_t bytes_in = 0;    // head and body
     std::uint64_t body_bytes = 0;  // of the request, decoded
     std::uint64_t bytes_out = 0;
@@ -74,7 +74,8 @@ struct Exchange {
     Duration overhead;   // our own work: from the turn that saw the whole request to its being
                          // queued for the backend, and the same for the begin of the answer
     llm::Usage usage;
-    bool usage_estimated = false;  // from what passed: the backend did not get to tell, or never does
+    bool usage_estimated =
+        false;               // from what passed: the backend did not get to tell, or never does
     std::optional<End> end;  // set once, by settle()
     std::string error;       // for the log: what went wrong
 

@@ -1,16 +1,16 @@
 // Pipeline: the order in which a request is looked at; one table, read from top to bottom.
 //
 // A stage may look at the head (on_head), at the complete body (on_body), or both. It answers
-// `next`, or fills a Reply, which ends the request: policy comes before protocol, and nothing passes
-// around it.
+// `next`, or fills a Reply, which ends the request: policy comes before protocol, and nothing
+// passes around it.
 #pragma once
+
+#include "sluice/http/head.h"
+#include "sluice/proxy/exchange.h"
 
 #include <span>
 #include <string>
 #include <string_view>
-
-#include "sluice/http/head.h"
-#include "sluice/proxy/exchange.h"
 
 namespace sluice::proxy {
 

@@ -8,10 +8,6 @@
 // at any moment and an event can be taken out whole. Whole events leave in the turn they came in.
 #pragma once
 
-#include <cstdint>
-#include <string_view>
-#include <vector>
-
 #include "sluice/http/parser.h"
 #include "sluice/llm/errors.h"
 #include "sluice/llm/response_reader.h"
@@ -19,14 +15,18 @@
 #include "sluice/mem/chain.h"
 #include "sluice/sse/scanner.h"
 
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
 namespace sluice::proxy {
 
 struct RelayPlan {
     http::Framing in = http::Framing::none;   // how the backend frames the body
     http::Framing out = http::Framing::none;  // how the client gets it
-    std::uint64_t length = 0;  // of the body, where `in` is `length`
-    bool event_stream = false;  // text/event-stream that can be read
-    bool readable = false;      // otherwise JSON (or NDJSON) whose usage is read
+    std::uint64_t length = 0;                 // of the body, where `in` is `length`
+    bool event_stream = false;                // text/event-stream that can be read
+    bool readable = false;                    // otherwise JSON (or NDJSON) whose usage is read
     bool hide_usage_event = false;  // the client did not ask for the event that only reports usage
 };
 
@@ -52,8 +52,9 @@ public:
     void begin(const RelayPlan& plan);
 
     // Reads `slice` through the backend's parser and appends what may leave to `out`.
-    // `complete`: the body has ended and `out` has its end. `failed`: the backend broke its framing,
-    // and nothing of this slice was taken; or out_of_buffers(). `leftover`: bytes of the slice behind the body.
+    // `complete`: the body has ended and `out` has its end. `failed`: the backend broke its
+    // framing, and nothing of this slice was taken; or out_of_buffers(). `leftover`: bytes of the
+    // slice behind the body.
     http::Progress take(const mem::Slice& slice, http::Parser& parser, RelayScratch& scratch,
                         mem::BufferPool& buffers, mem::Chain& out, std::size_t& leftover);
 
@@ -93,7 +94,7 @@ private:
     RelayPlan plan_;
     sse::Scanner scanner_;
     llm::ResponseReader reader_;
-    llm::Usage usage_;  // of events, or of a document that came in one piece
+    llm::Usage usage_;        // of events, or of a document that came in one piece
     mem::Chain held_;         // the begin of an event whose end has not come
     bool oversized_ = false;  // the event that is passing is longer than may be held
     bool out_of_buffers_ = false;

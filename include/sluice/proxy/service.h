@@ -1,14 +1,6 @@
 // Service: what the connections of one shard share. Everything outlives them.
 #pragma once
 
-#include <cstdint>
-#include <memory>
-#include <span>
-#include <string>
-#include <string_view>
-#include <unordered_map>
-#include <vector>
-
 #include "sluice/base/line_sink.h"
 #include "sluice/base/prng.h"
 #include "sluice/config/settings.h"
@@ -21,6 +13,14 @@
 #include "sluice/proxy/relay.h"
 #include "sluice/proxy/statistics.h"
 #include "sluice/upstream/pool.h"
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
 
 namespace sluice::proxy {
 
@@ -44,8 +44,8 @@ protected:
 // Who looks after a shard's statistics.
 class Reporter {
 public:
-    virtual void statistics_changed() = 0;               // something was counted
-    virtual void write_metrics(std::string& out) = 0;    // the answer to GET /metrics
+    virtual void statistics_changed() = 0;             // something was counted
+    virtual void write_metrics(std::string& out) = 0;  // the answer to GET /metrics
 
 protected:
     ~Reporter() = default;
@@ -69,10 +69,9 @@ struct Service {
     void settle(Exchange& exchange, End end, std::string_view client);
     void count(const Exchange& exchange);
     // Few buffers are left: what may wait has to, so that heads and small answers still find one.
-    bool low_on_buffers() const {
-        return loop.buffers().available() < loop.buffers().count() / 8;
-    }
-    // Takes so many bytes of request body into account; false when they do not fit beside the others.
+    bool low_on_buffers() const { return loop.buffers().available() < loop.buffers().count() / 8; }
+    // Takes so many bytes of request body into account; false when they do not fit beside the
+    // others.
     bool charge_body(std::uint64_t bytes);
     void release_body(std::uint64_t bytes);
     // The client's own id where it is harmless, else a new one.
@@ -97,7 +96,7 @@ struct Service {
     List<Drainable, &Drainable::open_hook> open;
     bool catalog_known = false;  // the backends have been asked
     bool draining = false;
-    bool stopping = false;  // the time for draining is over
+    bool stopping = false;          // the time for draining is over
     std::uint64_t next_target = 0;  // round robin
     std::uint64_t body_bytes_charged = 0;
 

@@ -1,14 +1,8 @@
 // Shard: one thread's whole gateway: listeners, connections, pools; nothing mutable is shared.
 //
-// Runs on any Ring, the kernel's or the simulator's. Its owner calls turn() until done(). What other
-// shards have to say comes as messages through the ring.
+// Runs on any Ring, the kernel's or the simulator's. Its owner calls turn() until done(). What
+// other shards have to say comes as messages through the ring.
 #pragma once
-
-#include <cstdint>
-#include <memory>
-#include <optional>
-#include <span>
-#include <vector>
 
 #include "sluice/config/settings.h"
 #include "sluice/io/loop.h"
@@ -17,14 +11,20 @@
 #include "sluice/shard/totals.h"
 #include "sluice/upstream/watch.h"
 
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
 namespace sluice::shard {
 
 // What a shard tells another one; allocated by the sender, freed by the receiver.
 struct Message {
     enum class Kind : std::uint8_t { drain, catalog, statistics };
     Kind kind = Kind::drain;
-    std::shared_ptr<const upstream::Catalog> catalog;    // shared: one for all shards
-    std::shared_ptr<const Snapshot> snapshot;            // shared: one for all peers
+    std::shared_ptr<const upstream::Catalog> catalog;  // shared: one for all shards
+    std::shared_ptr<const Snapshot> snapshot;          // shared: one for all peers
 };
 
 // Hands a message over to the ring behind `ring_fd`.

@@ -4,20 +4,21 @@
 // An exchange keeps the snapshot it was routed by until it ends.
 #pragma once
 
+#include "sluice/llm/model_list.h"
+#include "sluice/upstream/endpoint.h"
+
 #include <memory>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
-#include "sluice/llm/model_list.h"
-#include "sluice/upstream/endpoint.h"
-
 namespace sluice::upstream {
 
 // One place where a model is served.
 struct Target {
-    // Shared: endpoints outlive the catalogs that name them, and catalogs come and go on all shards.
+    // Shared: endpoints outlive the catalogs that name them, and catalogs come and go on all
+    // shards.
     std::shared_ptr<const Endpoint> endpoint;
     std::string upstream_name;  // what the server calls the model
     Kind kind = Kind::unknown;

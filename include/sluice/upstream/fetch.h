@@ -1,19 +1,19 @@
 // Fetch: one GET to a backend, with a deadline and a bound on the answer; for probes, not for
 // clients' requests.
 //
-// A member of the object that asks; it may be started again when it is idle. The owner is made ready
-// when the outcome is there.
+// A member of the object that asks; it may be started again when it is idle. The owner is made
+// ready when the outcome is there.
 #pragma once
-
-#include <optional>
-#include <string>
-#include <string_view>
-#include <vector>
 
 #include "sluice/http/parser.h"
 #include "sluice/io/loop.h"
 #include "sluice/net/stream.h"
 #include "sluice/upstream/endpoint.h"
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
 
 namespace sluice::upstream {
 

@@ -54,6 +54,7 @@ struct PoolCounters {
 
 class Pool {
 public:
+    // Shared: catalogs come and go, and the endpoint's links outlive those that name it.
     Pool(Pools& pools, std::shared_ptr<const Endpoint> endpoint);
     ~Pool();  // asserts that no link is left
 

@@ -18,8 +18,9 @@ Result<llm::RequestFacts> read_facts(RequestState& request) {
 Reply unknown_model_reply(const Exchange& exchange, std::string_view model) {
     const auto& catalog = exchange.service.catalog;
     if (!exchange.service.catalog_known) {
-        Reply reply = error_reply(exchange, 503, "The gateway is still asking the model servers "
-                                                 "what they serve. Try again in a moment.",
+        Reply reply = error_reply(exchange, 503,
+                                  "The gateway is still asking the model servers "
+                                  "what they serve. Try again in a moment.",
                                   "starting");
         reply.fields = try_again_fields;
         return reply;
@@ -50,12 +51,13 @@ Reply out_of_memory_reply(const Exchange& exchange) {
 
 Verdict route_on_body(Exchange& exchange, Reply& reply) {
     auto facts = read_facts(*exchange.request);
-    if (!facts) return refuse(reply, error_reply(exchange, 400, facts.error().message,
-                                                 "invalid_body"));
+    if (!facts)
+        return refuse(reply, error_reply(exchange, 400, facts.error().message, "invalid_body"));
     exchange.request->facts = std::move(*facts);
     const auto& read = exchange.request->facts;
     exchange.body_bytes = exchange.request->body.size();
-    exchange.streamed = read.stream || (exchange.endpoint->streams_by_default && !read.stream_given);
+    exchange.streamed =
+        read.stream || (exchange.endpoint->streams_by_default && !read.stream_given);
     exchange.catalog = exchange.service.catalog.share();
 
     const auto& catalog = *exchange.catalog;
@@ -68,10 +70,10 @@ Verdict route_on_body(Exchange& exchange, Reply& reply) {
     } else if (catalog.empty()) {
         return refuse(reply, unknown_model_reply(exchange, ""));
     } else {
-        return refuse(reply, error_reply(exchange, 400,
-                                         "The request names no model. There are: " +
-                                             catalog.names() + ".",
-                                         "missing_model", "model"));
+        return refuse(reply,
+                      error_reply(exchange, 400,
+                                  "The request names no model. There are: " + catalog.names() + ".",
+                                  "missing_model", "model"));
     }
     return Verdict::next;
 }

@@ -1,19 +1,19 @@
 // Connection: one client's connection; reads requests, has them answered one after another.
 //
 // Every request is read by one strict parser, goes through the pipeline's stages and is answered by
-// the gateway itself or through a Forward. Pipelined requests wait in their buffers until the answer
-// before them is out. A client that leaves ends its request in every phase.
+// the gateway itself or through a Forward. Pipelined requests wait in their buffers until the
+// answer before them is out. A client that leaves ends its request in every phase.
 #pragma once
-
-#include <cstdint>
-#include <string>
 
 #include "sluice/http/head_reader.h"
 #include "sluice/net/stream.h"
 #include "sluice/proxy/exchange.h"
-#include "sluice/proxy/forward.h"
+#include "forward.h"
 #include "sluice/proxy/pipeline.h"
 #include "sluice/proxy/service.h"
+
+#include <cstdint>
+#include <string>
 
 namespace sluice::proxy {
 
@@ -62,6 +62,9 @@ private:
     void enter(State state);
 
     bool worth_discarding() const;
+    // How often a client is looked after that is not listened to, while a backend works for it.
+    static constexpr Duration look_gap = Duration::millis(50);
+
     bool client_left() const;
     bool client_hung_up() const;
     Instant deadline() const;
@@ -77,7 +80,7 @@ private:
     std::string client_;
     Exchange* exchange_ = nullptr;
     Forward* forward_ = nullptr;
-    Instant entered_;        // the state
+    Instant entered_;  // the state
     Instant body_begun_;
     Instant next_look_;       // for a client that is not listened to
     Instant write_progress_;  // when the client last took bytes

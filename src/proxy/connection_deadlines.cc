@@ -1,0 +1,89 @@
+// The deadlines of a connection: one timer, armed for whatever is due next.
+#include <algorithm>
+
+#include "connection.h"
+
+namespace sluice::proxy {
+
+// --- deadlines ------------------------------------------------------------------------------
+
+Instant Connection::deadline() const {
+    const auto& timeouts = service_.settings.timeouts;
+    const auto after = [](Instant since, Duration limit) {
+        return limit.ns == 0 ? io::TimerWheel::never : since + limit;
+    };
+    Instant due = io::TimerWheel::never;
+    switch (state_) {
+        case State::idle:
+            due = after(entered_, timeouts.idle);
+            break;
+        case State::head:
+            due = after(entered_, timeouts.head);
+            break;
+        case State::discarding:
+        case State::body:
+            due = std::min(after(entered_, timeouts.body_gap),
+                           after(body_begun_, timeouts.body_total));
+            break;
+        case State::forwarding:
+            due = forward_->deadline();
+            if (stream_.deaf()) due = std::min(due, next_look_);
+            break;
+        case State::lingering:
+            due = after(entered_, timeouts.linger);
+            break;
+        case State::finishing:
+        case State::closing:
+            break;
+    }
+    if (stream_.unsent() > 0) due = std::min(due, after(write_progress_, write_stall()));
+    return due;
+}
+
+// A gateway that stops does not wait long for clients that take nothing.
+Duration Connection::write_stall() const {
+    const auto& timeouts = service_.settings.timeouts;
+    return service_.stopping ? timeouts.linger : timeouts.write_stall;
+}
+
+void Connection::watch_deadline() {
+    const Instant due = deadline();
+    if (due == io::TimerWheel::never)
+        service_.loop.timers().disarm(timer_);
+    else
+        service_.loop.timers().arm(timer_, due);
+}
+
+void Connection::on_deadline() {
+    const Duration limit = write_stall();
+    const bool stalled =
+        stream_.unsent() > 0 && limit.ns > 0 && write_progress_ + limit <= service_.loop.now();
+    if (stalled) {
+        if (exchange_ != nullptr)
+            exchange_->error = "The client took nothing for too long (--timeout-write).";
+        return leave(End::client_gone);
+    }
+    switch (state_) {
+        case State::head:
+            return refuse(Error::client(408, "The request's head took too long (--timeout-head)."));
+        case State::body:
+            return refuse(Error::client(408, "The request's body took too long (--timeout-body)."));
+        case State::forwarding:
+            if (stream_.deaf() && next_look_ <= service_.loop.now()) {
+                if (client_hung_up()) return leave(End::client_gone);
+                next_look_ = service_.loop.now() + look_gap;
+            }
+            if (forward_->deadline() <= service_.loop.now()) forward_->expire();
+            return;
+        case State::idle:
+            return close_gracefully();
+        case State::discarding:
+        case State::lingering:
+            return leave(settle_as_);
+        case State::finishing:
+        case State::closing:
+            return;
+    }
+}
+
+}  // namespace sluice::proxy
