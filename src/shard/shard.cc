@@ -12,6 +12,7 @@ constexpr Duration reconcile_tick = Duration::millis(100);
 }  // namespace
 
 void post(io::Ring& from, int ring_fd, std::unique_ptr<Message> message) {
+    message->posted.store(true, std::memory_order_release);
     from.post(ring_fd, reinterpret_cast<std::uintptr_t>(message.release()));
 }
 
@@ -75,6 +76,7 @@ void Shard::on_catalog(std::shared_ptr<const upstream::Catalog> catalog) {
 void Shard::on_message(std::uint64_t payload) {
     const std::unique_ptr<Message> message(
         reinterpret_cast<Message*>(static_cast<std::uintptr_t>(payload)));
+    SLUICE_ASSERT(message->posted.load(std::memory_order_acquire));
     switch (message->kind) {
         case Message::Kind::drain: return drain();
         case Message::Kind::catalog: return use(std::move(message->catalog));

@@ -11,6 +11,7 @@
 #include "sluice/shard/totals.h"
 #include "sluice/upstream/watch.h"
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -23,6 +24,9 @@ namespace sluice::shard {
 struct Message {
     enum class Kind : std::uint8_t { drain, catalog, statistics };
     Kind kind = Kind::drain;
+    // Set by post(), seen by the receiver: the kernel carries only the address, and this is what
+    // makes the rest of the message visible with it.
+    std::atomic<bool> posted{false};
     std::shared_ptr<const upstream::Catalog> catalog;  // shared: one for all shards
     std::shared_ptr<const Snapshot> snapshot;          // shared: one for all peers
 };

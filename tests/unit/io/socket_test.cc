@@ -81,6 +81,16 @@ TEST_CASE("a connection ends in one direction, then in both") {
     CHECK(::recv(tested.get(), text, sizeof(text), 0) == 0);
 }
 
+TEST_CASE("without reading it shows whether a peer has ended or is gone") {
+    auto [tested, peer] = connected();
+    write_all(peer, "unread");
+    CHECK(io::hangup(tested.get()) == io::Hangup::none);
+    ::shutdown(peer.get(), SHUT_WR);
+    CHECK(io::hangup(tested.get()) == io::Hangup::ended);
+    peer.reset();
+    CHECK(io::hangup(tested.get()) == io::Hangup::gone);
+}
+
 TEST_CASE("a Unix socket listens and takes connections too") {
     sockaddr_un name{};
     name.sun_family = AF_UNIX;

@@ -92,6 +92,25 @@ TEST_CASE("a moved slice leaves nothing behind and counts once") {
     CHECK(moved.text() == "xyz");
 }
 
+TEST_CASE("a slice takes over what lies right behind it in its buffer, and nothing else") {
+    BufferPool pool(64, 2);
+    const Slice whole = filled_with(pool, "0123456789");
+    Slice front = whole.share(0, 4);
+    Slice behind = whole.share(4, 6);
+    Slice apart = whole.share(7, 9);
+    Slice foreign = filled_with(pool, "x");
+    Slice fixed = Slice::of_static("y");
+    CHECK(front.extend(behind));
+    CHECK(front.text() == "012345");
+    CHECK(behind.empty());
+    CHECK_FALSE(front.extend(apart));
+    CHECK_FALSE(front.extend(foreign));
+    CHECK_FALSE(front.extend(fixed));
+    CHECK_FALSE(fixed.extend(front));
+    CHECK(front.text() == "012345");
+    CHECK(apart.text() == "78");
+}
+
 TEST_CASE("bytes can be dropped from both ends of a slice, down to nothing") {
     BufferPool pool(64, 1);
     Slice slice = filled_with(pool, "0123456789");

@@ -37,7 +37,7 @@ public:
 
     void step() {
         Pair& pair = pairs_[prng_.below(2)];
-        switch (prng_.below(9)) {
+        switch (prng_.below(11)) {
             case 0:
                 return append_received(pair);
             case 1:
@@ -54,6 +54,10 @@ public:
                 return pop(pair);
             case 7:
                 return replace(pair);
+            case 8:
+                return give_back_front(pair);
+            case 9:
+                return append_compact(pair, pairs_[prng_.below(2)]);
             default:
                 return prng_.chance(1, 8) ? clear(pair) : consume(pair);
         }
@@ -117,6 +121,22 @@ private:
         from.text.erase(0, n);
         to.chain.append(std::move(head));
         to.text += text;
+    }
+    // What was taken too much of goes back to the front.
+    void give_back_front(Pair& pair) {
+        if (pair.chain.empty()) return;
+        Slice slice = pair.chain.pop_front();
+        slice.drop_front(prng_.below(slice.size()));
+        pair.text.erase(0, pair.text.size() - pair.chain.size() - slice.size());
+        pair.chain.prepend(std::move(slice));
+    }
+    void append_compact(Pair& from, Pair& to) {
+        Chain other = from.chain.empty_like();
+        other.append(std::move(from.chain));
+        to.chain.append_compact(pool_, std::move(other));
+        if (&from == &to) return;
+        to.text += from.text;
+        from.text.clear();
     }
     void share(Pair& pair) {
         const Chain other = pair.chain.share();
@@ -194,6 +214,54 @@ TEST_CASE("splitting inside a slice shares its buffer instead of copying") {
     const Chain head = chain.split_front(4);
     CHECK(head.front().data() == start);
     CHECK(chain.front().data() == start + 4);
+    CHECK(pool.in_use() == 1);
+}
+
+TEST_CASE("slices that lie behind each other in one buffer become one") {
+    BufferPool pool(buffer_bytes, 4);
+    NodePool nodes;
+    Chain chain(nodes);
+    for (int i = 0; i < 10; ++i)
+        REQUIRE(chain.append_copy(pool, "12345"));
+    CHECK(chain.slices() == 1);
+    CHECK(chain.size() == 50);
+    Chain tail = chain.share();
+    Chain head = tail.split_front(20);
+    head.append(std::move(tail));
+    CHECK(head.slices() == 1);
+    CHECK(head.to_string() == chain.to_string());
+    CHECK(pool.in_use() == 1);
+}
+
+TEST_CASE("what waits is packed: many buffers of a few bytes become few") {
+    BufferPool pool(buffer_bytes, 64);
+    NodePool nodes;
+    Chain received(nodes);
+    std::string text;
+    for (int i = 0; i < 40; ++i) {
+        const auto lent = pool.lend();
+        std::memcpy(lent.data, "ab", 2);
+        received.append(pool.filled(lent.id, 2));
+        text += "ab";
+    }
+    CHECK(pool.in_use() == 40);
+    Chain waiting(nodes);
+    waiting.append_compact(pool, std::move(received));
+    CHECK(waiting.to_string() == text);
+    CHECK(pool.in_use() == 2);
+}
+
+TEST_CASE("full and static slices are not copied when a chain is packed") {
+    BufferPool pool(buffer_bytes, 4);
+    NodePool nodes;
+    const auto lent = pool.lend();
+    std::memset(lent.data, 'x', buffer_bytes);
+    Chain chain(nodes);
+    chain.append(pool.filled(lent.id, buffer_bytes));
+    chain.append(Slice::of_static("short"));
+    Chain packed(nodes);
+    packed.append_compact(pool, std::move(chain));
+    CHECK(packed.front().data() == lent.data);
     CHECK(pool.in_use() == 1);
 }
 

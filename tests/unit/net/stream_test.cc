@@ -188,6 +188,35 @@ TEST_SUITE("kernel") {
         CHECK(rig.pool.in_use() <= limits::buffers_provided + 1);
     }
 
+    TEST_CASE("a peer that sends byte by byte does not hold a buffer for each while nobody reads") {
+        StreamRig rig(4096, 300);
+        rig.join();
+        rig.stream.start_receiving();
+        const std::string text = numbered_text(2000);
+        for (const char& byte : text) {
+            write_all(*rig.peer, {&byte, 1});
+            rig.loop_until(
+                [&] { return rig.stream.bytes_received() == 1U + (&byte - text.data()); });
+        }
+        CHECK(rig.stream.received().to_string() == text);
+        CHECK(rig.pool.in_use() < limits::buffers_provided + 10);
+    }
+
+    TEST_CASE("held receiving leaves a peer's end unnoticed, but it can be looked for") {
+        StreamRig rig;
+        rig.join();
+        CHECK(rig.stream.deaf());
+        rig.stream.start_receiving();
+        CHECK_FALSE(rig.stream.deaf());
+        rig.stream.hold_receiving();
+        rig.loop_until([&] { return rig.ring->in_flight() == 0; });
+        CHECK(rig.stream.deaf());
+        CHECK(rig.stream.hangup() == io::Hangup::none);
+        rig.peer->close();
+        CHECK(rig.stream.hangup() != io::Hangup::none);
+        CHECK_FALSE(rig.stream.ended());
+    }
+
     TEST_CASE("closing twice and closing a closed stream do nothing") {
         StreamRig rig;
         rig.stream.close();
