@@ -15,7 +15,8 @@ Instant Connection::deadline() const {
     Instant due = io::TimerWheel::never;
     switch (state_) {
         case State::idle:
-            due = after(entered_, timeouts.idle);
+            // While the shard drains: one that was still in the listener's queue when that began.
+            due = after(entered_, service_.draining ? timeouts.linger : timeouts.idle);
             break;
         case State::head:
             due = after(entered_, timeouts.head);

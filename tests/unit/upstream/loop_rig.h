@@ -50,7 +50,7 @@ public:
         std::string got;
         bool ended = false;  // by the gateway
     };
-    // Called with a whole request head: what to send back. Empty: nothing yet.
+    // Called with a whole request, which ends with its head or with JSON: what to send back.
     using Answer = std::function<std::string(const std::string& request)>;
 
     explicit ScriptedServer(LoopRig& rig) {
@@ -87,7 +87,8 @@ private:
                (n = ::recv(connection.fd.get(), part, sizeof(part), MSG_DONTWAIT)) > 0)
             connection.got.append(part, static_cast<std::size_t>(n));
         if (n == 0) connection.ended = true;
-        if (!answer_ || !connection.got.ends_with("\r\n\r\n")) return;
+        const bool whole = connection.got.ends_with("\r\n\r\n") || connection.got.ends_with("}");
+        if (!answer_ || !whole) return;
         ++requests;
         const std::string text = answer_(std::exchange(connection.got, {}));
         ::send(connection.fd.get(), text.data(), text.size(), MSG_NOSIGNAL);
