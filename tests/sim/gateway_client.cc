@@ -210,7 +210,8 @@ void GatewayClient::connection_lost(bool reset) {
 
 // Fails unless something was arranged that may hit an innocent request.
 void GatewayClient::excuse(const Case& asked, const char* what) const {
-    if (ledger_.lenient || asked.may_fail || asked.client_left || habits_.stalls) return;
+    if (ledger_.lenient || asked.may_fail || asked.client_left) return;
+    if (habits_.stalls || habits_.deaf) return;
     if (asked.plan.failure != Plan::Failure::none) return;
     accuse(asked, what);
 }
