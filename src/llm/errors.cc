@@ -97,6 +97,30 @@ std::string llama_body(const ErrorText& error) {
     return out;
 }
 
+constexpr std::string_view hex = "0123456789abcdef";
+
+void append_escape(std::string& out, unsigned char c) {
+    const std::array<char, 6> escape{'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
+    out.append(escape.data(), escape.size());
+}
+
+// Sound UTF-8; DEL and C1, which JSON allows, would be commands to a terminal.
+void append_visible(std::string& out, std::string_view text) {
+    for (std::size_t from = 0;;) {
+        const std::size_t at = text.find_first_of("\x7F\xC2", from);
+        if (at == text.npos) break;
+        const auto next = static_cast<unsigned char>(at + 1 < text.size() ? text[at + 1] : 0xFF);
+        from = at + 1;
+        if (text[at] == '\xC2' && next >= 0xA0) continue;
+        const bool is_pair = text[at] == '\xC2';
+        out += text.substr(0, at);
+        append_escape(out, is_pair ? next : 0x7F);
+        text.remove_prefix(at + (is_pair ? 2 : 1));
+        from = 0;
+    }
+    out += text;
+}
+
 }  // namespace
 
 std::string error_body(Dialect dialect, const ErrorText& error) {
@@ -114,17 +138,17 @@ std::string error_body(Dialect dialect, const ErrorText& error) {
     return openai_body(error);
 }
 
-std::string error_event(Dialect dialect, const ErrorText& error) {
+std::string error_event(Dialect dialect, sse::Form form, const ErrorText& error) {
+    if (form == sse::Form::json_lines) return error_body(dialect, error) + "\n";
     switch (dialect) {
         case Dialect::openai:
+        case Dialect::ollama:
         case Dialect::llama_native:
             break;
         case Dialect::responses:
             return "event: error\ndata: " + responses_event(error) + "\n\n";
         case Dialect::anthropic:
             return "event: error\ndata: " + anthropic_body(error) + "\n\n";
-        case Dialect::ollama:
-            return ollama_body(error) + "\n";
     }
     return "data: " + error_body(dialect, error) + "\n\n";
 }
@@ -143,13 +167,12 @@ std::string_view error_type(int status) {
 }
 
 void append_json_escaped(std::string& out, std::string_view text) {
-    static constexpr std::string_view hex = "0123456789abcdef";
     static constexpr std::string_view replacement = "\xEF\xBF\xBD";
     const char* p = text.data();
     const char* const end = p + text.size();
     while (p != end) {
         const char* q = skip_utf8(skip_plain_text(p, end), end);
-        out.append(p, q);
+        append_visible(out, {p, static_cast<std::size_t>(q - p)});
         p = q;
         if (p == end) return;
         const auto c = static_cast<unsigned char>(*p);
@@ -161,8 +184,7 @@ void append_json_escaped(std::string& out, std::string_view text) {
         } else if (c == '\n') {
             out += "\\n";
         } else if (c < 0x20) {
-            const std::array<char, 6> escape{'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
-            out.append(escape.data(), escape.size());
+            append_escape(out, c);
         } else {
             continue;  // plain text behind a non-ASCII letter
         }

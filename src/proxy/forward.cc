@@ -1,15 +1,15 @@
 #include "forward.h"
 
-#include <algorithm>
-#include <bit>
-#include <cstring>
-#include <utility>
-
 #include "body_edits.h"
 #include "sluice/base/limits.h"
 #include "sluice/http/writer.h"
 #include "sluice/llm/edits.h"
 #include "sluice/llm/errors.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <utility>
 
 namespace sluice::proxy {
 namespace {
@@ -41,7 +41,8 @@ constexpr const char* out_of_memory =
 
 bool is_type(std::string_view value, std::string_view type) {
     value = value.substr(0, value.find(';'));
-    while (value.ends_with(' ')) value.remove_suffix(1);
+    while (value.ends_with(' '))
+        value.remove_suffix(1);
     return http::same_name(value, type);
 }
 
@@ -54,7 +55,9 @@ Forward::Forward(Service& service, Exchange& exchange, io::Actor& owner, net::St
       client_(client),
       relay_(service.loop.nodes()) {}
 
-Forward::~Forward() { SLUICE_ASSERT(link_ == nullptr); }
+Forward::~Forward() {
+    SLUICE_ASSERT(link_ == nullptr);
+}
 
 void Forward::enter(Phase phase) {
     phase_ = phase;
@@ -120,9 +123,8 @@ bool Forward::send_request() {
     const RequestState& request = *exchange_.request;
     usage_injected_ = exchange_.usage_asked && target.kind != upstream::Kind::llama_server;
     const auto kind = request.multipart != nullptr ? llm::BodyKind::multipart : llm::BodyKind::json;
-    const auto edits =
-        llm::plan_edits(kind, request.facts,
-                        {.model = target.upstream_name, .include_usage = usage_injected_});
+    const auto edits = llm::plan_edits(
+        kind, request.facts, {.model = target.upstream_name, .include_usage = usage_injected_});
 
     std::string& head = service_.text;
     head.clear();
@@ -190,15 +192,16 @@ void Forward::on_link_lost(std::string cause) {
         count_retry();
         return try_target(upstream::Pool::Freshness::fresh);
     }
-    fail(Error::backend(502, Retry::no,
-                        "The backend " + where + " closed the connection before its answer: " +
-                            cause + "."));
+    fail(Error::backend(
+        502, Retry::no,
+        "The backend " + where + " closed the connection before its answer: " + cause + "."));
 }
 
 void Forward::on_link_ended() {
     if (phase_ != Phase::relaying) return on_link_lost("the connection ended");
     const bool allowed = link_->parser.finish() == http::Progress::complete;
     drop_link(false);
+    relay_.see_end();
     // A stream whose own last event is out is whole, however its framing ends; one that only the
     // connection's end delimits is not whole without it.
     if (event_stream_ ? relay_.saw_done() : allowed) return end_answer(false);
@@ -284,9 +287,10 @@ void Forward::begin_answer(const http::Head& head) {
     const bool encoded = !head.find("content-encoding").empty() &&
                          !http::same_name(head.find("content-encoding"), "identity");
     const std::string_view type = head.find("content-type");
-    event_stream_ = !encoded && is_type(type, "text/event-stream");
-    const bool readable = !encoded && (is_type(type, "application/json") ||
-                                       is_type(type, "application/x-ndjson"));
+    const bool json_lines = is_type(type, "application/x-ndjson");
+    form_ = json_lines ? sse::Form::json_lines : sse::Form::event_stream;
+    event_stream_ = !encoded && (json_lines || is_type(type, "text/event-stream"));
+    const bool readable = !encoded && is_type(type, "application/json");
     const bool hide = usage_injected_ && event_stream_;
     body_expected_ = head.framing == http::Framing::length ? head.content_length > 0
                                                            : head.framing != http::Framing::none;
@@ -305,6 +309,7 @@ void Forward::begin_answer(const http::Head& head) {
                   .out = out,
                   .length = head.content_length,
                   .event_stream = event_stream_,
+                  .form = form_,
                   .readable = readable,
                   .hide_usage_event = hide});
     exchange_.status = head.status;
@@ -346,8 +351,8 @@ void Forward::relay_slice(const mem::Slice& slice) {
     phase_begun_ = service_.loop.now();
     mem::Chain out(service_.loop.nodes());
     std::size_t leftover = 0;
-    const auto progress = relay_.take(slice, link_->parser, service_.relay,
-                                      service_.loop.buffers(), out, leftover);
+    const auto progress =
+        relay_.take(slice, link_->parser, service_.relay, service_.loop.buffers(), out, leftover);
     exchange_.bytes_out += out.size();
     if (client_.unsent_slices() < unsent_slices_behind)
         client_.send(std::move(out));
@@ -406,7 +411,7 @@ void Forward::break_off(std::string cause, End end) {
     failure_end_ = end;
     mem::Chain out(service_.loop.nodes());
     const std::string event = llm::error_event(
-        exchange_.dialect(), {.status = 502, .message = cause, .code = "upstream_error"});
+        exchange_.dialect(), form_, {.status = 502, .message = cause, .code = "upstream_error"});
     relay_.break_off(event, service_.loop.buffers(), out);
     exchange_.bytes_out += out.size();
     client_.send(std::move(out));
@@ -437,11 +442,18 @@ Instant Forward::deadline() const {
     const auto& timeouts = service_.settings.timeouts;
     Duration limit{};
     switch (phase_) {
-        case Phase::connecting: limit = timeouts.connect; break;
-        case Phase::waiting: limit = timeouts.first_byte; break;
-        case Phase::relaying: limit = held_back_ ? Duration{} : timeouts.gap; break;
+        case Phase::connecting:
+            limit = timeouts.connect;
+            break;
+        case Phase::waiting:
+            limit = timeouts.first_byte;
+            break;
+        case Phase::relaying:
+            limit = held_back_ ? Duration{} : timeouts.gap;
+            break;
         case Phase::idle:
-        case Phase::finished: break;
+        case Phase::finished:
+            break;
     }
     return limit.ns == 0 ? io::TimerWheel::never : phase_begun_ + limit;
 }
@@ -462,7 +474,8 @@ void Forward::expire() {
         case Phase::relaying:
             return timeout(" fell silent in the middle of its answer (", "--timeout-gap");
         case Phase::idle:
-        case Phase::finished: SLUICE_ASSERT(false);
+        case Phase::finished:
+            SLUICE_ASSERT(false);
     }
 }
 

@@ -6,14 +6,14 @@
 // section 9.3.1). After the first byte nothing is tried again.
 #pragma once
 
-#include <cstdint>
-#include <string>
-
 #include "sluice/http/head_reader.h"
 #include "sluice/net/stream.h"
 #include "sluice/proxy/exchange.h"
 #include "sluice/proxy/relay.h"
 #include "sluice/upstream/pool.h"
+
+#include <cstdint>
+#include <string>
 
 namespace sluice::proxy {
 
@@ -90,10 +90,11 @@ private:
     bool body_expected_ = false;
     std::uint64_t link_bytes_before_ = 0;  // what the link had received when it was leased
     int interim_answers_ = 0;
-    bool event_stream_ = false;
-    bool usage_injected_ = false;   // into the request to this target
+    bool event_stream_ = false;  // the answer comes in events, of this form
+    sse::Form form_ = sse::Form::event_stream;
+    bool usage_injected_ = false;  // into the request to this target
     bool link_keeps_alive_ = false;
-    bool held_back_ = false;        // the client is slow: the backend's receive is on hold
+    bool held_back_ = false;  // the client is slow: the backend's receive is on hold
     bool client_must_close_ = false;
 };
 

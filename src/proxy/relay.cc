@@ -35,6 +35,7 @@ http::Framing choose_framing(http::Framing in, int client_minor, bool length_cha
 void Relay::begin(const RelayPlan& plan) {
     SLUICE_ASSERT(held_.empty());
     plan_ = plan;
+    scanner_ = sse::Scanner(plan.form);
 }
 
 const llm::Usage& Relay::usage() const {
@@ -51,6 +52,7 @@ http::Progress Relay::take(const mem::Slice& slice, http::Parser& parser, RelayS
     const bool complete = progress == http::Progress::complete;
 
     Reading reading = read_pieces(slice.text(), scratch);
+    if (complete) see_end();
     const bool untouched = held_.empty() && scratch.waiting.empty() && !reading.cut;
     if (untouched && emit_raw(slice, scratch, consumed, complete, out)) return progress;
 
@@ -112,14 +114,8 @@ void Relay::scan_events(std::string_view text, const http::BodyPiece& piece, Rel
     sse::Event event;
     for (; scanner_.next(run, at, event); at = event.end) {
         bool hidden = false;
-        if (!event.comment_only && !event.oversized) {
-            const auto facts = llm::read_event(event.name, event.data, usage_);
-            saw_done_ |= facts.done;
-            saw_error_ |= facts.error;
-            saw_finish_ |= facts.finished;
-            content_events_ += facts.content ? 1 : 0;
-            hidden = plan_.hide_usage_event && facts.usage_only;
-        }
+        if (!event.comment_only && !event.oversized)
+            hidden = read_event(event).usage_only && plan_.hide_usage_event;
         if (hidden && !oversized_) {
             reading.cut = true;
             if (!reading.release_held) held_.clear();
@@ -136,6 +132,20 @@ void Relay::scan_events(std::string_view text, const http::BodyPiece& piece, Rel
     }
     if (at < run.size())
         scratch.waiting.push_back({static_cast<std::uint32_t>(piece.begin + at), piece.end});
+}
+
+llm::EventFacts Relay::read_event(const sse::Event& event) {
+    const auto facts = llm::read_event(event.name, event.data, usage_);
+    saw_done_ |= facts.done;
+    saw_error_ |= facts.error;
+    saw_finish_ |= facts.finished;
+    content_events_ += facts.content ? 1 : 0;
+    return facts;
+}
+
+void Relay::see_end() {
+    sse::Event event;
+    if (plan_.event_stream && scanner_.finish(event) && !event.oversized) read_event(event);
 }
 
 // The lane that touches nothing: the slice leaves as it came, its chunk framing included.
@@ -202,7 +212,8 @@ bool Relay::break_off(std::string_view event, mem::BufferPool& buffers, mem::Cha
     if (!plan_.event_stream || plan_.out == http::Framing::length) return false;
     mem::Chain body = held_.empty_like();
     // Part of an event that was too long to be held is out already: end it first.
-    if (oversized_) body.append(mem::Slice::of_static("\n\n"));
+    if (oversized_)
+        body.append(mem::Slice::of_static(plan_.form == sse::Form::json_lines ? "\n" : "\n\n"));
     if (!body.append_copy(buffers, event)) return false;
     return emit(std::move(body), buffers, out);
 }

@@ -98,6 +98,7 @@ std::string_view between(const char* begin, const char* end) {
 bool Scanner::next(std::string_view run, std::size_t from, Event& event) {
     SLUICE_ASSERT(from <= run.size());
     if (borrowed_) release();
+    if (form_ == Form::json_lines) return next_line(run, from, event);
     const char* const end = run.data() + run.size();
     const char* p = run.data() + from;
     if (p == end) return false;
@@ -153,6 +154,40 @@ bool Scanner::next(std::string_view run, std::size_t from, Event& event) {
     in_event_ = false;
     oversized_ = false;
     after_cr_ = behind == end && behind[-1] == '\r';
+    return true;
+}
+
+bool Scanner::next_line(std::string_view run, std::size_t from, Event& event) {
+    const std::string_view rest = run.substr(from);
+    const std::size_t eol = rest.find('\n');
+    const std::string_view piece = rest.substr(0, eol);
+    if (in_event_ || eol == rest.npos) gather(piece.data(), piece.data() + piece.size());
+    if (eol == rest.npos) {
+        in_event_ |= !rest.empty();
+        return false;
+    }
+    take_line(in_event_ ? std::string_view(gathered_) : piece, event);
+    event.end = from + eol + 1;
+    return true;
+}
+
+void Scanner::take_line(std::string_view line, Event& event) {
+    event = Event{};
+    event.oversized = oversized_ || line.size() > limits::sse_event_bytes_max;
+    if (!event.oversized) {
+        if (line.ends_with('\r')) line.remove_suffix(1);
+        event.data = line;
+        event.comment_only = line.empty();
+    }
+    borrowed_ = in_event_;
+    in_event_ = false;
+    oversized_ = false;
+}
+
+bool Scanner::finish(Event& event) {
+    if (borrowed_) release();
+    if (form_ != Form::json_lines || !in_event_) return false;
+    take_line(gathered_, event);
     return true;
 }
 

@@ -102,6 +102,34 @@ std::vector<Event> anthropic() {
         named("message_stop", R"({"type":"message_stop"})")};
 }
 
+// Ollama's: each line is an event, and an empty one is none.
+std::vector<Event> lines() {
+    return {{R"({"message":{"content":"Hel"},"done":false})"
+             "\n"},
+            {"\n"},
+            {R"({"message":{"content":"lo\n\ndata: [DONE]"},"done":false})"
+             "\n"}};
+}
+constexpr std::string_view last_line =
+    R"({"message":{"content":""},"done":true,"prompt_eval_count":7,"eval_count":3})";
+constexpr llm::Usage told_by_line{.prompt = 7, .completion = 3, .known = true};
+
+std::vector<Body> line_streams() {
+    std::vector<Event> ended = lines();
+    ended.push_back({std::string(last_line) + "\n"});
+    Body whole = stream("lines", ended, told_by_line);
+    Body crlf = stream("lines, CRLF", with_line_end(ended, "\r\n"), told_by_line);
+    Body no_end = stream("lines, no end of the last", lines(), told_by_line);
+    no_end.rest = last_line;
+    Body cut = stream("lines, cut", lines(), {});
+    cut.rest = last_line.substr(0, 20);
+    cut.done = false;
+    std::vector<Body> all = {whole, crlf, no_end, cut};
+    for (Body& body : all)
+        body.form = sse::Form::json_lines;
+    return all;
+}
+
 std::vector<Event> with_bom(std::vector<Event> events) {
     events.front().bytes.insert(0, "\xEF\xBB\xBF");
     return events;
@@ -150,6 +178,8 @@ std::vector<Body> streams() {
     Body ended_by_usage = stream("usage without its end", {plain("[DONE]")}, {});
     ended_by_usage.rest = "data: " + std::string(usage_text) + "\n";
     all.push_back(ended_by_usage);
+    for (Body& body : line_streams())
+        all.push_back(std::move(body));
     return all;
 }
 

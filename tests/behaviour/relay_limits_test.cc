@@ -24,8 +24,11 @@ struct Passing {
         if (wire.framing == Framing::chunked) head += "Transfer-Encoding: chunked\r\n";
         http::Head parsed;
         REQUIRE(parser.parse_head(head + "\r\n", parsed) == http::Progress::complete);
-        relay.begin(
-            {.in = wire.framing, .out = out, .event_stream = true, .hide_usage_event = hide});
+        relay.begin({.in = wire.framing,
+                     .out = out,
+                     .event_stream = true,
+                     .form = wire.form,
+                     .hide_usage_event = hide});
     }
     ~Passing() {
         relay.break_off({}, memory.buffers, taken);

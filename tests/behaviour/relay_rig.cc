@@ -11,7 +11,10 @@ namespace sluice::proxy::test {
 
 namespace {
 
-constexpr std::string_view error_event = "data: {\"error\":{\"message\":\"broken\"}}\n\n";
+std::string_view error_event_for(const Body& body) {
+    return body.form == sse::Form::json_lines ? "{\"error\":\"broken\"}\n"
+                                              : "data: {\"error\":{\"message\":\"broken\"}}\n\n";
+}
 
 const char* framing_name(Framing framing) {
     switch (framing) {
@@ -101,6 +104,7 @@ void add_chunks(Wire& wire, const Body& body, Chunking chunking) {
 Wire encode(const Body& body, Framing framing, Chunking chunking) {
     Wire wire;
     wire.framing = framing;
+    wire.form = body.form;
     wire.body_at = {0};
     if (framing == Framing::chunked)
         add_chunks(wire, body, chunking);
@@ -154,7 +158,8 @@ Expected expected(const Body& body, const std::set<std::size_t>& cuts, std::size
         end += event.bytes.size();
         std::size_t boundary = end;
         // The CR of an empty line ends an event at once; its LF goes with the next one.
-        const bool crlf = end >= 2 && text.compare(end - 2, 2, "\r\n") == 0;
+        const bool crlf = body.form == sse::Form::event_stream && end >= 2 &&
+                          text.compare(end - 2, 2, "\r\n") == 0;
         if (crlf && cuts.contains(end - 1)) boundary = end - 1;
         if (received < boundary) break;
         if (!(hide && event.usage_only)) out += text.substr(begin, boundary - begin);
@@ -195,6 +200,7 @@ Run::Run(Memory& memory, const Body& body, const Wire& wire, Lane lane)
                   .out = lane.out,
                   .length = wire.body_bytes,
                   .event_stream = body.is_stream(),
+                  .form = wire.form,
                   .readable = body.json,
                   .hide_usage_event = lane.hide});
 }
@@ -282,6 +288,7 @@ std::string Run::finish() {
     if (complete_) return {};
     if (parser_.finish() != http::Progress::complete) return "the end is refused";
     out_.clear();
+    relay_.see_end();
     if (!relay_.end(memory_.buffers, out_)) return "the end does not leave";
     complete_ = true;
     return settle();
@@ -289,6 +296,7 @@ std::string Run::finish() {
 
 std::string Run::break_off() {
     const std::string before = decoded();
+    const std::string_view error_event = error_event_for(body_);
     out_.clear();
     const bool told = relay_.break_off(error_event, memory_.buffers, out_);
     complete_ = true;

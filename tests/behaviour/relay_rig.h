@@ -38,12 +38,13 @@ struct Body {
     llm::Usage usage;
     bool done = false;  // its own last event is there
     bool json = false;
+    sse::Form form = sse::Form::event_stream;  // of the events
 
     bool is_stream() const { return !events.empty(); }
     std::string text() const;
 };
 
-// Event streams with every kind of line end and content; JSON; opaque bytes.
+// Event streams with every kind of line end and content; JSON lines; JSON; opaque bytes.
 std::vector<Body> streams();
 std::vector<Body> other_bodies();
 
@@ -56,6 +57,7 @@ inline constexpr Chunking every_chunking[] = {Chunking::event, Chunking::whole, 
 
 struct Wire {
     Framing framing = Framing::length;
+    sse::Form form = sse::Form::event_stream;
     std::string bytes;
     std::size_t body_bytes = 0;
     std::vector<std::size_t> body_at;  // by offset in `bytes`: how much of the body is before it

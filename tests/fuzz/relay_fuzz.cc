@@ -2,8 +2,8 @@
 // body leaves byte for byte, or without the events that a naive reader finds to be usage only; and
 // wherever it breaks, an error event can be put behind what has left.
 //
-// Input: one byte of flags (bit 0: hide, bit 1: to HTTP/1.0), one byte that seeds the splits, then
-// the body.
+// Input: one byte of flags (bit 0: hide, bit 1: to HTTP/1.0, bit 2: JSON lines), one byte that
+// seeds the splits, then the body.
 #include "sluice/proxy/relay.h"
 
 #include "sluice/base/prng.h"
@@ -22,7 +22,9 @@ using namespace sluice::proxy;
 
 namespace {
 
-constexpr std::string_view error_event = "data: {\"error\":1}\n\n";
+std::string_view error_event_of(sse::Form form) {
+    return form == sse::Form::json_lines ? "{\"error\":1}\n" : "data: {\"error\":1}\n\n";
+}
 // Bytes that are received at a time, at most.
 constexpr std::size_t slice_bytes_max = 300;
 
@@ -70,9 +72,14 @@ struct Pools {
     mem::NodePool nodes;
 };
 
+struct Way {
+    bool hide = false;
+    http::Framing out = http::Framing::chunked;
+    sse::Form form = sse::Form::event_stream;
+};
+
 // Relays `wire` in random slices; breaks off behind `end` bytes of it.
-Passed relay(Pools& pools, std::string_view wire, bool hide, http::Framing out_framing,
-             std::size_t end, Prng& prng) {
+Passed relay(Pools& pools, std::string_view wire, Way way, std::size_t end, Prng& prng) {
     http::Parser parser(http::Parser::Side::response);
     http::Head head;
     const auto begun =
@@ -80,9 +87,10 @@ Passed relay(Pools& pools, std::string_view wire, bool hide, http::Framing out_f
     SLUICE_ASSERT(begun == http::Progress::complete);
     Relay relay(pools.nodes);
     relay.begin({.in = http::Framing::chunked,
-                 .out = out_framing,
+                 .out = way.out,
                  .event_stream = true,
-                 .hide_usage_event = hide});
+                 .form = way.form,
+                 .hide_usage_event = way.hide});
     RelayScratch scratch;
     mem::Chain out(pools.nodes);
     auto progress = http::Progress::incomplete;
@@ -97,9 +105,9 @@ Passed relay(Pools& pools, std::string_view wire, bool hide, http::Framing out_f
         at += part.size();
     }
     const bool whole = progress == http::Progress::complete;
-    if (!whole) SLUICE_ASSERT(relay.break_off(error_event, pools.buffers, out));
+    if (!whole) SLUICE_ASSERT(relay.break_off(error_event_of(way.form), pools.buffers, out));
     Passed passed{out.to_string(), whole};
-    if (out_framing != http::Framing::chunked) return passed;
+    if (way.out != http::Framing::chunked) return passed;
     bool ended = false;
     passed.body = from_chunks(passed.body, ended);
     SLUICE_ASSERT(ended == whole);
@@ -107,13 +115,14 @@ Passed relay(Pools& pools, std::string_view wire, bool hide, http::Framing out_f
 }
 
 // What a naive reader makes of a stream: the events that carry something, but for the hidden ones.
-std::vector<sse::test::Seen> events_of(std::string_view body, bool hide) {
+std::vector<sse::test::Seen> events_of(std::string_view body, Way way) {
     std::vector<sse::test::Seen> events;
-    for (auto& event : sse::test::read_by_reference(body)) {
+    for (auto& event : way.form == sse::Form::json_lines ? sse::test::read_lines_by_reference(body)
+                                                         : sse::test::read_by_reference(body)) {
         if (event.comment_only) continue;
         llm::Usage usage;
         const bool read = !event.oversized;
-        if (hide && read && llm::read_event(event.name, event.data, usage).usage_only) continue;
+        if (way.hide && read && llm::read_event(event.name, event.data, usage).usage_only) continue;
         events.push_back(std::move(event));
     }
     return events;
@@ -123,29 +132,33 @@ std::vector<sse::test::Seen> events_of(std::string_view body, bool hide) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     if (size < 3) return 0;
-    const bool hide = (data[0] & 1) != 0;
-    const auto framing = (data[0] & 2) != 0 ? http::Framing::until_close : http::Framing::chunked;
+    Way way;
+    way.hide = (data[0] & 1) != 0;
+    if ((data[0] & 2) != 0) way.out = http::Framing::until_close;
+    if ((data[0] & 4) != 0) way = {.out = way.out, .form = sse::Form::json_lines};
     const std::string body(data + 2, data + size);
     static Pools pools;
     Prng prng(data[1]);
     const std::string wire = to_chunks(body, prng);
 
-    const Passed whole = relay(pools, wire, hide, framing, wire.size(), prng);
+    const Passed whole = relay(pools, wire, way, wire.size(), prng);
     SLUICE_ASSERT(whole.whole);
     // A mark of the byte order is one only at the begin, which a hidden event may take with it.
     const bool comparable = body.find("\xEF\xBB\xBF", 1) == std::string::npos;
-    if (!hide) SLUICE_ASSERT(whole.body == body);
-    if (hide && comparable) SLUICE_ASSERT(events_of(whole.body, false) == events_of(body, true));
+    Way shown = way;
+    shown.hide = false;
+    if (!way.hide) SLUICE_ASSERT(whole.body == body);
+    if (way.hide && comparable) SLUICE_ASSERT(events_of(whole.body, shown) == events_of(body, way));
 
     const std::size_t end = prng.below(wire.size());
-    const Passed broken = relay(pools, wire, hide, framing, end, prng);
-    SLUICE_ASSERT(broken.whole || broken.body.ends_with(error_event));
-    if (!broken.whole && !hide) {
+    const Passed broken = relay(pools, wire, way, end, prng);
+    SLUICE_ASSERT(broken.whole || broken.body.ends_with(error_event_of(way.form)));
+    if (!broken.whole && !way.hide) {
         std::string_view before = broken.body;
-        before.remove_suffix(error_event.size());
+        before.remove_suffix(error_event_of(way.form).size());
         SLUICE_ASSERT(before.size() <= body.size() && body.starts_with(before));
         // The error is an event of its own, behind events that were whole.
-        const auto events = events_of(broken.body, false);
+        const auto events = events_of(broken.body, shown);
         SLUICE_ASSERT(!events.empty() && events.back().data == "{\"error\":1}");
     }
     SLUICE_ASSERT(pools.nodes.in_use() == 0 && pools.buffers.in_use() <= 1);

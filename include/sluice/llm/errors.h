@@ -3,9 +3,12 @@
 // OpenAI: {"error":{"message","type","param","code"}}; Anthropic: {"type":"error","error":{"type",
 // "message"},"request_id"}; Ollama: {"error":"text"}. A stream that breaks after its head gets the
 // same object as an SSE event (OpenAI: `data: {...}\n\n`; Anthropic: `event: error`; Responses:
-// `event: error` with {"type":"error","code","message","param"}; NDJSON: one line), and never a
-// [DONE]. llama-server's own endpoints: OpenAI's form with the status as a number in `code`.
+// `event: error` with {"type":"error","code","message","param"}) or as one of its JSON lines, and
+// never a [DONE]. llama-server's own endpoints: OpenAI's form with the status as a number in
+// `code`.
 #pragma once
+
+#include "sluice/sse/scanner.h"
 
 #include <cstdint>
 #include <string>
@@ -26,13 +29,13 @@ struct ErrorText {
 
 // The JSON body of an error response.
 std::string error_body(Dialect dialect, const ErrorText& error);
-// The in-band event (or line) that ends a broken stream.
-std::string error_event(Dialect dialect, const ErrorText& error);
+// The in-band event that ends a broken stream of that form.
+std::string error_event(Dialect dialect, sse::Form form, const ErrorText& error);
 // OpenAI's `type` for a status: invalid_request_error, authentication_error, ... server_error.
 std::string_view error_type(int status);
 
-// Appends `text` as the inside of a JSON string: quotes, backslashes and control characters
-// escaped, invalid UTF-8 replaced by U+FFFD.
+// Appends `text` as the inside of a JSON string: quotes, backslashes and control characters (C0,
+// DEL and C1) escaped, invalid UTF-8 replaced by U+FFFD.
 void append_json_escaped(std::string& out, std::string_view text);
 
 }  // namespace sluice::llm

@@ -25,8 +25,9 @@ struct RelayPlan {
     http::Framing in = http::Framing::none;   // how the backend frames the body
     http::Framing out = http::Framing::none;  // how the client gets it
     std::uint64_t length = 0;                 // of the body, where `in` is `length`
-    bool event_stream = false;                // text/event-stream that can be read
-    bool readable = false;                    // otherwise JSON (or NDJSON) whose usage is read
+    bool event_stream = false;                // events that can be read, in this form
+    sse::Form form = sse::Form::event_stream;
+    bool readable = false;          // otherwise JSON whose usage is read
     bool hide_usage_event = false;  // the client did not ask for the event that only reports usage
 };
 
@@ -58,6 +59,8 @@ public:
     http::Progress take(const mem::Slice& slice, http::Parser& parser, RelayScratch& scratch,
                         mem::BufferPool& buffers, mem::Chain& out, std::size_t& leftover);
 
+    // Nothing comes any more; the end of a stream may end its last event.
+    void see_end();
     // The backend's stream ended as its framing allows (until_close): the end for the client.
     // False: out_of_buffers(), and the body is not whole.
     [[nodiscard]] bool end(mem::BufferPool& buffers, mem::Chain& out);
@@ -86,6 +89,7 @@ private:
     void read_document(std::string_view part);
     void scan_events(std::string_view text, const http::BodyPiece& piece, RelayScratch& scratch,
                      Reading& reading);
+    llm::EventFacts read_event(const sse::Event& event);
     void give_up_long_event(RelayScratch& scratch, Reading& reading);
     bool emit_raw(const mem::Slice& slice, const RelayScratch& scratch, std::size_t consumed,
                   bool complete, mem::Chain& out);

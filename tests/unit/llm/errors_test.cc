@@ -30,6 +30,10 @@ bool is_json_object(std::string_view text) {
     return reader.finish().ok();
 }
 
+std::string event_of(Dialect dialect, const ErrorText& error) {
+    return error_event(dialect, sse::Form::event_stream, error);
+}
+
 constexpr Dialect dialects[] = {Dialect::openai, Dialect::responses, Dialect::anthropic,
                                 Dialect::ollama, Dialect::llama_native};
 
@@ -55,20 +59,23 @@ TEST_CASE("error bodies have the dialect's form") {
 }
 
 TEST_CASE("fault 70: error events have the dialect's form, and none is a [DONE]") {
-    CHECK(error_event(Dialect::openai, broken) ==
+    CHECK(event_of(Dialect::openai, broken) ==
           "data: " + error_body(Dialect::openai, broken) + "\n\n");
-    CHECK(error_event(Dialect::llama_native, broken) ==
+    CHECK(event_of(Dialect::llama_native, broken) ==
           "data: " + error_body(Dialect::llama_native, broken) + "\n\n");
-    CHECK(error_event(Dialect::anthropic, broken) ==
+    CHECK(event_of(Dialect::anthropic, broken) ==
           "event: error\ndata: " + error_body(Dialect::anthropic, broken) + "\n\n");
-    CHECK(error_event(Dialect::responses, missing) ==
+    CHECK(event_of(Dialect::responses, missing) ==
           "event: error\ndata: {\"type\":\"error\",\"code\":\"model_not_found\","
           "\"message\":\"There is no model \\\"x\\\".\",\"param\":\"model\"}\n\n");
-    CHECK(error_event(Dialect::responses, broken).find("\"code\":\"server_error\"") !=
+    CHECK(event_of(Dialect::responses, broken).find("\"code\":\"server_error\"") !=
           std::string::npos);
-    CHECK(error_event(Dialect::ollama, broken) == error_body(Dialect::ollama, broken) + "\n");
+    CHECK(event_of(Dialect::ollama, broken) ==
+          "data: " + error_body(Dialect::ollama, broken) + "\n\n");
     for (const Dialect dialect : dialects) {
-        CHECK(error_event(dialect, broken).find("[DONE]") == std::string::npos);
+        CHECK(event_of(dialect, broken).find("[DONE]") == std::string::npos);
+        CHECK(error_event(dialect, sse::Form::json_lines, broken) ==
+              error_body(dialect, broken) + "\n");
     }
 }
 
@@ -115,7 +122,10 @@ TEST_CASE("text is escaped") {
     CHECK(escaped("plain text, longer than sixteen bytes") ==
           "plain text, longer than sixteen bytes");
     CHECK(escaped("a\"b\\c") == "a\\\"b\\\\c");
-    CHECK(escaped(std::string("\n\r\t\0\x1F\x7F", 6)) == "\\n\\u000d\\u0009\\u0000\\u001f\x7F");
+    CHECK(escaped(std::string("\n\r\t\0\x1F\x7F", 6)) == "\\n\\u000d\\u0009\\u0000\\u001f\\u007f");
+    // What a terminal takes for the begin of a command (U+0080 to U+009F) is not text either.
+    CHECK(escaped("\xC2\x9B"
+                  "31m\xC2\xA0\xC3\x80") == "\\u009b31m\xC2\xA0\xC3\x80");
     CHECK(escaped("caf\xC3\xA9 \xE6\x9D\xB1\xF0\x9F\x8C\x8A!") ==
           "caf\xC3\xA9 \xE6\x9D\xB1\xF0\x9F\x8C\x8A!");
 }

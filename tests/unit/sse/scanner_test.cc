@@ -210,6 +210,16 @@ TEST_CASE("small events that straddle runs cost no allocation after the first on
     CHECK(sluice::test::allocations().count == before);
 }
 
+TEST_CASE("a JSON line that is too long is only delimited, however it comes") {
+    const std::string line(limits::sse_event_bytes_max + 1, 'x');
+    const std::string stream = "{}\n" + line + "\n{}\n" + line;
+    const auto expected = read_lines_by_reference(stream);
+    REQUIRE(expected.size() == 4);
+    CHECK(expected[1].oversized);
+    for (const std::size_t cut : {std::size_t{1}, std::size_t{3}, std::size_t{1000}, line.size()})
+        CHECK(scan(stream, {cut}, Form::json_lines) == expected);
+}
+
 TEST_CASE("fault 61: a scanner that stands between events keeps no memory to speak of") {
     static_assert(sizeof(Scanner) <= 80);
     Scanner scanner;

@@ -46,6 +46,19 @@ TEST_CASE("fault 96: every stream gives the same events in every split") {
     }
 }
 
+TEST_CASE("JSON lines give the same events in every split, the last one without its end too") {
+    const std::string stream =
+        "{\"a\":1}\n\n{\"b\":\"\xE2\x80\xA8\\n\"}\r\ndata: no\n: nor\n\r\n{\"c\":3}";
+    const auto expected = read_lines_by_reference(stream);
+    REQUIRE(expected.size() == 7);
+    CHECK(expected.back() == Seen{.data = "{\"c\":3}"});
+    bool same = true;
+    for_each_split(stream, [&](const std::vector<std::size_t>& cuts) {
+        same = same && scan(stream, cuts, Form::json_lines) == expected;
+    });
+    CHECK(same);
+}
+
 TEST_CASE("fault 97: bytes are passed on unchanged in every split") {
     for (const std::string& name : stream_names) {
         CAPTURE(name);

@@ -6,6 +6,7 @@
 #include "sluice/base/limits.h"
 #include "sluice/sse/scanner.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <string>
 #include <string_view>
@@ -99,12 +100,29 @@ inline std::vector<Seen> read_by_reference(std::string_view text) {
     return events;
 }
 
+// The same for JSON lines: each line is an event, and so is a last one without its end.
+inline std::vector<Seen> read_lines_by_reference(std::string_view text) {
+    std::vector<Seen> events;
+    while (!text.empty()) {
+        const std::size_t eol = std::min(text.find('\n'), text.size());
+        std::string_view line = text.substr(0, eol);
+        text.remove_prefix(std::min(eol + 1, text.size()));
+        const bool oversized = line.size() > limits::sse_event_bytes_max;
+        if (line.ends_with('\r')) line.remove_suffix(1);
+        if (oversized)
+            events.push_back({.oversized = true});
+        else
+            events.push_back({.data = std::string(line), .comment_only = line.empty()});
+    }
+    return events;
+}
+
 // Feeds `stream` in runs that end at the given offsets (and at its end). Each run is a copy of its
 // own, so that a sanitizer sees any look outside of it.
 template <class OnEvent, class OnRun>
 void scan_runs(std::string_view stream, const std::vector<std::size_t>& cuts, OnEvent&& on_event,
-               OnRun&& on_run) {
-    Scanner scanner;
+               OnRun&& on_run, Form form = Form::event_stream) {
+    Scanner scanner(form);
     std::size_t begin = 0;
     for (std::size_t i = 0; i <= cuts.size(); ++i) {
         const std::size_t end = i < cuts.size() ? cuts[i] : stream.size();
@@ -118,9 +136,11 @@ void scan_runs(std::string_view stream, const std::vector<std::size_t>& cuts, On
         on_run(std::string_view(run).substr(at), scanner.at_boundary());
         begin = end;
     }
+    if (Event event; scanner.finish(event)) on_event(event, std::string_view{});
 }
 
-inline std::vector<Seen> scan(std::string_view stream, const std::vector<std::size_t>& cuts) {
+inline std::vector<Seen> scan(std::string_view stream, const std::vector<std::size_t>& cuts,
+                              Form form = Form::event_stream) {
     std::vector<Seen> events;
     scan_runs(
         stream, cuts,
@@ -128,7 +148,7 @@ inline std::vector<Seen> scan(std::string_view stream, const std::vector<std::si
             events.push_back({std::string(event.data), std::string(event.name), event.comment_only,
                               event.oversized});
         },
-        [](std::string_view, bool) {});
+        [](std::string_view, bool) {}, form);
     return events;
 }
 
