@@ -1,6 +1,12 @@
 // sluice: the composition root. Reads the flags, binds, starts the shards, says what is served,
 // waits for a signal, drains.
+#include "flags.h"
+#include "sluice/admin/metrics.h"
+#include "sluice/io/ring.h"
+#include "sluice/shard/shards.h"
+
 #include <fmt/format.h>
+
 #include <pthread.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -9,11 +15,6 @@
 #include <cstdio>
 #include <string>
 #include <thread>
-
-#include "flags.h"
-#include "sluice/admin/metrics.h"
-#include "sluice/io/ring.h"
-#include "sluice/shard/shards.h"
 
 namespace {
 
@@ -60,24 +61,26 @@ void announce(const shard::Shards& shards, const shard::Findings& findings) {
     for (const auto& address : shards.addresses())
         fmt::print("sluice " SLUICE_VERSION " listening on {}{}\n",
                    address.is_unix() ? "" : "http://", address.to_string());
-    for (const auto& complaint : findings.complaints) fmt::print("not answering: {}\n", complaint);
+    for (const auto& complaint : findings.complaints)
+        fmt::print("not answering: {}\n", complaint);
     if (findings.models.empty()) {
-        fmt::print("models: none found. Start a model server (for example llama-server on port "
-                   "8080), or name one with --backend http://host:port\n");
+        fmt::print(
+            "models: none found. Start a model server (for example llama-server on port "
+            "8080), or name one with --backend http://host:port\n");
     } else {
         std::string list;
         for (const auto& model : findings.models)
             list += fmt::format("{}{} ({})", list.empty() ? "" : ", ", model.name,
                                 fmt::join(model.urls, ", "));
         fmt::print("models: {}\n", list);
-        const std::string where = first.is_unix()
-                                      ? fmt::format("--unix-socket {} http://localhost",
-                                                    first.to_string().substr(5))
-                                      : "http://" + first.to_string();
-        fmt::print("try: curl -N {}/v1/chat/completions -H 'Content-Type: application/json' -d "
-                   "'{{\"model\":\"{}\",\"stream\":true,\"messages\":[{{\"role\":\"user\","
-                   "\"content\":\"hello\"}}]}}'\n",
-                   where, findings.models.front().name);
+        const std::string where =
+            first.is_unix() ? fmt::format("--unix-socket {} http://localhost", first.path())
+                            : "http://" + first.to_string();
+        fmt::print(
+            "try: curl -N {}/v1/chat/completions -H 'Content-Type: application/json' -d "
+            "'{{\"model\":\"{}\",\"stream\":true,\"messages\":[{{\"role\":\"user\","
+            "\"content\":\"hello\"}}]}}'\n",
+            where, findings.models.front().name);
     }
     std::fflush(stdout);
 }
@@ -94,7 +97,8 @@ int serve(const config::Settings& settings) {
     shard::Shards shards(settings, **log, admin::write_metrics);
     if (const auto prepared = shards.prepare(); !prepared) return fail(prepared.error().message);
     std::vector<std::uint16_t> own_ports;
-    for (const auto& address : shards.addresses()) own_ports.push_back(address.port());
+    for (const auto& address : shards.addresses())
+        own_ports.push_back(address.port());
     auto plan = upstream::WatchPlan::create(settings, own_ports);
     if (!plan) return fail(plan.error().message);
     announce(shards, shards.start(std::move(*plan)));

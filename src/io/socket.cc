@@ -4,6 +4,8 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -12,8 +14,7 @@
 namespace sluice::io {
 
 Result<int> open_listener(const sockaddr* address, socklen_t size, ListenOptions options) {
-    const int fd =
-        ::socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    const int fd = ::socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) return Error::gateway(std::strerror(errno));
     const int on = 1;
     // A restart must not wait for connections of the last run to time out.
@@ -27,6 +28,27 @@ Result<int> open_listener(const sockaddr* address, socklen_t size, ListenOptions
         return Error::gateway(std::strerror(code));
     }
     return fd;
+}
+
+Status remove_stale_socket(const std::string& path) {
+    struct stat file{};
+    if (::lstat(path.c_str(), &file) != 0)
+        return errno == ENOENT ? Status(Done{}) : Error::gateway(std::strerror(errno));
+    if (!S_ISSOCK(file.st_mode))
+        return Error::gateway("there is a file at this path that is no socket; it is left alone");
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (path.size() >= sizeof(address.sun_path)) return Error::gateway("the path is too long");
+    std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+    const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) return Error::gateway(std::strerror(errno));
+    const bool refused =
+        ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0 &&
+        errno == ECONNREFUSED;
+    ::close(fd);
+    if (!refused) return Error::gateway("another program listens on this socket");
+    if (::unlink(path.c_str()) != 0) return Error::gateway(std::strerror(errno));
+    return Done{};
 }
 
 int open_stream(int family) {
@@ -58,11 +80,17 @@ Hangup hangup(int fd) {
     return (socket.revents & POLLRDHUP) != 0 ? Hangup::ended : Hangup::none;
 }
 
-void shut_down(int fd) { ::shutdown(fd, SHUT_RDWR); }
+void shut_down(int fd) {
+    ::shutdown(fd, SHUT_RDWR);
+}
 
-void shut_down_sending(int fd) { ::shutdown(fd, SHUT_WR); }
+void shut_down_sending(int fd) {
+    ::shutdown(fd, SHUT_WR);
+}
 
-void close_socket(int fd) { ::close(fd); }
+void close_socket(int fd) {
+    ::close(fd);
+}
 
 int accept_now(int listen_fd) {
     const int fd = ::accept4(listen_fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -74,6 +102,8 @@ void close_with_farewell(int fd, const char* farewell, std::size_t size) {
     ::close(fd);
 }
 
-int open_spare() { return ::open("/dev/null", O_RDONLY | O_CLOEXEC); }
+int open_spare() {
+    return ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
 
 }  // namespace sluice::io

@@ -121,12 +121,15 @@ std::string Address::host() const {
     }
 }
 
+std::string Address::path() const {
+    SLUICE_ASSERT(is_unix());
+    return reinterpret_cast<const sockaddr_un*>(&storage_)->sun_path;
+}
+
 std::string Address::to_string() const {
     switch (family()) {
-        case AF_UNIX: {
-            const auto* name = reinterpret_cast<const sockaddr_un*>(&storage_);
-            return std::string(unix_prefix) + name->sun_path;
-        }
+        case AF_UNIX:
+            return std::string(unix_prefix) + path();
         case AF_INET6:
             return "[" + host() + "]:" + std::to_string(port());
         default:

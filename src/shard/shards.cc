@@ -1,14 +1,14 @@
 #include "sluice/shard/shards.h"
 
+#include "sluice/base/limits.h"
+#include "sluice/io/socket.h"
+
 #include <sys/random.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <utility>
-
-#include "sluice/base/limits.h"
-#include "sluice/io/socket.h"
 
 namespace sluice::shard {
 namespace {
@@ -40,7 +40,8 @@ Shards::~Shards() {
     if (may_serve_.try_wait() == false) may_serve_.count_down();
     join();
     for (auto& worker : workers_)
-        for (const int fd : worker.listen_fds) io::close_socket(fd);
+        for (const int fd : worker.listen_fds)
+            io::close_socket(fd);
 }
 
 // --- before anything is served --------------------------------------------------------------
@@ -73,7 +74,8 @@ Status Shards::bind_addresses() {
 // A socket for each shard on one address. Another program on the port is found out by the first
 // bind, which does not share.
 Result<int> Shards::bind(const net::Address& asked) {
-    if (asked.is_unix()) ::unlink(asked.to_string().substr(sizeof("unix:") - 1).c_str());
+    if (asked.is_unix())
+        if (auto removed = io::remove_stale_socket(asked.path()); !removed) return removed.error();
     auto first = io::open_listener(asked.raw(), asked.size(), {});
     if (!first) return first;
     sockaddr_storage name{};
@@ -118,7 +120,8 @@ void Shards::run(std::size_t index) {
 void Shards::serve(std::size_t index, io::Ring& ring, mem::BufferPool& buffers,
                    mem::NodePool& nodes) {
     Shard shard(ring, buffers, nodes, settings_, log_.channel(index), random_seed());
-    for (const int fd : std::exchange(workers_[index].listen_fds, {})) shard.listen(fd);
+    for (const int fd : std::exchange(workers_[index].listen_fds, {}))
+        shard.listen(fd);
     shard.set_metrics_writer(metrics_);
     shard.on_serving(this, [](void* self) {
         auto& shards = *static_cast<Shards*>(self);
@@ -137,7 +140,8 @@ void Shards::serve(std::size_t index, io::Ring& ring, mem::BufferPool& buffers,
                         static_cast<Shards*>(self)->found(catalog, complaints);
                     });
     }
-    while (!shard.done()) shard.turn();
+    while (!shard.done())
+        shard.turn();
 }
 
 void Shards::found(const upstream::Catalog& catalog, const std::vector<std::string>& complaints) {
@@ -160,8 +164,7 @@ Findings Shards::start(upstream::WatchPlan plan) {
     serve_.store(true);
     may_serve_.count_down();
     std::unique_lock lock(mutex_);
-    found_.wait(lock,
-                [this] { return findings_ != nullptr && serving_ == workers_.size(); });
+    found_.wait(lock, [this] { return findings_ != nullptr && serving_ == workers_.size(); });
     return *findings_;
 }
 
@@ -170,7 +173,8 @@ void Shards::drain() {
     mem::BufferPool buffers(limits::buffer_bytes, 2 * limits::buffers_provided);
     auto ring = io::Ring::create(buffers);
     SLUICE_ASSERT(ring.ok());
-    for (const auto& worker : workers_) post(**ring, worker.ring_fd, std::make_unique<Message>());
+    for (const auto& worker : workers_)
+        post(**ring, worker.ring_fd, std::make_unique<Message>());
     (*ring)->turn({}, {});
 }
 
@@ -179,8 +183,7 @@ void Shards::join() {
     for (auto& worker : workers_)
         if (worker.thread.joinable()) worker.thread.join();
     for (const auto& address : addresses_)
-        if (address.is_unix())
-            ::unlink(address.to_string().substr(sizeof("unix:") - 1).c_str());
+        if (address.is_unix()) ::unlink(address.path().c_str());
 }
 
 }  // namespace sluice::shard

@@ -30,6 +30,12 @@ Server::Server(io::Loop& loop, const Options& options)
 Result<std::string> Server::listen(const std::string& address) {
     const auto where = net::Address::parse(address);
     if (!where.ok()) return where.error();
+    if (where.value().is_unix()) {
+        const auto removed = io::remove_stale_socket(where.value().path());
+        if (!removed)
+            return Error::gateway(
+                fmt::format("cannot listen on {}: {}", address, removed.error().message));
+    }
     const auto opened = io::open_listener(where.value().raw(), where.value().size(), {});
     if (!opened.ok())
         return Error::gateway(

@@ -4,11 +4,12 @@
 // kernel, tests/sim to the simulated network. Descriptors are non-blocking and close-on-exec.
 #pragma once
 
+#include "sluice/base/result.h"
+
 #include <sys/socket.h>
 
 #include <cstdint>
-
-#include "sluice/base/result.h"
+#include <string>
 
 namespace sluice::io {
 
@@ -19,6 +20,9 @@ struct ListenOptions {
 
 // A bound, listening socket. The error's text names the cause, not the address.
 Result<int> open_listener(const sockaddr* address, socklen_t size, ListenOptions options);
+// Removes the socket file of a program that is gone, so that its path can be listened on. An error
+// where anything else is at the path: another kind of file, or a socket that is listened on.
+Status remove_stale_socket(const std::string& path);
 // A stream socket of that family, with Nagle's algorithm off where there is one. -errno on failure.
 int open_stream(int family);
 // For a socket that was accepted: TCP_NODELAY. Unix sockets are left as they are.

@@ -3,13 +3,13 @@
 // Written as "127.0.0.1:8642", "[::1]:8642", "localhost:8642" or "unix:/path/to.sock".
 #pragma once
 
+#include "sluice/base/result.h"
+
 #include <sys/socket.h>
 
 #include <cstdint>
 #include <string>
 #include <string_view>
-
-#include "sluice/base/result.h"
 
 namespace sluice::net {
 
@@ -29,6 +29,8 @@ public:
     bool is_loopback() const;
     std::uint16_t port() const;  // 0 for a Unix socket
 
+    // The path of a Unix socket.
+    std::string path() const;
     // As parse() reads it, with the name looked up.
     std::string to_string() const;
     // Without the port: for X-Forwarded-For and logs. "unix" for a Unix socket.
@@ -41,8 +43,8 @@ private:
 
 // An http:// URL of a model server, cut into its parts.
 struct Url {
-    std::string host;   // name or literal, as written, with the port: the Host field to send
-    std::string path;   // prefix of every path; empty or begins with '/' and does not end with one
+    std::string host;  // name or literal, as written, with the port: the Host field to send
+    std::string path;  // prefix of every path; empty or begins with '/' and does not end with one
     Address address;
 };
 
