@@ -1,5 +1,7 @@
 #include "flags.h"
 
+#include "sluice/proxy/host_list.h"
+
 #include <CLI/CLI.hpp>
 
 #include <string_view>
@@ -48,6 +50,11 @@ void add_duration(CLI::App& app, const std::string& flag, Duration& target,
     add_parsed(app, flag, target, config::parse_duration, "TIME", shown, help);
 }
 
+Result<std::string> parse_host(const std::string& text) {
+    if (const auto checked = proxy::HostList::check(text); !checked) return checked.error();
+    return text;
+}
+
 void add_models(CLI::App& app, Settings& settings) {
     const std::string group = "Models";
     add_list(
@@ -78,11 +85,9 @@ void add_listening(CLI::App& app, Settings& settings) {
         ->type_name("ADDR")
         ->default_str("127.0.0.1:8642")
         ->allow_extra_args(false);
-    app.add_option("--allow-host", settings.allowed_hosts,
-                   "A further name by which clients and their pages may call the gateway; "
-                   "repeatable. localhost and IP addresses always may")
-        ->type_name("NAME")
-        ->allow_extra_args(false);
+    add_list(app, "--allow-host", settings.allowed_hosts, parse_host, "NAME",
+             "A further name by which clients and their pages may call the gateway; "
+             "repeatable. localhost and IP addresses always may");
     app.add_flag("--insecure-listen", settings.insecure_listen,
                  "Allow listening on addresses that other machines can reach, without keys");
     app.add_option("--shards", settings.shards, "Threads, each with its own ring")

@@ -49,6 +49,16 @@ HostList::HostList(const std::vector<std::string>& allowed) : names_{"localhost"
         if (const auto name = without_port(host); !name.empty()) names_.insert(lower(name));
 }
 
+Status HostList::check(std::string_view name) {
+    constexpr std::string_view letters =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+    const std::string_view host = without_port(name);
+    if (!host.empty() && (is_literal(host) || only(host, letters))) return Done{};
+    std::string message = "'";
+    message.append(name).append("' is no host name: write it like box.local, without http://");
+    return Error::gateway(std::move(message));
+}
+
 bool HostList::allows_host(std::string_view host) const {
     const std::string_view name = without_port(host);
     if (name.empty()) return false;

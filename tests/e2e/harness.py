@@ -168,7 +168,7 @@ class Gateway(Program):
                 text = file.read()
         except FileNotFoundError:
             return []
-        return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+        return [json.loads(line) for line in text.split("\n")[:-1]]
 
     def logged(self, **wanted):
         """Waits for the line that has all these values, and returns it."""

@@ -43,7 +43,7 @@ class Call:
         """What the call has seen; with "error" when it threw."""
         out, errors = self.process.communicate(timeout=90)
         try:
-            return json.loads(out.splitlines()[-1])
+            return json.loads(out.rstrip("\n").split("\n")[-1])
         except (IndexError, ValueError):
             raise AssertionError(f"no result: {out!r} {errors!r}") from None
 

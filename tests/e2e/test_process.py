@@ -5,8 +5,10 @@ import json
 import os
 import re
 import signal
+import shutil
 import socket
 import subprocess
+import tempfile
 import threading
 import unittest
 
@@ -39,7 +41,8 @@ class CommandLine(unittest.TestCase):
                  ("--model", "no-equals-sign"), ("--model", "m=ftp://127.0.0.1:1"),
                  ("--model", "=http://127.0.0.1:1"), ("--alias", "x"), ("--body-max", "12parsecs"),
                  ("--timeout-head", "-1s"), ("--timeout-head", "10"), ("--shards", "-1"),
-                 ("--shards", "many"), ("--half-close", "maybe"), ("no-such-command",))
+                 ("--shards", "many"), ("--half-close", "maybe"), ("--allow-host", "http://box"),
+                 ("--allow-host", "box:x"), ("no-such-command",))
         for flags in cases:
             with self.subTest(flags):
                 done = run(*flags)
@@ -55,6 +58,28 @@ class CommandLine(unittest.TestCase):
             done = run("--listen", address, "--no-discovery")
         self.assertEqual(done.returncode, 1)
         self.assertIn(address, done.stderr)
+
+    def test_a_path_that_is_taken_is_left_alone(self):
+        folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, folder)
+        plain, live, stale = (os.path.join(folder, name) for name in ("plain", "live", "stale"))
+        with open(plain, "w", encoding="utf-8") as file:
+            file.write("precious")
+        with socket.socket(socket.AF_UNIX) as listening, socket.socket(socket.AF_UNIX) as left:
+            listening.bind(live)
+            listening.listen(1)
+            left.bind(stale)
+            for path in (plain, live):
+                done = run("--listen", f"unix:{path}", "--no-discovery")
+                self.assertEqual(done.returncode, 1, done)
+                self.assertIn(path, done.stderr)
+                self.assertTrue(os.path.exists(path))
+            with open(plain, encoding="utf-8") as file:
+                self.assertEqual(file.read(), "precious")
+        # A socket that nobody listens on is what a killed program leaves behind.
+        gateway = Gateway("--listen", f"unix:{stale}", "--no-discovery")
+        gateway.stop()
+        self.assertFalse(os.path.exists(stale))
 
     def test_it_says_where_it_listens_what_it_serves_and_how_to_ask(self):
         backend = Backend()

@@ -5,6 +5,8 @@
 // cannot be made to send them for a foreign name; the unspecified addresses are not.
 #pragma once
 
+#include "sluice/base/result.h"
+
 #include <string>
 #include <string_view>
 #include <unordered_set>
@@ -14,7 +16,10 @@ namespace sluice::proxy {
 
 class HostList {
 public:
+    // Each as check() takes it.
     explicit HostList(const std::vector<std::string>& allowed);
+    // Whether this is a name that could be allowed: host[:port], the port is of no meaning.
+    static Status check(std::string_view name);
 
     // `host` is the Host field: host[:port].
     bool allows_host(std::string_view host) const;
