@@ -221,7 +221,9 @@ void RingCore::submit_gathered(Operation& operation, std::span<const iovec> part
 void RingCore::lend_buffers() {
     const int mask = io_uring_buf_ring_mask(limits::buffers_provided);
     int added = 0;
-    while (lent < limits::buffers_provided && buffers.available() > 0) {
+    const std::size_t target =
+        std::min(limits::buffers_provided, lent + buffers.lendable(lent));
+    while (lent < target) {
         const auto buffer = buffers.lend();
         io_uring_buf_ring_add(buffer_ring, buffer.data,
                               static_cast<unsigned>(buffers.buffer_bytes()), buffer.id, mask,

@@ -17,7 +17,7 @@
 
 namespace sluice::proxy {
 
-class Connection final : public io::Actor, public Drainable {
+class Connection final : public io::Actor, public OpenConnection {
 public:
     // Takes over an accepted socket; `client` is its address for logs and X-Forwarded-For.
     Connection(Service& service, int fd, std::string client);
@@ -26,6 +26,7 @@ public:
     void bury() override;
     void drain() override;
     void cut_off() override;
+    void look_again() override { service_.loop.make_ready(*this); }
 
 private:
     enum class State : std::uint8_t {

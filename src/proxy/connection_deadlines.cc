@@ -41,10 +41,12 @@ Instant Connection::deadline() const {
     return due;
 }
 
-// A gateway that stops does not wait long for clients that take nothing.
+// A gateway that stops, or that cannot serve others for what waits here, does not wait long
+// for clients that take nothing.
 Duration Connection::write_stall() const {
     const auto& timeouts = service_.settings.timeouts;
-    return service_.stopping ? timeouts.linger : timeouts.write_stall;
+    const bool short_of = service_.stopping || service_.loop.buffers().exhausted();
+    return short_of ? timeouts.linger : timeouts.write_stall;
 }
 
 void Connection::watch_deadline() {

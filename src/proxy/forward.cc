@@ -237,6 +237,7 @@ void Forward::relay_received() {
 // Back-pressure: while the client does not take what is queued, the backend is not listened to.
 void Forward::pace() {
     if (phase_ != Phase::relaying) return;
+    service_.watch_buffers();
     const std::size_t unsent = client_.unsent();
     const bool scarce = unsent > 0 && service_.low_on_buffers();
     if (!held_back_ && (unsent >= unsent_bytes_max || scarce)) {

@@ -72,13 +72,22 @@ void Service::forget_client(const std::string& client) {
 
 void Service::drain() {
     draining = true;
-    open.for_each([](Drainable& connection) { connection.drain(); });
+    open.for_each([](OpenConnection& connection) { connection.drain(); });
     pools.drain();
 }
 
 void Service::cut_off() {
     stopping = true;
-    open.for_each([](Drainable& connection) { connection.cut_off(); });
+    open.for_each([](OpenConnection& connection) { connection.cut_off(); });
+}
+
+void Service::watch_buffers() {
+    const Supply supply = loop.buffers().exhausted() ? Supply::exhausted
+                          : low_on_buffers()         ? Supply::low
+                                                     : Supply::plenty;
+    if (supply > buffers_seen)
+        open.for_each([](OpenConnection& connection) { connection.look_again(); });
+    buffers_seen = supply;
 }
 
 Exchange* Service::begin_exchange() {

@@ -100,7 +100,9 @@ void RingCore::turn(Instant now, Instant deadline) {
 }
 
 void RingCore::lend_buffers() {
-    while (lent_buffers.size() < limits::buffers_provided && buffers.available() > 0)
+    const std::size_t lent = lent_buffers.size();
+    const std::size_t target = std::min(limits::buffers_provided, lent + buffers.lendable(lent));
+    while (lent_buffers.size() < target)
         lent_buffers.push_back(buffers.lend());
     std::size_t woken = 0;
     for (Flight& flight : table) {

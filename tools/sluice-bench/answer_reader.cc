@@ -61,7 +61,7 @@ void AnswerReader::begin(const Expectation& expectation, Instant from) {
     parser_ = http::Parser(http::Parser::Side::response);
     head_.clear();
     tail_.clear();
-    if (expectation.stream) scanner_ = {};
+    if (expectation.stream) scanner_ = sse::Scanner();
     json_.reset();
     events_ = text_events_ = 0;
     status_ = 0;

@@ -70,6 +70,18 @@ public:
     std::size_t count() const { return count_; }
     std::size_t in_use() const { return in_use_; }
     std::size_t available() const { return count_ - in_use_; }
+    // How many the ring may lend beside the `lent` ones: at most a quarter of what is left, so that
+    // one burst never takes it all; and a sixteenth of the pool stays for text of our own, so that
+    // what was received can be answered.
+    std::size_t lendable(std::size_t lent) const {
+        const std::size_t reserve = count_ / 16;
+        if (available() <= reserve) return 0;
+        const std::size_t left = available() - reserve;
+        const std::size_t quarter = (left + lent + 3) / 4;
+        return quarter > lent ? quarter - lent : 0;
+    }
+    // The ring gets none any more: what is received has to wait for others.
+    bool exhausted() const { return available() <= count_ / 16; }
 
     // --- for the ring: a buffer that is lent to the kernel ---
     struct Lent {

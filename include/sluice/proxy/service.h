@@ -29,16 +29,17 @@ class Forward;
 struct Exchange;
 struct RequestState;
 
-// What a shard that stops asks of its open connections.
-class Drainable {
+// What a shard asks of its open connections.
+class OpenConnection {
 public:
     virtual void drain() = 0;    // no further request; close when the one at hand is answered
     virtual void cut_off() = 0;  // end the one at hand honestly, now
+    virtual void look_again() = 0;  // buffers have become scarce
 
     ListHook open_hook;
 
 protected:
-    ~Drainable() = default;
+    ~OpenConnection() = default;
 };
 
 // Who looks after a shard's statistics.
@@ -70,6 +71,9 @@ struct Service {
     void count(const Exchange& exchange);
     // Few buffers are left: what may wait has to, so that heads and small answers still find one.
     bool low_on_buffers() const { return loop.buffers().available() < loop.buffers().count() / 8; }
+    // Where buffers have just become scarce, or fewer yet, every connection looks what it has to do
+    // about that: one that only noticed with its next bytes would take more of them first.
+    void watch_buffers();
     // Takes so many bytes of request body into account; false when they do not fit beside the
     // others.
     bool charge_body(std::uint64_t bytes);
@@ -93,10 +97,12 @@ struct Service {
     mem::Slab<RequestState> requests;
     mem::Slab<Forward> forwards;
     std::unordered_map<std::string, std::size_t> connections_by_client;  // address to number
-    List<Drainable, &Drainable::open_hook> open;
+    List<OpenConnection, &OpenConnection::open_hook> open;
     bool catalog_known = false;  // the backends have been asked
     bool draining = false;
     bool stopping = false;          // the time for draining is over
+    enum class Supply : std::uint8_t { plenty, low, exhausted };
+    Supply buffers_seen = Supply::plenty;  // the last that everybody was told
     std::uint64_t next_target = 0;  // round robin
     std::uint64_t body_bytes_charged = 0;
 

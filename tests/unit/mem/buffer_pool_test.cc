@@ -53,6 +53,25 @@ TEST_CASE("every buffer of a pool can be in use at once, each with memory of its
     CHECK(places.size() == 100);
 }
 
+TEST_CASE("fault 51: bursts get less and less of what is left, and never the reserve") {
+    BufferPool pool(64, 160);  // ten of them are kept
+    CHECK(pool.lendable(0) == 38);
+    std::vector<Slice> kept;
+    std::size_t lent = 0;
+    for (int burst = 0; burst < 100 && !pool.exhausted(); ++burst) {
+        for (lent = pool.lendable(0); lent > 0; --lent)
+            kept.push_back(filled_with(pool, "x"));
+        CHECK(pool.lendable(0) <= (pool.available() - 10 + 3) / 4);
+    }
+    CHECK(pool.exhausted());
+    CHECK(pool.available() == 10);
+    CHECK(pool.lendable(0) == 0);
+    kept.resize(kept.size() - 8);
+    CHECK(pool.lendable(0) == 2);
+    CHECK(pool.lendable(1) == 2);  // one of nine is lent already
+    CHECK(pool.lendable(5) == 0);
+}
+
 TEST_CASE("the buffer that came back last is taken first") {
     BufferPool pool(64, 8);
     Slice first = filled_with(pool, "1");
