@@ -60,27 +60,51 @@ class Memory(GatewayCase):
             except Closed:
                 return 0
 
-    def test_streams_that_nobody_reads_leave_room_for_others(self):
+
+class Stalled(GatewayCase):
+    """Streams that their backends flood and that nobody reads."""
+
+    flags = Memory.flags
+
+    def stall(self, count):
         def script(peer, _):
             peer.send(sse_head())
             peer.flood(chunk(delta("x" * 4000)), 64 * MIB)
         self.backend.forget(script)
-        stalled = [self.client(receive_buffer=8192) for _ in range(40)]
+        stalled = [self.client(receive_buffer=8192) for _ in range(count)]
         for client in stalled:
             client.send(self.chat(stream=True))
-        wait_until(lambda: len(self.backend.requests) == 40, "all streams begin")
+        wait_until(lambda: len(self.backend.requests) == count, "all streams begin")
         time.sleep(0.3)  # for pressure only
         self.backend.forget()
+
+    def others_are_served(self):
         for _ in range(5):
             self.assertEqual(self.client().ask(self.chat()).status, 200)
             self.assertTrue(self.client().ask(self.chat(stream=True)).body.endswith(DONE))
-        # The stalled ones wait; no stream ends for want of memory.
-        ends = wait_until(lambda: self.stream_ends(5), "their lines in the log")
-        self.assertEqual(ends, {"ok": 5})
 
     def stream_ends(self, least):
         ends = Counter(line["end"] for line in self.gateway.log() if line["stream"])
         return ends.total() >= least and ends
+
+
+class StalledThatFit(Stalled):
+
+    def test_streams_that_nobody_reads_leave_room_for_others(self):
+        self.stall(24)
+        self.others_are_served()
+        # They wait, and none ends for want of memory.
+        ends = wait_until(lambda: self.stream_ends(5), "their lines in the log")
+        self.assertEqual(ends, {"ok": 5})
+
+
+class StalledThatDoNotFit(Stalled):
+
+    def test_streams_that_nobody_reads_and_that_do_not_fit_leave_room_for_others(self):
+        self.stall(120)
+        self.others_are_served()
+        ends = wait_until(lambda: self.stream_ends(5), "their lines in the log")
+        self.assertLessEqual(set(ends), {"ok", "client_gone"})
 
 
 class Amplification(GatewayCase):

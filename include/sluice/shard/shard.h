@@ -69,7 +69,10 @@ public:
     // No new connections; open ones end after their answer, or at the drain deadline.
     void drain();
 
-    void turn(Instant deadline = io::TimerWheel::never) { loop_.turn(deadline); }
+    void turn(Instant deadline = io::TimerWheel::never) {
+        loop_.turn(deadline);
+        service_.watch_buffers();
+    }
     // Drained: nothing is open and nothing is in flight.
     bool done() const;
 
