@@ -31,6 +31,8 @@ SLUICE_SIM = os.environ.get("SLUICE_SIM") or os.path.join(
     ROOT, "build/release/tools/sluice-sim/sluice-sim")
 SANITIZED = os.environ.get("SLUICE_SANITIZED") == "1"
 SHARDS = os.environ.get("SLUICE_SHARDS")
+# A shard lends 256 to the kernel, and its small texts share one.
+BUFFERS_AT_REST = 257 * int(SHARDS or 1)
 SCALE = float(os.environ.get("SLUICE_E2E_SCALE", "1"))
 
 ADDRESS = re.compile(r"(?:https?://([\w.\-]+|\[[\w:.]+\]):(\d+))|unix:(\S+)")

@@ -110,6 +110,7 @@ class StalledThatDoNotFit(Stalled):
 class Amplification(GatewayCase):
     """Row 115: a byte on the wire never costs more than a hundred in memory."""
 
+    flags = ("--shards", "1")  # whose buffers are counted
     COUNT = 20_000  # bytes, each in a segment of its own
     BUFFER = 4096
 

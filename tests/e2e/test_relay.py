@@ -12,8 +12,8 @@ import time
 import unittest
 
 from backend import DONE, LAST_CHUNK, chunk, delta, head, json_answer, sse_head
-from harness import (SANITIZED, SCALE, Gateway, GatewayCase, Sim, chat_body, chat_request, main,
-                     memory_case, request)
+from harness import (BUFFERS_AT_REST, SANITIZED, SCALE, Gateway, GatewayCase, Sim, chat_body,
+                     chat_request, main, memory_case, request)
 from wire import Closed, Malformed, wait_until
 
 NDJSON = {"Content_Type": "application/x-ndjson", "Transfer_Encoding": "chunked"}
@@ -281,8 +281,8 @@ class Chaos(unittest.TestCase):
         for name in ("sluice_requests_in_flight", "sluice_connections_open"):
             wait_until(lambda name=name: metrics(self.gateway)[name] == base[name],
                        f"{name} is {base[name]} again, seeds {seeds}")
-        wait_until(lambda: metrics(self.gateway)["sluice_buffers_in_use"] <=
-                   base["sluice_buffers_in_use"], f"every buffer is back, seeds {seeds}")
+        wait_until(lambda: metrics(self.gateway)["sluice_buffers_in_use"] <= BUFFERS_AT_REST,
+                   f"every buffer is back, seeds {seeds}")
         logged = [entry for entry in self.gateway.log() if entry["path"] == "/v1/chat/completions"]
         ids = [entry["id"] for entry in logged]
         self.assertEqual(len(ids), len(set(ids)), "no request is settled twice")
