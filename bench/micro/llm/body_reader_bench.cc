@@ -77,10 +77,10 @@ void plan_both_edits(benchmark::State& state) {
     }
 }
 
-BENCHMARK(read_plain)->Arg(256)->Arg(1024)->Arg(64 << 10)->Arg(1 << 20);
-BENCHMARK(read_code)->Arg(1024)->Arg(64 << 10)->Arg(1 << 20);
-BENCHMARK(read_japanese)->Arg(1024)->Arg(64 << 10)->Arg(1 << 20);
-BENCHMARK(read_in_buffers)->Arg(64 << 10)->Arg(1 << 20);
+BENCHMARK(read_plain)->Arg(1 << 10)->Arg(16 << 10)->Arg(256 << 10)->Arg(1 << 20);
+BENCHMARK(read_code)->Arg(1 << 10)->Arg(16 << 10)->Arg(256 << 10)->Arg(1 << 20);
+BENCHMARK(read_japanese)->Arg(1 << 10)->Arg(16 << 10)->Arg(256 << 10)->Arg(1 << 20);
+BENCHMARK(read_in_buffers)->Arg(16 << 10)->Arg(256 << 10)->Arg(1 << 20);
 BENCHMARK(plan_both_edits);
 
 }  // namespace

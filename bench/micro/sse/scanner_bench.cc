@@ -1,5 +1,5 @@
 // What it costs to find the events of a stream: 16 events of a token, some 250 bytes each, in one
-// run, in runs that cut events in two, and in one with CRLF.
+// run, in a run each, in runs that cut events in two, and in one with CRLF.
 #include "sluice/sse/scanner.h"
 
 #include <benchmark/benchmark.h>
@@ -52,6 +52,11 @@ void scan_whole(benchmark::State& state) {
 void scan_crlf(benchmark::State& state) {
     scan(state, stream_of("\r\n"), 1 << 20);
 }
+// A chunk an event, as model servers send them.
+void scan_run_an_event(benchmark::State& state) {
+    const std::string stream = stream_of("\n");
+    scan(state, stream, stream.size() / events_per_stream);
+}
 void scan_runs_of_1000_bytes(benchmark::State& state) {
     scan(state, stream_of("\n"), 1000);
 }
@@ -61,6 +66,7 @@ void scan_runs_of_100_bytes(benchmark::State& state) {
 
 BENCHMARK(scan_whole);
 BENCHMARK(scan_crlf);
+BENCHMARK(scan_run_an_event);
 BENCHMARK(scan_runs_of_1000_bytes);
 BENCHMARK(scan_runs_of_100_bytes);
 
