@@ -1,8 +1,8 @@
 // HeadReader: reads a head out of slices as they come, in place where the first slice holds it
 // whole.
 //
-// A head that is spread over slices is gathered into one text, bounded by the parser's limits. The
-// slices stay in the chain until consume(), so that bytes behind the head are where they were.
+// A head that is spread over slices is gathered into one text, as far as a head may go. The slices
+// stay in the chain until consume(), so that bytes behind the head are where they were.
 #pragma once
 
 #include "sluice/http/parser.h"
@@ -32,7 +32,7 @@ public:
     }
 
     void reset() {
-        gathered_ = {};
+        std::string().swap(gathered_);  // gives the memory back, as an assignment would not
         seen_ = 0;
     }
 
@@ -56,7 +56,7 @@ private:
                 gathered_.append(text.substr(skip));
                 skip = 0;
             }
-            return true;
+            return gathered_.size() < limits::head_bytes_max;
         });
     }
 
