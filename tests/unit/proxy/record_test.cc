@@ -119,6 +119,67 @@ TEST_SUITE("kernel") {
         }
     }
 
+    TEST_CASE("fault 148: DEL and C1 are escaped, the letters beside them are not") {
+        RecordRig rig;
+        const auto path_in = [&](std::string_view path) {
+            rig.exchange.path = path;
+            const std::string text = rig.line();
+            rig.check_form(text);
+            const std::size_t begin = text.find("\"path\":\"") + 8;
+            return text.substr(begin, text.find("\",\"status\"") - begin);
+        };
+        CHECK(path_in("a\x7f!") == "a\\u007f!");
+        CHECK(path_in("\xC2\x9B[31m") == "\\u009b[31m");
+        for (int c = 0x80; c < 0xA0; ++c) {
+            const std::string letter{'\xC2', static_cast<char>(c)};
+            constexpr std::string_view digits = "0123456789abcdef";
+            CHECK(path_in(letter) == std::string("\\u00") + digits[c >> 4] + digits[c & 15]);
+        }
+        CHECK(path_in("~\xC2\xA0\xC3\x9B") == "~\xC2\xA0\xC3\x9B");  // U+00A0, U+00DB
+        CHECK(path_in("\x9B[31m") == "\xEF\xBF\xBD[31m");            // no UTF-8 by itself
+        // The cut leaves the half of one.
+        const std::string long_text = std::string(1023, 'x') + "\xC2\x9B";
+        CHECK(path_in(long_text) == std::string(1023, 'x') + "\xEF\xBF\xBD");
+    }
+
+    TEST_CASE("fault 148: every text of a line is escaped, and the longest line fits") {
+        for (const std::string& unit :
+             {std::string("\x7f"), std::string("\xC2\x9B"), std::string("\x1b")}) {
+            RecordRig rig;
+            std::string text;
+            while (text.size() < 1024)
+                text += unit;
+            upstream::Model model;
+            model.name = text;
+            auto endpoint = std::make_shared<upstream::Endpoint>();  // shared, as targets are
+            endpoint->url = text;
+            const upstream::Target target{endpoint, "up", {}};
+            rig.exchange.id = rig.exchange.method_text = rig.exchange.path = text;
+            rig.exchange.error = text;
+            rig.exchange.model = &model;
+            rig.exchange.target = &target;
+            rig.exchange.bytes_in = rig.exchange.bytes_out = ~std::uint64_t{0} >> 1;
+            rig.exchange.usage = {.prompt = ~std::uint64_t{0} >> 1,
+                                  .completion = ~std::uint64_t{0} >> 1,
+                                  .cached = ~std::uint64_t{0} >> 1};
+            rig.exchange.usage_estimated = true;
+            rig.exchange.first_byte = Instant{6'500'000};
+            rig.exchange.streamed = true;
+            rig.exchange.retries = ~std::uint32_t{0};
+            rig.exchange.end = End::backend_error;
+            const std::string line = rig.line(text);
+            CHECK(line.ends_with("\"}\n"));
+            CHECK(line.find(unit) == std::string::npos);
+            const std::string escape = unit == "\x1b"   ? "\\u001b"
+                                       : unit == "\x7f" ? "\\u007f"
+                                                        : "\\u009b";
+            std::size_t found = 0;
+            for (std::size_t at = 0; (at = line.find(escape, at)) != line.npos; ++at)
+                ++found;
+            CHECK(found == 7 * 1024 / unit.size());  // seven texts, none of them lost
+        }
+    }
+
     TEST_CASE("texts are cut, wherever that falls, and the longest line fits") {
         RecordRig rig;
         upstream::Model model;

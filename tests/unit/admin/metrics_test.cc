@@ -1,0 +1,121 @@
+#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
+#include "sluice/admin/metrics.h"
+
+#include <doctest/doctest.h>
+
+#include <initializer_list>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+using namespace sluice;
+using proxy::End;
+using shard::Snapshot;
+using shard::Totals;
+
+namespace {
+
+Snapshot snapshot_of(std::size_t shard) {
+    Snapshot snapshot;
+    snapshot.shard = shard;
+    return snapshot;
+}
+
+void learn(Totals& totals, Snapshot snapshot) {
+    totals.learn(std::make_shared<const Snapshot>(std::move(snapshot)));
+}
+
+std::string text_of(const Totals& totals) {
+    std::string text;
+    admin::write_metrics(totals, text);
+    return text;
+}
+
+void check_lines(const Totals& totals, std::initializer_list<std::string_view> lines) {
+    const std::string text = "\n" + text_of(totals);
+    for (const std::string_view line : lines) {
+        CAPTURE(line);
+        CHECK(text.find("\n" + std::string(line) + "\n") != text.npos);
+    }
+}
+
+}  // namespace
+
+TEST_CASE("before any shard was heard of there are zeros, and no row") {
+    const Totals totals;
+    check_lines(totals, {"sluice_connections_total 0", "sluice_retries_total 0",
+                         "gen_ai_server_request_duration_seconds_count 0"});
+    CHECK(text_of(totals).find("shard=") == std::string::npos);
+    CHECK(text_of(totals).find("sluice_requests_total{") == std::string::npos);
+}
+
+TEST_CASE("counters of all shards are added, row by row") {
+    Totals totals;
+    for (const std::size_t shard : {std::size_t{2}, std::size_t{0}}) {
+        Snapshot snapshot = snapshot_of(shard);
+        auto& statistics = snapshot.statistics;
+        statistics.connections = 3;
+        statistics.refused_clients = 4;
+        statistics.retries = 5;
+        statistics.uncounted = 6;
+        statistics.duration.observe(Duration::millis(2));
+        auto& row = statistics.row("m", "http://a");
+        row.requests[static_cast<std::size_t>(End::ok)] = 7;
+        row.requests[static_cast<std::size_t>(End::timeout)] = shard;
+        row.prompt_tokens = 8;
+        row.completion_tokens = 9;
+        row.cached_tokens = 1;
+        statistics.row("m", shard == 0 ? "http://b" : "http://c").prompt_tokens = 1;
+        statistics.row("", "").requests[static_cast<std::size_t>(End::refused)] = 10;
+        learn(totals, std::move(snapshot));
+    }
+    check_lines(totals, {"sluice_connections_total 6", "sluice_connections_refused_total 8",
+                         "sluice_retries_total 10", "sluice_answers_without_usage_total 12",
+                         "gen_ai_server_request_duration_seconds_bucket{le=\"0.001\"} 0",
+                         "gen_ai_server_request_duration_seconds_bucket{le=\"0.0025\"} 2",
+                         "gen_ai_server_request_duration_seconds_bucket{le=\"+Inf\"} 2",
+                         "gen_ai_server_request_duration_seconds_sum 0.004",
+                         "gen_ai_server_request_duration_seconds_count 2",
+                         R"(sluice_requests_total{model="m",backend="http://a",end="ok"} 14)",
+                         R"(sluice_requests_total{model="m",backend="http://a",end="timeout"} 2)",
+                         R"(sluice_requests_total{model="",backend="",end="refused"} 20)",
+                         R"(sluice_tokens_total{model="m",backend="http://a",type="input"} 16)",
+                         R"(sluice_tokens_total{model="m",backend="http://a",type="output"} 18)",
+                         R"(sluice_tokens_total{model="m",backend="http://a",type="cached"} 2)",
+                         R"(sluice_tokens_total{model="m",backend="http://b",type="input"} 1)",
+                         R"(sluice_tokens_total{model="m",backend="http://c",type="input"} 1)"});
+    // What never reached a backend has no tokens.
+    CHECK(text_of(totals).find(R"(sluice_tokens_total{model="")") == std::string::npos);
+}
+
+TEST_CASE("pools of one backend are added, gauges of shards stand side by side") {
+    Totals totals;
+    Snapshot zero = snapshot_of(0);
+    zero.pools = {{"http://a", 1, 2, 3, 4, 5}, {"http://b", 1, 1, 1, 1, 1}};
+    zero.buffers_in_use = 8;
+    Snapshot two = snapshot_of(2);
+    two.pools = {{"http://a", 10, 20, 30, 40, 50}};
+    two.buffers_in_use = 9;
+    learn(totals, std::move(two));
+    learn(totals, std::move(zero));
+    check_lines(totals,
+                {R"(sluice_backend_connections{backend="http://a"} 11)",
+                 R"(sluice_backend_connections_idle{backend="http://a"} 22)",
+                 R"(sluice_backend_connects_total{backend="http://a"} 33)",
+                 R"(sluice_backend_reuses_total{backend="http://a"} 44)",
+                 R"(sluice_backend_idle_closes_total{backend="http://a"} 55)",
+                 R"(sluice_backend_connections{backend="http://b"} 1)",
+                 R"(sluice_buffers_in_use{shard="0"} 8)", R"(sluice_buffers_in_use{shard="2"} 9)"});
+    // A shard that was not heard of is left out, which is not the same as zero.
+    CHECK(text_of(totals).find("shard=\"1\"") == std::string::npos);
+}
+
+TEST_CASE("a model's name can neither end its label nor its line") {
+    Totals totals;
+    Snapshot snapshot = snapshot_of(0);
+    snapshot.statistics.row("a\"b\\c\nd", "http://a").requests[0] = 1;
+    learn(totals, std::move(snapshot));
+    check_lines(totals,
+                {R"(sluice_requests_total{model="a\"b\\c\nd",backend="http://a",end="ok"} 1)"});
+}
