@@ -96,7 +96,7 @@ void Shard::tell_peers(Fill&& fill) {
 // --- counters -------------------------------------------------------------------------------
 
 void Shard::statistics_changed() {
-    if (!peer_rings_.empty() && !reconcile_.armed())
+    if (!peer_rings_.empty() && !draining_ && !reconcile_.armed())
         loop_.timers().arm(reconcile_, loop_.now() + reconcile_tick);
 }
 
@@ -138,6 +138,7 @@ void Shard::drain() {
     if (std::exchange(draining_, true)) return;
     for (auto& listener : listeners_) listener->stop();
     if (watch_.has_value()) watch_->stop();
+    loop_.timers().disarm(reconcile_);  // nobody asks for counters any more
     service_.drain();
     loop_.timers().arm(drain_deadline_, loop_.now() + settings_.timeouts.drain);
 }

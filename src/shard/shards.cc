@@ -110,11 +110,7 @@ void Shards::run(std::size_t index) {
         workers_[index].failure = ring.error().message;
     rings_ready_.count_down();
     may_serve_.wait();
-    if (serve_.load()) {
-        serve(index, **ring, buffers, nodes);
-        // The rings stay until all are done: a message to one that is gone would be lost.
-        all_done_.arrive_and_wait();
-    }
+    if (serve_.load()) serve(index, **ring, buffers, nodes);
 }
 
 void Shards::serve(std::size_t index, io::Ring& ring, mem::BufferPool& buffers,
@@ -142,6 +138,11 @@ void Shards::serve(std::size_t index, io::Ring& ring, mem::BufferPool& buffers,
     }
     while (!shard.done())
         shard.turn();
+    // What was posted goes out, and what came meanwhile is taken: the messages are their
+    // receiver's. The rings stay until all are done: a message to one that is gone would be lost.
+    shard.turn(Instant{});
+    all_done_.arrive_and_wait();
+    shard.turn(Instant{});
 }
 
 void Shards::found(const upstream::Catalog& catalog, const std::vector<std::string>& complaints) {
