@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import select
 import signal
 import shutil
 import socket
@@ -371,13 +372,15 @@ class Leaks(unittest.TestCase):
 
         def read_all():
             # The bytes do not matter here: they are taken as fast as they come.
-            while not stop.is_set():
-                for client in clients:
-                    try:
+            by_fd = {client.sock.fileno(): client for client in clients}
+            with select.epoll() as ready:
+                for fd in by_fd:
+                    ready.register(fd, select.EPOLLIN)
+                while not stop.is_set():
+                    for fd, _ in ready.poll(0.1):
+                        client = by_fd[fd]
                         client.taken = getattr(client, "taken", 0) + len(
                             client.sock.recv(1 << 16, socket.MSG_DONTWAIT))
-                    except BlockingIOError:
-                        pass
         reader = threading.Thread(target=read_all)
         reader.start()
         try:
