@@ -128,6 +128,22 @@ void add_limits(CLI::App& app, Settings& settings) {
         app.get_option(name)->group(group);
 }
 
+void add_relay(CLI::App& app, Settings& settings) {
+    const auto choose = [&settings](const std::string& mode) {
+        settings.relay = mode == "buffer"   ? config::RelayMode::buffer
+                         : mode == "splice" ? config::RelayMode::splice
+                                            : config::RelayMode::automatic;
+    };
+    app.add_option_function<std::string>(
+           "--relay", choose,
+           "How answers pass: through buffers, spliced by the kernel wherever no byte has to be "
+           "read, or as suits each (auto: spliced from 64 KiB on)")
+        ->type_name("LANE")
+        ->check(CLI::IsMember({"auto", "buffer", "splice"}))
+        ->default_str("auto");
+    app.get_option("--relay")->group("Relay");
+}
+
 void add_timeouts(CLI::App& app, Settings& settings) {
     config::Timeouts& times = settings.timeouts;
     add_duration(app, "--timeout-head", times.head, "10s", "For a request's whole head");
@@ -167,6 +183,7 @@ CommandLine parse_command_line(int argc, char** argv) {
     add_models(app, result.settings);
     add_listening(app, result.settings);
     add_limits(app, result.settings);
+    add_relay(app, result.settings);
     add_timeouts(app, result.settings);
     app.add_option("--access-log", result.settings.access_log,
                    "Where a line for each request goes: stderr, off, or a file")

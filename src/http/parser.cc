@@ -420,6 +420,35 @@ Progress Parser::end_chunk_run(const BodyPass& pass) {
     return Progress::incomplete;
 }
 
+std::uint64_t Parser::opaque_bytes() const {
+    switch (phase_) {
+        case Phase::length:
+            return body_.left;
+        case Phase::chunks:
+            return body_.chunk_part == ChunkPart::data ? body_.left : 0;
+        case Phase::until_close:
+            return std::numeric_limits<std::uint64_t>::max();
+        default:
+            return 0;
+    }
+}
+
+Progress Parser::skip(std::uint64_t bytes) {
+    SLUICE_ASSERT(bytes <= opaque_bytes());
+    if (phase_ == Phase::until_close) return Progress::incomplete;
+    body_.left -= bytes;
+    if (phase_ == Phase::chunks) {
+        // llhttp counts the data of a chunk down in the same way.
+        SLUICE_ASSERT(body_.left > 0);
+        as_machine(machine_).content_length -= bytes;
+        SLUICE_ASSERT(as_machine(machine_).content_length == body_.left);
+        return Progress::incomplete;
+    }
+    if (body_.left > 0) return Progress::incomplete;
+    phase_ = Phase::complete;
+    return Progress::complete;
+}
+
 Progress Parser::finish() {
     if (phase_ == Phase::until_close) phase_ = Phase::complete;
     if (phase_ == Phase::complete) return Progress::complete;

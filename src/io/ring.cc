@@ -1,15 +1,18 @@
-// The ring on io_uring; the only user of liburing.
+// The ring on io_uring; with its set-up the only user of liburing.
 #include "sluice/io/ring.h"
 
+#include "ring_setup.h"
+#include "sluice/base/limits.h"
+
 #include <liburing.h>
+
+#include <poll.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <string>
 #include <vector>
-
-#include "sluice/base/limits.h"
 
 namespace sluice::io {
 namespace {
@@ -18,19 +21,8 @@ namespace {
 constexpr unsigned enter_no_iowait = 1U << 7;
 constexpr unsigned feature_no_iowait = 1U << 17;
 
-constexpr unsigned submission_entries = 1024;
-// Overflow is slow, not lost (NODROP): four completions a submission keep it from happening.
-constexpr unsigned completion_entries = 4 * submission_entries;
-constexpr int buffer_group = 0;
 // Parts of gathered sends that one turn can queue; past it the queue is submitted in between.
 constexpr std::size_t iovecs_a_turn = 4096;
-
-// SINGLE_ISSUER and DEFER_TASKRUN: completions are produced only when this thread asks for them,
-// so receives never run ahead of the loop that gives buffers back.
-// SUBMIT_ALL: one bad entry does not hold up the others.
-constexpr unsigned setup_flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
-                                 IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CLAMP |
-                                 IORING_SETUP_CQSIZE;
 
 // user_data: tag (8 bits), generation (24), index into the table of operations (32).
 enum class Tag : std::uint64_t { operation = 0, ignored = 1, message = 2 };
@@ -39,35 +31,6 @@ constexpr std::uint32_t generation_mask = 0xff'ffff;
 
 constexpr std::uint64_t user_data(Tag tag, std::uint64_t payload) {
     return static_cast<std::uint64_t>(tag) << 56 | payload;
-}
-
-int set_up(io_uring& ring) {
-    io_uring_params params{};
-    params.flags = setup_flags;
-    params.cq_entries = completion_entries;
-    return io_uring_queue_init_params(submission_entries, &ring, &params);
-}
-
-Error setup_error(int code) {
-    const std::string cause = std::strerror(code);
-    switch (code) {
-        case EPERM:
-            return Error::gateway(
-                "io_uring is switched off here (" + cause +
-                "): set the sysctl kernel.io_uring_disabled to 0, or, in a container, allow the "
-                "io_uring system calls in its seccomp profile");
-        case ENOSYS:
-            return Error::gateway("this kernel has no io_uring (" + cause +
-                                  "): Linux 6.1 or newer is needed");
-        case EINVAL:
-            return Error::gateway("this kernel's io_uring is too old (" + cause +
-                                  "): Linux 6.1 or newer is needed");
-        case ENOMEM:
-            return Error::gateway("no memory for an io_uring (" + cause +
-                                  "): raise the limit of locked memory (ulimit -l)");
-        default:
-            return Error::gateway("io_uring cannot be set up: " + cause);
-    }
 }
 
 }  // namespace
@@ -92,6 +55,7 @@ struct RingCore {
     void end(Operation& operation);
     void submit_accept(Operation& operation);
     void submit_receive(Operation& operation);
+    void submit_poll(Operation& operation, Operation::Kind kind, int fd, unsigned events);
     void submit_gathered(Operation& operation, std::span<const iovec> parts, int flags);
     void submit_early();
     void reuse_arrays();
@@ -107,7 +71,7 @@ struct RingCore {
     mem::BufferPool& buffers;
     io_uring ring{};
     io_uring_buf_ring* buffer_ring = nullptr;
-    std::size_t lent = 0;  // buffers the kernel holds
+    std::size_t lent = 0;        // buffers the kernel holds
     std::vector<bool> lent_ids;  // which ones
 
     std::vector<Slot> table;
@@ -166,7 +130,7 @@ void RingCore::begin(Operation& operation, Operation::Kind kind, int fd) {
     table[operation.slot_].operation = &operation;
     operation.kind_ = kind;
     operation.fd_ = fd;
-    operation.cancelled_ = false;
+    operation.cancelled_ = operation.once_ = false;
     ++in_flight;
 }
 
@@ -191,9 +155,19 @@ void RingCore::submit_accept(Operation& operation) {
 
 void RingCore::submit_receive(Operation& operation) {
     auto& sqe = entry();
-    io_uring_prep_recv_multishot(&sqe, operation.fd_, nullptr, 0, 0);
+    if (operation.once_)
+        io_uring_prep_recv(&sqe, operation.fd_, nullptr, 0, 0);
+    else
+        io_uring_prep_recv_multishot(&sqe, operation.fd_, nullptr, 0, 0);
     sqe.flags |= IOSQE_BUFFER_SELECT;
     sqe.buf_group = buffer_group;
+    io_uring_sqe_set_data64(&sqe, identify(operation));
+}
+
+void RingCore::submit_poll(Operation& operation, Operation::Kind kind, int fd, unsigned events) {
+    begin(operation, kind, fd);
+    auto& sqe = entry();
+    io_uring_prep_poll_add(&sqe, fd, events);
     io_uring_sqe_set_data64(&sqe, identify(operation));
 }
 
@@ -221,8 +195,7 @@ void RingCore::submit_gathered(Operation& operation, std::span<const iovec> part
 void RingCore::lend_buffers() {
     const int mask = io_uring_buf_ring_mask(limits::buffers_provided);
     int added = 0;
-    const std::size_t target =
-        std::min(limits::buffers_provided, lent + buffers.lendable(lent));
+    const std::size_t target = std::min(limits::buffers_provided, lent + buffers.lendable(lent));
     while (lent < target) {
         const auto buffer = buffers.lend();
         io_uring_buf_ring_add(buffer_ring, buffer.data,
@@ -257,9 +230,8 @@ void RingCore::enter(Instant now, Instant deadline) {
     unsigned flags = IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG;
     if ((ring.features & feature_no_iowait) != 0) flags |= enter_no_iowait;
     // ETIME, EINTR, EBUSY and EAGAIN all mean: look at what is there and come back.
-    const int result =
-        io_uring_enter2(static_cast<unsigned>(ring.ring_fd), to_submit, wait ? 1 : 0, flags,
-                        reinterpret_cast<sigset_t*>(&arg), sizeof(arg));
+    const int result = io_uring_enter2(static_cast<unsigned>(ring.ring_fd), to_submit, wait ? 1 : 0,
+                                       flags, reinterpret_cast<sigset_t*>(&arg), sizeof(arg));
     SLUICE_ASSERT(result >= 0 || result == -ETIME || result == -EINTR || result == -EBUSY ||
                   result == -EAGAIN);
     if (io_uring_cq_has_overflow(&ring)) ++counters.overflows;
@@ -280,7 +252,8 @@ void RingCore::reap() {
 
     std::vector<Operation*> told;
     told.swap(cancelled);
-    for (Operation* operation : told) deliver(*operation, {.result = -ECANCELED});
+    for (Operation* operation : told)
+        deliver(*operation, {.result = -ECANCELED});
 }
 
 void RingCore::complete(const io_uring_cqe& cqe) {
@@ -303,9 +276,12 @@ void RingCore::complete(const io_uring_cqe& cqe) {
         return;
     }
     switch (operation->kind_) {
-        case Operation::Kind::receive: return complete_receive(*operation, cqe);
-        case Operation::Kind::accept: return complete_accept(*operation, cqe);
-        default: return deliver(*operation, {.result = cqe.res});
+        case Operation::Kind::receive:
+            return complete_receive(*operation, cqe);
+        case Operation::Kind::accept:
+            return complete_accept(*operation, cqe);
+        default:
+            return deliver(*operation, {.result = cqe.res});
     }
 }
 
@@ -334,7 +310,8 @@ void RingCore::complete_receive(Operation& operation, const io_uring_cqe& cqe) {
             starved.push_back(operation);
             return;
         }
-        if (cqe.res > 0) {  // the kernel ended the multishot for reasons of its own
+        if (cqe.res > 0 &&
+            !operation.once_) {  // the kernel ended the multishot for reasons of its own
             submit_receive(operation);
             completion.more = true;
         }
@@ -374,34 +351,6 @@ Ring::~Ring() {
         if (core_->lent_ids[id]) core_->buffers.give_back(static_cast<std::uint16_t>(id));
 }
 
-Status Ring::probe() {
-    io_uring ring{};
-    if (const int error = set_up(ring); error < 0) return setup_error(-error);
-    io_uring_probe* probe = io_uring_get_probe_ring(&ring);
-    const char* missing = nullptr;
-    const std::pair<int, const char*> needed[] = {
-        {IORING_OP_ACCEPT, "accept"},       {IORING_OP_CONNECT, "connect"},
-        {IORING_OP_RECV, "recv"},           {IORING_OP_SEND, "send"},
-        {IORING_OP_SENDMSG, "sendmsg"},     {IORING_OP_ASYNC_CANCEL, "cancel"},
-        {IORING_OP_MSG_RING, "msg_ring"},
-    };
-    for (const auto& [opcode, name] : needed)
-        if (probe == nullptr || !io_uring_opcode_supported(probe, opcode)) missing = name;
-    io_uring_free_probe(probe);
-    int error = 0;
-    auto* buffer_ring =
-        io_uring_setup_buf_ring(&ring, limits::buffers_provided, buffer_group, 0, &error);
-    if (buffer_ring != nullptr)
-        io_uring_free_buf_ring(&ring, buffer_ring, limits::buffers_provided, buffer_group);
-    else
-        missing = "provided buffer rings";
-    io_uring_queue_exit(&ring);
-    if (missing != nullptr)
-        return Error::gateway(std::string("this kernel's io_uring lacks ") + missing +
-                              ": Linux 6.1 or newer is needed");
-    return Done{};
-}
-
 Result<std::unique_ptr<Ring>> Ring::create(mem::BufferPool& buffers) {
     auto core = std::make_unique<RingCore>(buffers);
     if (const int error = set_up(core->ring); error < 0) return setup_error(-error);
@@ -432,6 +381,20 @@ void Ring::receive(Operation& operation, int fd) {
     core_->submit_receive(operation);
 }
 
+void Ring::receive_once(Operation& operation, int fd) {
+    core_->begin(operation, Operation::Kind::receive, fd);
+    operation.once_ = true;
+    core_->submit_receive(operation);
+}
+
+void Ring::wait_readable(Operation& operation, int fd) {
+    core_->submit_poll(operation, Operation::Kind::readable, fd, POLLIN | POLLRDHUP);
+}
+
+void Ring::wait_writable(Operation& operation, int fd) {
+    core_->submit_poll(operation, Operation::Kind::writable, fd, POLLOUT);
+}
+
 void Ring::send(Operation& operation, int fd, std::span<const iovec> parts) {
     SLUICE_ASSERT(!parts.empty());
     core_->begin(operation, Operation::Kind::send, fd);
@@ -459,7 +422,9 @@ void Ring::cancel(Operation& operation) {
     io_uring_sqe_set_data64(&sqe, user_data(Tag::ignored, 0));
 }
 
-int Ring::fd() const { return core_->ring.ring_fd; }
+int Ring::fd() const {
+    return core_->ring.ring_fd;
+}
 
 void Ring::post(int ring_fd, std::uint64_t payload) {
     SLUICE_ASSERT((payload & ~payload_mask) == 0);
@@ -479,7 +444,11 @@ void Ring::turn(Instant now, Instant deadline) {
     core_->reap();
 }
 
-std::size_t Ring::in_flight() const { return core_->in_flight; }
-const RingCounters& Ring::counters() const { return core_->counters; }
+std::size_t Ring::in_flight() const {
+    return core_->in_flight;
+}
+const RingCounters& Ring::counters() const {
+    return core_->counters;
+}
 
 }  // namespace sluice::io

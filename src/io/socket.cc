@@ -92,6 +92,12 @@ void close_socket(int fd) {
     ::close(fd);
 }
 
+void reset_socket(int fd) {
+    const linger at_once{.l_onoff = 1, .l_linger = 0};
+    ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+    ::close(fd);
+}
+
 int accept_now(int listen_fd) {
     const int fd = ::accept4(listen_fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     return fd >= 0 ? fd : -errno;

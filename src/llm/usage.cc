@@ -51,6 +51,23 @@ Report read_report(const AnswerCounts& c) {
     return {};
 }
 
+// Where the value of the last member of that name begins. A quote inside of a string is escaped, so
+// what looks like a key is one.
+std::size_t find_last_value(std::string_view text, std::string_view key) {
+    const std::string quoted = '"' + std::string(key) + '"';
+    const auto skip_spaces = [text](std::size_t at) {
+        return std::min(text.find_first_not_of(" \t\r\n", at), text.size());
+    };
+    for (std::size_t at = text.rfind(quoted); at != text.npos && at > 0;
+         at = text.rfind(quoted, at - 1)) {
+        const std::size_t colon = skip_spaces(at + quoted.size());
+        if (text[at - 1] == '\\' || colon == text.size() || text[colon] != ':') continue;
+        const std::size_t value = skip_spaces(colon + 1);
+        return value == text.size() ? text.npos : value;
+    }
+    return text.npos;
+}
+
 // A chunk in OpenAI's form, of which only the choices are read where nothing else matters. False
 // where it is something else, or not well formed as far as it was read.
 bool read_chunk(std::string_view data, AnswerHandler& handler) {
@@ -113,6 +130,21 @@ EventFacts read_event(std::string_view name, std::string_view data, Usage& usage
     facts.usage_only = answer.choices_empty && answer.usage_at_root && !answer.carries_other &&
                        !answer.error && name.empty();
     return facts;
+}
+
+void read_tail(std::string_view tail, Usage& usage) {
+    AnswerHandler handler;
+    JsonWalker walker(tail, handler);
+    handler.on_open(1, true, 0);
+    for (const std::string_view key : {"usage", "timings", "prompt_eval_count", "eval_count",
+                                       "tokens_evaluated", "tokens_predicted"}) {
+        const std::size_t value = find_last_value(tail, key);
+        if (value == tail.npos) continue;
+        handler.on_key(1, {key, false, {}});
+        walker.walk_member_value(tail.data() + value);
+    }
+    handler.on_close(1, tail.size());
+    merge_usage(handler.counts(), usage);
 }
 
 }  // namespace sluice::llm

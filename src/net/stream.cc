@@ -53,8 +53,8 @@ void Stream::begin(State state, int fd) {
     state_ = state;
     fd_ = fd;
     error_ = receive_error_ = 0;
-    ended_ = receive_wanted_ = finish_wanted_ = finished_sending_ = false;
-    bytes_received_ = bytes_sent_ = 0;
+    ended_ = receive_wanted_ = finish_wanted_ = finished_sending_ = resets_ = false;
+    bytes_received_ = bytes_sent_ = in_pipe_ = 0;
 }
 
 void Stream::connect(const Address& address) {
@@ -106,7 +106,10 @@ void Stream::join() {
     if (receive_.in_flight() || send_.in_flight()) return;
     outbound_.clear();
     received_.clear();
-    if (fd_ >= 0) io::close_socket(std::exchange(fd_, -1));
+    if (fd_ >= 0 && resets_)
+        io::reset_socket(std::exchange(fd_, -1));
+    else if (fd_ >= 0)
+        io::close_socket(std::exchange(fd_, -1));
     state_ = State::closed;
     loop_.make_ready(*owner_);
 }
@@ -116,8 +119,22 @@ void Stream::join() {
 void Stream::start_receiving() {
     SLUICE_ASSERT(state_ == State::open);
     receive_wanted_ = true;
+    if (awaits_readable_)
+        loop_.ring().cancel(receive_);
+    else
+        receive_on();
+}
+
+void Stream::receive_on() {
     if (receive_.in_flight() || ended_ || receive_error_ != 0) return;
     loop_.ring().receive(receive_, fd_);
+}
+
+void Stream::receive_once() {
+    SLUICE_ASSERT(state_ == State::open);
+    if (receive_.in_flight() || ended_ || receive_error_ != 0) return;
+    receive_wanted_ = false;
+    loop_.ring().receive_once(receive_, fd_);
 }
 
 void Stream::hold_receiving() {
@@ -127,9 +144,14 @@ void Stream::hold_receiving() {
 }
 
 void Stream::on_receive(io::Completion&& completion) {
+    const bool awaited = std::exchange(awaits_readable_, false);
     if (state_ == State::closing) {
         if (!completion.more) join();
         return;
+    }
+    if (awaited) {
+        if (receive_wanted_) receive_on();
+        return loop_.make_ready(*owner_);
     }
     if (completion.result > 0) {
         bytes_received_ += static_cast<std::uint64_t>(completion.result);
@@ -189,11 +211,56 @@ void Stream::flush() {
 
 void Stream::on_send(io::Completion&& completion) {
     SLUICE_ASSERT(!completion.more);
+    const bool awaited = std::exchange(awaits_writable_, false);
     if (state_ == State::closing) return join();
+    if (awaited) return loop_.make_ready(*owner_);
     if (completion.result < 0) return record_error(-completion.result);
     bytes_sent_ += static_cast<std::uint64_t>(completion.result);
     outbound_.consume(static_cast<std::size_t>(completion.result));
     loop_.make_ready(*owner_);
+}
+
+// --- past user space ------------------------------------------------------------------------
+
+std::ptrdiff_t Stream::fill(io::Pipe& pipe, std::size_t most) {
+    SLUICE_ASSERT(state_ == State::open);
+    SLUICE_ASSERT(!receiving());
+    const std::ptrdiff_t moved = pipe.fill(fd_, most);
+    if (moved > 0)
+        bytes_received_ += static_cast<std::uint64_t>(moved);
+    else if (moved == 0)
+        ended_ = true;
+    else if (moved == -EAGAIN)
+        await_readable();
+    else
+        record_receive_error(static_cast<int>(-moved));
+    return moved;
+}
+
+std::ptrdiff_t Stream::drain(io::Pipe& pipe) {
+    SLUICE_ASSERT(state_ == State::open);
+    SLUICE_ASSERT(outbound_.empty());
+    const std::ptrdiff_t moved = pipe.drain(fd_);
+    in_pipe_ = pipe.size();
+    if (moved > 0)
+        bytes_sent_ += static_cast<std::uint64_t>(moved);
+    else if (moved == -EAGAIN)
+        await_writable();
+    else
+        record_error(static_cast<int>(-moved));
+    return moved;
+}
+
+void Stream::await_readable() {
+    if (receive_.in_flight()) return;
+    awaits_readable_ = true;
+    loop_.ring().wait_readable(receive_, fd_);
+}
+
+void Stream::await_writable() {
+    if (send_.in_flight()) return;
+    awaits_writable_ = true;
+    loop_.ring().wait_writable(send_, fd_);
 }
 
 void Stream::finish_sending() {

@@ -278,9 +278,9 @@ bool Connection::forward() {
             settle_as_ = End::ok;
             break;
         case Forward::Outcome::broken:
+            // The client must see that it is no end: there is no last chunk, or a reset comes.
             close_after_ = true;
-            // The client must see a broken connection and not an end: no last chunk, and a reset
-            // is as good as a FIN.
+            if (forward_->client_must_see_reset()) stream_.reset_at_close();
             settle_as_ = forward_->failure_end();
             break;
         case Forward::Outcome::failed:
@@ -423,6 +423,7 @@ bool Connection::finish() {
 }
 
 void Connection::close_gracefully() {
+    if (stream_.resets_at_close()) return leave(End::ok);
     stream_.received().clear();
     stream_.finish_sending();
     stream_.start_receiving();

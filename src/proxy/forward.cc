@@ -36,9 +36,6 @@ constexpr std::string_view not_forwarded[] = {
     "access-control-allow-private-network",
 };
 
-constexpr const char* out_of_memory =
-    "The gateway is out of buffer memory (--buffers). Try again later.";
-
 bool is_type(std::string_view value, std::string_view type) {
     value = value.substr(0, value.find(';'));
     while (value.ends_with(' '))
@@ -53,7 +50,8 @@ Forward::Forward(Service& service, Exchange& exchange, io::Actor& owner, net::St
       exchange_(exchange),
       owner_(owner),
       client_(client),
-      relay_(service.loop.nodes()) {}
+      relay_(service.loop.nodes()),
+      run_(service.pipes) {}
 
 Forward::~Forward() {
     SLUICE_ASSERT(link_ == nullptr);
@@ -154,7 +152,10 @@ Forward::Outcome Forward::advance() {
     net::Stream& stream = link_->stream;
     if (phase_ == Phase::connecting && stream.open()) {
         enter(Phase::waiting);
-        stream.start_receiving();
+        if (pool_->expects_large())
+            stream.receive_once();
+        else
+            stream.start_receiving();
     }
     // What came before an end or a failure counts.
     relay_received();
@@ -225,13 +226,16 @@ void Forward::end_answer(bool reusable) {
 void Forward::relay_received() {
     while (link_ != nullptr && !link_->stream.received().empty()) {
         if (phase_ == Phase::waiting) {
-            if (!read_head()) return;
+            if (!read_head()) break;
             continue;
         }
         const mem::Slice slice = link_->stream.received().pop_front();
         relay_slice(slice);
     }
-    if (link_ != nullptr) pace();
+    if (link_ == nullptr) return;
+    // Behind a part of a head, or an interim one, that was received for itself.
+    if (phase_ == Phase::waiting && !link_->stream.receiving()) link_->stream.start_receiving();
+    if (!splice_body()) pace();
 }
 
 // Back-pressure: while the client does not take what is queued, the backend is not listened to.
@@ -246,8 +250,9 @@ void Forward::pace() {
     } else if (held_back_ && unsent <= unsent_bytes_max / 2 && !scarce) {
         held_back_ = false;
         phase_begun_ = service_.loop.now();  // the silence was ours
-        link_->stream.start_receiving();
     }
+    // Also behind a head that was received for itself because a large body was expected.
+    if (!held_back_) link_->stream.start_receiving();
 }
 
 // --- the answer -----------------------------------------------------------------------------
@@ -316,6 +321,14 @@ void Forward::begin_answer(const http::Head& head) {
     exchange_.status = head.status;
     exchange_.answer_begun = true;
     exchange_.overhead = exchange_.overhead + (monotonic_now() - service_.loop.now());
+    exchange_.lane = choose_lane({.mode = service_.settings.relay,
+                                  .in = head.framing,
+                                  .out = out,
+                                  .event_stream = event_stream_,
+                                  .events_taken_out = hide,
+                                  .bytes_ahead = head.content_length,
+                                  .pipe_refused = pipe_refused_});
+    pool_->expect_large(exchange_.lane.lane == Lane::splice);
     enter(Phase::relaying);
     exchange_.forget_request();
 }
@@ -376,6 +389,10 @@ void Forward::relay_slice(const mem::Slice& slice) {
 
 void Forward::drop_link(bool reusable) {
     SLUICE_ASSERT(link_ != nullptr);
+    if (run_.active()) {
+        run_.end();
+        client_.forget_pipe();
+    }
     pool_->give_back(*std::exchange(link_, nullptr), reusable);
 }
 
@@ -450,7 +467,7 @@ Instant Forward::deadline() const {
             limit = timeouts.first_byte;
             break;
         case Phase::relaying:
-            limit = held_back_ ? Duration{} : timeouts.gap;
+            limit = waits_for_client() ? Duration{} : timeouts.gap;
             break;
         case Phase::idle:
         case Phase::finished:

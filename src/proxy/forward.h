@@ -11,6 +11,7 @@
 #include "sluice/proxy/exchange.h"
 #include "sluice/proxy/relay.h"
 #include "sluice/upstream/pool.h"
+#include "splice_run.h"
 
 #include <cstdint>
 #include <string>
@@ -48,8 +49,15 @@ public:
     End failure_end() const { return failure_end_; }
     // The connection to the client cannot carry another answer.
     bool client_must_close() const { return client_must_close_; }
+    // Its end would look like that of the answer, which broke.
+    bool client_must_see_reset() const {
+        return outcome_ == Outcome::broken && relay_.plan().out == http::Framing::until_close;
+    }
 
 private:
+    static constexpr const char* out_of_memory =
+        "The gateway is out of buffer memory (--buffers). Try again later.";
+
     enum class Phase : std::uint8_t { idle, connecting, waiting, relaying, finished };
 
     const upstream::Target* next_target();
@@ -66,6 +74,13 @@ private:
     bool write_answer_head(const http::Head& head, http::Framing out);
     void relay_received();
     void relay_slice(const mem::Slice& slice);
+    bool splice_body();
+    bool begin_run();
+    bool measure_run();
+    void end_run();
+    std::uint64_t opaque_bytes() const;
+    // The silence is the client's doing.
+    bool waits_for_client() const { return held_back_ || (run_.active() && client_.unsent() > 0); }
     void pace();
     void take_usage();
     void finish(bool reusable);
@@ -82,6 +97,7 @@ private:
     upstream::Link* link_ = nullptr;
     http::HeadReader head_reader_;
     Relay relay_;
+    SpliceRun run_;  // of the answer's body, when it is large
     Error failure_;
     Instant phase_begun_;
     Phase phase_ = Phase::idle;
@@ -96,6 +112,8 @@ private:
     bool link_keeps_alive_ = false;
     bool held_back_ = false;  // the client is slow: the backend's receive is on hold
     bool client_must_close_ = false;
+    bool pipe_refused_ = false;  // none was to be had: not asked for again
+    bool spliced_ = false;       // a part of the answer was
 };
 
 }  // namespace sluice::proxy

@@ -1,14 +1,14 @@
 #include "sluice/proxy/record.h"
 
+#include "sluice/base/limits.h"
+#include "sluice/llm/errors.h"
+#include "sluice/proxy/exchange.h"
+
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstring>
 #include <ctime>
-
-#include "sluice/base/limits.h"
-#include "sluice/llm/errors.h"
-#include "sluice/proxy/exchange.h"
 
 namespace sluice::proxy {
 namespace {
@@ -26,7 +26,9 @@ bool is_plain(std::string_view text) {
     });
 }
 
-std::int64_t as_signed(std::uint64_t value) { return static_cast<std::int64_t>(value); }
+std::int64_t as_signed(std::uint64_t value) {
+    return static_cast<std::int64_t>(value);
+}
 
 }  // namespace
 
@@ -69,7 +71,8 @@ void RecordWriter::put_time(WallTime at) {
     }
     put(second_text_);
     std::int64_t micros = at.us % 1'000'000;
-    for (int i = 5; i >= 0; --i, micros /= 10) at_[i] = static_cast<char>('0' + micros % 10);
+    for (int i = 5; i >= 0; --i, micros /= 10)
+        at_[i] = static_cast<char>('0' + micros % 10);
     at_ += 6;
     put("Z\"");
 }
@@ -84,8 +87,7 @@ std::string_view RecordWriter::write(const Exchange& exchange, Instant now,
     put_text(",\"method\":\"", exchange.method_text);
     put_text(",\"path\":\"", exchange.path);
     if (exchange.model != nullptr) put_text(",\"model\":\"", exchange.model->name);
-    if (exchange.target != nullptr)
-        put_text(",\"backend\":\"", exchange.target->endpoint->url);
+    if (exchange.target != nullptr) put_text(",\"backend\":\"", exchange.target->endpoint->url);
     put_number(",\"status\":", exchange.status);
     put_number(",\"bytes_in\":", as_signed(exchange.bytes_in));
     put_number(",\"bytes_out\":", as_signed(exchange.bytes_out));
@@ -99,6 +101,13 @@ std::string_view RecordWriter::write(const Exchange& exchange, Instant now,
         put_number(",\"ttft_us\":", (exchange.first_byte - exchange.begun).as_micros());
     put_number(",\"duration_us\":", (now - exchange.begun).as_micros());
     put(exchange.streamed ? ",\"stream\":true" : ",\"stream\":false");
+    if (exchange.lane.reason != nullptr) {
+        put(",\"lane\":\"");
+        put(lane_name(exchange.lane.lane));
+        put("\",\"lane_reason\":\"");
+        put(exchange.lane.reason);
+        put("\"");
+    }
     if (exchange.retries > 0) put_number(",\"retries\":", exchange.retries);
     put(",\"end\":\"");
     put(end_name(*exchange.end));

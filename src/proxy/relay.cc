@@ -101,7 +101,9 @@ Relay::Reading Relay::read_pieces(std::string_view text, RelayScratch& scratch) 
 // fifth of the work of reading it through (see bench/micro/proxy). One in several pieces is read
 // through.
 void Relay::read_document(std::string_view part) {
-    if (plan_.in == http::Framing::length && part.size() == plan_.length)
+    if (tail_ != nullptr)
+        tail_->append(part);
+    else if (plan_.in == http::Framing::length && part.size() == plan_.length)
         llm::read_event({}, part, usage_);
     else
         reader_.feed(part);
@@ -144,6 +146,7 @@ llm::EventFacts Relay::read_event(const sse::Event& event) {
 }
 
 void Relay::see_end() {
+    if (tail_ != nullptr) llm::read_tail(*tail_, usage_);
     sse::Event event;
     if (plan_.event_stream && scanner_.finish(event) && !event.oversized) read_event(event);
 }
@@ -184,8 +187,15 @@ bool Relay::emit(mem::Chain&& body, mem::BufferPool& buffers, mem::Chain& out) {
         out.append(std::move(body));
         return true;
     }
+    if (!emit_size_line(body.size(), buffers, out)) return false;
+    out.append(std::move(body));
+    out.append(mem::Slice::of_static(crlf));
+    return true;
+}
+
+bool Relay::emit_size_line(std::uint64_t size, mem::BufferPool& buffers, mem::Chain& out) {
     char line[18];
-    const auto [digits_end, code] = std::to_chars(line, line + 16, body.size(), 16);
+    const auto [digits_end, code] = std::to_chars(line, line + 16, size, 16);
     SLUICE_ASSERT(code == std::errc{});
     digits_end[0] = '\r';
     digits_end[1] = '\n';
@@ -195,9 +205,17 @@ bool Relay::emit(mem::Chain&& body, mem::BufferPool& buffers, mem::Chain& out) {
         return false;
     }
     out.append(std::move(size_line));
-    out.append(std::move(body));
-    out.append(mem::Slice::of_static(crlf));
     return true;
+}
+
+bool Relay::begin_run(std::uint64_t bytes, mem::BufferPool& buffers, mem::Chain& out) {
+    SLUICE_ASSERT(held_.empty());
+    if (plan_.readable) tail_ = std::make_unique<std::string>();
+    return !is_chunked(plan_.out) || emit_size_line(bytes, buffers, out);
+}
+
+void Relay::end_run(mem::Chain& out) {
+    if (is_chunked(plan_.out)) out.append(mem::Slice::of_static(crlf));
 }
 
 bool Relay::end(mem::BufferPool& buffers, mem::Chain& out) {

@@ -12,7 +12,9 @@ Link::Link(Pool& pool)
           link.pool_.retire_idle(link);
       }) {}
 
-const Endpoint& Link::endpoint() const { return pool_.endpoint(); }
+const Endpoint& Link::endpoint() const {
+    return pool_.endpoint();
+}
 
 // Between two messages a server has nothing to say: whatever comes, the link is of no use.
 bool Link::spoiled() const {
@@ -37,11 +39,14 @@ void Link::bury() {
 Pool::Pool(Pools& pools, std::shared_ptr<const Endpoint> endpoint)
     : pools_(pools), endpoint_(std::move(endpoint)) {}
 
-Pool::~Pool() { SLUICE_ASSERT(links_ == 0); }
+Pool::~Pool() {
+    SLUICE_ASSERT(links_ == 0);
+}
 
 Link* Pool::lease(io::Actor& user, Freshness freshness) {
     // A server may have closed one in this very turn.
-    while (!idle_.empty() && idle_.back().spoiled()) retire_idle(idle_.back());
+    while (!idle_.empty() && idle_.back().spoiled())
+        retire_idle(idle_.back());
     if (freshness == Freshness::any && !idle_.empty()) {
         // The most recently used one: the others may grow old and leave.
         Link& link = idle_.back();
@@ -71,7 +76,10 @@ void Pool::give_back(Link& link, bool reusable) {
     if (usable) {
         idle_.push_back(link);
         ++idle_count_;
-        link.stream.start_receiving();
+        if (expects_large_)
+            link.stream.receive_once();
+        else
+            link.stream.start_receiving();
         pools_.loop_.timers().arm(link.idle_timer_, pools_.loop_.now() + pools_.idle_max_);
         return;
     }
@@ -89,7 +97,8 @@ void Pool::retire_idle(Link& link) {
 }
 
 void Pool::close_idle() {
-    while (!idle_.empty()) retire_idle(idle_.front());
+    while (!idle_.empty())
+        retire_idle(idle_.front());
 }
 
 // --- Pools ----------------------------------------------------------------------------------

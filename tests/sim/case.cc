@@ -71,6 +71,14 @@ Case& Ledger::add() {
     return made;
 }
 
+// Text in which no byte can be lost, doubled or moved unnoticed.
+std::string Ledger::pattern(std::size_t size) {
+    std::string text(size, '\0');
+    for (std::size_t i = 0; i < size; ++i)
+        text[i] = static_cast<char>('a' + (i ^ i >> 4 ^ i >> 9) % 26);
+    return text;
+}
+
 // --- requests -------------------------------------------------------------------------------
 
 std::string Ledger::get(const Case& made, std::string_view method, std::string_view path) {
@@ -215,7 +223,7 @@ void Ledger::make_plan(Plan& plan, bool stream) {
         plan.pieces.push_back(
             "{\"object\":\"chat.completion\",\"choices\":[{\"index\":0,\"message\":"
             "{\"role\":\"assistant\",\"content\":\"" +
-            std::string(some_size(16), 'y') +
+            pattern(some_size(prng_.chance(1, 4) ? 18 : 12)) +
             "\"}}],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":" +
             std::to_string(plan.completion_tokens) + "}}");
     }

@@ -122,6 +122,7 @@ private:
     std::string get(const Case& made, std::string_view method, std::string_view path);
     std::string in_chunks(std::string_view body);
     std::size_t some_size(unsigned magnitude_max);
+    static std::string pattern(std::size_t size);
 
     Prng& prng_;
     std::deque<Case> cases_;

@@ -22,6 +22,7 @@ struct Faults {
     unsigned late_completions = 0;    // a completion comes up to two milliseconds late
     unsigned starved = 0;             // a receive finds no buffer although there are some
     unsigned target_wins = 0;         // what was cancelled achieves something first
+    unsigned no_pipe = 0;             // no pipe is to be had
     unsigned out_of_descriptors = 0;  // an accept or an open finds no descriptor
     // --- the machine ---
     unsigned stalls = 0;  // a turn in which the process stands still
@@ -46,6 +47,7 @@ inline Faults Faults::light() {
     faults.late_completions = 100;
     faults.starved = 20;
     faults.target_wins = 300;
+    faults.no_pipe = 50;
     faults.out_of_descriptors = 2;
     faults.stalls = 1;
     faults.stall_max = Duration::millis(200);
@@ -65,6 +67,7 @@ inline Faults Faults::heavy() {
     faults.late_completions = 400;
     faults.starved = 200;
     faults.target_wins = 500;
+    faults.no_pipe = 300;
     faults.out_of_descriptors = 30;
     faults.stalls = 5;
     faults.stall_max = Duration::seconds(30);

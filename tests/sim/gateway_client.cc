@@ -120,8 +120,10 @@ void GatewayClient::mark_left() {
     for (std::size_t i = answered_; i < cases_.size(); ++i) {
         cases_[i]->client_left = true;
         cases_[i]->left_at = simulation().now();
-        // Where half-closed clients are tolerated only a reset tells that one is gone.
-        const bool shows = !ledger_.half_close_tolerated || habits_.leaves_by_reset;
+        // Where half-closed clients are tolerated only a reset tells that one is gone; and a FIN
+        // does not come through behind requests ahead of time that nobody reads.
+        const bool fin_shows = !ledger_.half_close_tolerated && !is_backed_up();
+        const bool shows = fin_shows || habits_.leaves_by_reset;
         cases_[i]->backend_was_busy = shows && cases_[i]->backend_busy;
         cases_[i]->outcome = Case::Outcome::unanswered;
     }

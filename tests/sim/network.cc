@@ -104,11 +104,11 @@ Socket& Network::socket(int fd) {
     return *sockets_[index];
 }
 
-void Network::close(int fd) {
+void Network::close(int fd, bool reset) {
     Socket& closing = socket(fd);
     // A descriptor that is closed under an operation leaves it hanging on the old socket.
     SLUICE_ASSERT(closing.receiving == 0 && closing.sending == 0);
-    if (closing.endpoint) release(*closing.endpoint, false);
+    if (closing.endpoint) release(*closing.endpoint, reset);
     for (auto& [end, from] : closing.waiting)
         release(*end, true);
     sockets_[static_cast<std::size_t>(fd - first_fd)].reset();

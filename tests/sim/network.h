@@ -91,7 +91,7 @@ public:
 
     // --- for descriptors: what a call of that name does. Below zero: -errno. ---
     int open(Socket::Kind kind, int family);
-    void close(int fd);
+    void close(int fd, bool reset = false);
     Socket& socket(int fd);
     int listen(const net::Address& address, bool reuse_port);
     int accept(int listen_fd);

@@ -30,6 +30,12 @@ void Peer::refuse() {
     on_refused();
 }
 
+bool Peer::is_backed_up() const {
+    if (!end_) return false;
+    const Endpoint& other = *end_->other;
+    return outgoing_.size() + other.in_transit.size() + other.arrived.size() > other.arrived_max;
+}
+
 // --- what scripts call ----------------------------------------------------------------------
 
 void Peer::send(std::string_view bytes) {

@@ -40,6 +40,8 @@ protected:
     // Reads at most `bytes` at a time with `pause` between; 0 bytes: does not read.
     void read_slowly(std::size_t bytes, Duration pause);
     bool all_sent() const { return outgoing_.empty(); }
+    // More was sent than the other end has room for: what comes behind it waits until it reads on.
+    bool is_backed_up() const;
     // Not called when the peer is over by then.
     void after(Duration delay, std::function<void()> action);
     Simulation& simulation() const { return Simulation::current(); }

@@ -16,6 +16,10 @@ constexpr int rounds_max = 3;       // completions that one operation may have i
 constexpr unsigned slot_bits = 20;  // the low bits of a flight's number say where it stands
 constexpr std::uint64_t slot_mask = (std::uint64_t{1} << slot_bits) - 1;
 
+bool can_read(const sim::Endpoint& end) {
+    return !end.arrived.empty() || end.end_arrived || end.reading_shut || end.error != 0;
+}
+
 }  // namespace
 
 RingCore::RingCore(mem::BufferPool& pool)
@@ -41,7 +45,7 @@ RingCore::Flight& RingCore::begin(Operation& operation, Operation::Kind kind, in
     free_slots.pop_back();
     operation.kind_ = kind;
     operation.fd_ = fd;
-    operation.cancelled_ = false;
+    operation.cancelled_ = operation.once_ = false;
     Flight& flight = table[operation.slot_];
     flight = {};
     flight.operation = &operation;
@@ -69,7 +73,8 @@ void RingCore::end(Flight& flight) {
 
 int& RingCore::busy(const Flight& flight) {
     const auto kind = flight.operation->kind_;
-    const bool reads = kind == Operation::Kind::accept || kind == Operation::Kind::receive;
+    const bool reads = kind == Operation::Kind::accept || kind == Operation::Kind::receive ||
+                       kind == Operation::Kind::readable;
     return reads ? socket(flight).receiving : socket(flight).sending;
 }
 
@@ -162,9 +167,11 @@ bool RingCore::possible(Flight& flight) {
             return at.connected.has_value();
         case Operation::Kind::receive:
             if (end == nullptr || flight.starved) return false;
-            return !end->arrived.empty() || end->end_arrived || end->reading_shut ||
-                   end->error != 0;
+            return can_read(*end);
+        case Operation::Kind::readable:
+            return end != nullptr && can_read(*end);
         case Operation::Kind::send:
+        case Operation::Kind::writable:
             if (end == nullptr) return false;
             return end->error != 0 || end->other->end_sent || sim::Network::room(*end) > 0;
         case Operation::Kind::idle:
@@ -213,6 +220,9 @@ void RingCore::perform(Flight& flight) {
             return perform_receive(flight);
         case Operation::Kind::send:
             return perform_send(flight);
+        case Operation::Kind::readable:
+        case Operation::Kind::writable:
+            return collect_result(flight, 1);
         case Operation::Kind::idle:
             break;
     }
@@ -249,7 +259,8 @@ void RingCore::perform_receive(Flight& flight) {
     lent_buffers.pop_front();
     std::memcpy(buffer.data, end.arrived.data(), size);
     simulation.network().consume(end, size);
-    collected.push_back({flight.number, static_cast<int>(size), true, buffer.id});
+    flight.over = flight.operation->once_;
+    collected.push_back({flight.number, static_cast<int>(size), !flight.over, buffer.id});
 }
 
 void RingCore::perform_send(Flight& flight) {
@@ -337,6 +348,19 @@ void Ring::connect(Operation& operation, int fd, const sockaddr* address, sockle
 
 void Ring::receive(Operation& operation, int fd) {
     core_->begin(operation, Operation::Kind::receive, fd);
+}
+
+void Ring::receive_once(Operation& operation, int fd) {
+    core_->begin(operation, Operation::Kind::receive, fd);
+    operation.once_ = true;
+}
+
+void Ring::wait_readable(Operation& operation, int fd) {
+    core_->begin(operation, Operation::Kind::readable, fd);
+}
+
+void Ring::wait_writable(Operation& operation, int fd) {
+    core_->begin(operation, Operation::Kind::writable, fd);
 }
 
 void Ring::send(Operation& operation, int fd, std::span<const iovec> parts) {

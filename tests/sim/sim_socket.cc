@@ -74,6 +74,10 @@ void close_socket(int fd) {
     network().close(fd);
 }
 
+void reset_socket(int fd) {
+    network().close(fd, true);
+}
+
 int accept_now(int listen_fd) {
     return network().accept(listen_fd);
 }

@@ -2,10 +2,10 @@
 // from here.
 #pragma once
 
+#include "sluice/base/clock.h"
+
 #include <cstddef>
 #include <cstdint>
-
-#include "sluice/base/clock.h"
 
 namespace sluice::limits {
 
@@ -47,5 +47,16 @@ inline constexpr std::size_t buffer_bytes = 4 * KiB;
 inline constexpr std::size_t buffers_max = 64 * KiB;
 // Buffers lent to the kernel at a time: enough for one turn's receives.
 inline constexpr std::size_t buffers_provided = 256;
+
+// --- pipes ----------------------------------------------------------------------------------
+// From here on a body that nobody reads is spliced: break-even was measured at 32 KiB.
+inline constexpr std::size_t spliced_bytes_min = 64 * KiB;
+// A pipe's slots hold a page each: 256 of them take what a socket holds.
+inline constexpr std::size_t pipe_bytes = 1 * MiB;
+inline constexpr std::size_t pipe_bytes_min = 64 * KiB;
+// Two descriptors each; more bodies at a time than that go through buffers.
+inline constexpr std::size_t pipes_max = 64;
+// The end of a large JSON answer is read, for there stands what it cost.
+inline constexpr std::size_t read_tail_bytes = 8 * KiB;
 
 }  // namespace sluice::limits

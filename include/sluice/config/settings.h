@@ -2,30 +2,34 @@
 // handed out as const; units are in the types.
 #pragma once
 
-#include <cstddef>
-#include <string>
-#include <string_view>
-#include <vector>
-
 #include "sluice/base/clock.h"
 #include "sluice/base/limits.h"
 #include "sluice/base/result.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
 
 namespace sluice::config {
 
 // One deadline a phase. Zero switches a deadline off.
 struct Timeouts {
-    Duration head = Duration::seconds(10);           // from a request's first byte to its head
-    Duration body_gap = Duration::seconds(30);       // between two reads of a request body
-    Duration body_total = Duration::seconds(300);    // for a whole request body
-    Duration idle = Duration::seconds(75);           // keep-alive connection without a request
-    Duration connect = Duration::seconds(1);         // to a backend
-    Duration first_byte = Duration::seconds(300);    // request sent to first byte of the answer
-    Duration gap = Duration::seconds(60);            // between two reads of an answer
-    Duration write_stall = Duration::seconds(60);    // a client that takes nothing of what waits
-    Duration linger = Duration::seconds(1);          // reading on behind an early answer
-    Duration drain = Duration::seconds(30);          // SIGTERM to the end of the last stream
+    Duration head = Duration::seconds(10);         // from a request's first byte to its head
+    Duration body_gap = Duration::seconds(30);     // between two reads of a request body
+    Duration body_total = Duration::seconds(300);  // for a whole request body
+    Duration idle = Duration::seconds(75);         // keep-alive connection without a request
+    Duration connect = Duration::seconds(1);       // to a backend
+    Duration first_byte = Duration::seconds(300);  // request sent to first byte of the answer
+    Duration gap = Duration::seconds(60);          // between two reads of an answer
+    Duration write_stall = Duration::seconds(60);  // a client that takes nothing of what waits
+    Duration linger = Duration::seconds(1);        // reading on behind an early answer
+    Duration drain = Duration::seconds(30);        // SIGTERM to the end of the last stream
 };
+
+// How the bytes of answers pass: as suits each, or as many as can in one way, for comparison.
+enum class RelayMode : std::uint8_t { automatic, buffer, splice };
 
 // NAME=URL or NAME=URL#UPSTREAM.
 struct ModelSetting {
@@ -51,11 +55,12 @@ struct Settings {
     bool half_close_tolerated = false;
     std::size_t shards = 1;
     std::size_t body_bytes_max = limits::request_body_bytes_max;
-    std::size_t connections_max = 20'000;            // a shard
+    std::size_t connections_max = 20'000;             // a shard
     std::size_t connections_per_client_max = 10'000;  // an address, a shard
-    std::size_t buffer_memory = 256 * limits::MiB;   // a shard; committed by use
-    Duration pool_idle = Duration::seconds(4);       // llama-server closes after 5
-    std::string access_log = "stderr";               // stderr, off, or a file
+    std::size_t buffer_memory = 256 * limits::MiB;    // a shard; committed by use
+    RelayMode relay = RelayMode::automatic;
+    Duration pool_idle = Duration::seconds(4);  // llama-server closes after 5
+    std::string access_log = "stderr";          // stderr, off, or a file
     Timeouts timeouts;
 };
 

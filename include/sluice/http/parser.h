@@ -62,6 +62,12 @@ public:
     Progress parse_body(std::string_view bytes, std::vector<BodyPiece>& pieces,
                         std::size_t& consumed);
 
+    // How many bytes of body come for certain before any framing does: the rest of the body, or of
+    // the chunk whose data has begun. Without end with `until_close`; 0 where that is not known.
+    std::uint64_t opaque_bytes() const;
+    // So many of them passed elsewhere, unread. A chunk's last byte must not be among them.
+    Progress skip(std::uint64_t bytes);
+
     // The peer closed its side: `complete` if the message may end so (RFC 9112 section 8).
     Progress finish();
 

@@ -5,10 +5,10 @@
 // completion and only records: the owner decides later, in its advance().
 #pragma once
 
-#include <cstdint>
-
 #include "sluice/base/list.h"
 #include "sluice/mem/buffer_pool.h"
+
+#include <cstdint>
 
 namespace sluice::io {
 
@@ -34,15 +34,16 @@ public:
 private:
     friend class Ring;
     friend struct RingCore;
-    enum class Kind : std::uint8_t { idle, accept, connect, receive, send };
+    enum class Kind : std::uint8_t { idle, accept, connect, receive, send, readable, writable };
 
     void* owner_;
     Handler handler_;
-    ListHook waiting_;          // a receive that waits for buffers
+    ListHook waiting_;  // a receive that waits for buffers
     int fd_ = -1;
-    std::uint32_t slot_ = 0;    // where the ring's table knows it
+    std::uint32_t slot_ = 0;  // where the ring's table knows it
     Kind kind_ = Kind::idle;
-    bool cancelled_ = false;    // asked to end; nothing is re-armed any more
+    bool cancelled_ = false;  // asked to end; nothing is re-armed any more
+    bool once_ = false;       // a receive of one buffer
 };
 
 }  // namespace sluice::io

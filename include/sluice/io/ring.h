@@ -11,6 +11,11 @@
 // -ENOBUFS.
 #pragma once
 
+#include "sluice/base/clock.h"
+#include "sluice/base/result.h"
+#include "sluice/io/operation.h"
+#include "sluice/mem/buffer_pool.h"
+
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -18,21 +23,16 @@
 #include <memory>
 #include <span>
 
-#include "sluice/base/clock.h"
-#include "sluice/base/result.h"
-#include "sluice/io/operation.h"
-#include "sluice/mem/buffer_pool.h"
-
 namespace sluice::io {
 
 // Health of a ring, as plain counters.
 struct RingCounters {
-    std::uint64_t turns = 0;        // calls of turn(), one system call each
+    std::uint64_t turns = 0;          // calls of turn(), one system call each
     std::uint64_t extra_submits = 0;  // the submission queue was full in between
     std::uint64_t completions = 0;
-    std::uint64_t starved = 0;      // receives that found no buffer
-    std::uint64_t overflows = 0;    // turns that found the completion queue overflown
-    std::uint64_t stale = 0;        // completions of an operation that had already ended
+    std::uint64_t starved = 0;    // receives that found no buffer
+    std::uint64_t overflows = 0;  // turns that found the completion queue overflown
+    std::uint64_t stale = 0;      // completions of an operation that had already ended
 };
 
 class Ring {
@@ -45,9 +45,13 @@ public:
     ~Ring();  // asserts that nothing is in flight
 
     // --- operations ---
-    void accept(Operation& operation, int listen_fd);   // multishot; result: a non-blocking fd
+    void accept(Operation& operation, int listen_fd);  // multishot; result: a non-blocking fd
     void connect(Operation& operation, int fd, const sockaddr* address, socklen_t size);
-    void receive(Operation& operation, int fd);         // multishot; result 0: end of stream
+    void receive(Operation& operation, int fd);       // multishot; result 0: end of stream
+    void receive_once(Operation& operation, int fd);  // at most one buffer, and then no more
+    // Ends when bytes (or the end) can be read, or when bytes can be written.
+    void wait_readable(Operation& operation, int fd);
+    void wait_writable(Operation& operation, int fd);
     // One send may be in flight on a socket. The vector is copied; the bytes must stay.
     void send(Operation& operation, int fd, std::span<const iovec> parts);
     // Asks an operation in flight to end soon; its last completion says -ECANCELED, or what it

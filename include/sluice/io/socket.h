@@ -38,6 +38,8 @@ void shut_down(int fd);
 // Ends the sending direction after what was sent (FIN).
 void shut_down_sending(int fd);
 void close_socket(int fd);
+// The same with a reset: what was sent is not whole, and the peer shall know.
+void reset_socket(int fd);
 // Accepts one connection that waits: its descriptor, or -errno (-EAGAIN: none waits).
 int accept_now(int listen_fd);
 // Writes a few last bytes if they fit at once, and closes.

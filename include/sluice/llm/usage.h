@@ -46,4 +46,8 @@ struct EventFacts {
 // around them is only searched for the few keys that matter.
 EventFacts read_event(std::string_view name, std::string_view data, Usage& usage);
 
+// Reads the last bytes of an answer that is too long to be read through: the reports that lie whole
+// in them. Merges them into `usage`.
+void read_tail(std::string_view tail, Usage& usage);
+
 }  // namespace sluice::llm

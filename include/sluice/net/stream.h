@@ -6,12 +6,15 @@
 //   - send() queues; flush() submits. One send is in flight at most, and everything that was queued
 //     meanwhile leaves in the next one, gathered. Owners call flush() at the end of advance().
 //   - hold_receiving() stops the kernel from delivering more (what is on its way still comes).
+//   - fill() and drain() move bytes past user space, through a pipe: for a stream whose receive has
+//     ended and for one that has nothing to send. The owner is made ready when it can go on.
 //   - close() is a state: operations are cancelled, then joined; closed() when nothing is in flight
 //     and the descriptor is gone. Only then may the stream be destroyed or used anew.
 #pragma once
 
 #include "sluice/io/loop.h"
 #include "sluice/io/operation.h"
+#include "sluice/io/pipe_pool.h"
 #include "sluice/io/socket.h"
 #include "sluice/mem/chain.h"
 #include "sluice/net/address.h"
@@ -37,13 +40,21 @@ public:
     // fails our sends first; its answer may still be there to be received.
     int receive_error() const { return receive_error_; }
     void close();
+    // The peer shall see that what it got is not whole, where nothing else can tell it.
+    void reset_at_close() { resets_ = true; }
+    bool resets_at_close() const { return resets_; }
     int fd() const { return fd_; }
     // From now on `owner` is made ready: a pooled connection changes hands.
     void set_owner(io::Actor& owner) { owner_ = &owner; }
 
     // --- receiving ---
     void start_receiving();
+    // The next bytes only, at most a buffer of them: more would be received than is known to be
+    // wanted in buffers.
+    void receive_once();
     void hold_receiving();
+    // Bytes may still come into received().
+    bool receiving() const { return receive_.in_flight() && !awaits_readable_; }
     // Nothing more is being received, so the peer's end would not be noticed: look with hangup().
     bool deaf() const { return state_ == State::open && (!receive_wanted_ || ended_); }
     io::Hangup hangup() const { return io::hangup(fd_); }
@@ -59,11 +70,16 @@ public:
     void send_compact(mem::Chain&& chain);
     void flush();
     // Bytes that are queued or in flight, and the slices they are in.
-    std::size_t unsent() const { return outbound_.size(); }
+    std::size_t unsent() const { return outbound_.size() + in_pipe_; }
     std::size_t unsent_slices() const { return outbound_.slices(); }
     // FIN after everything that is queued.
     void finish_sending();
     bool finished_sending() const { return finished_sending_; }
+
+    // --- past user space: see io/pipe_pool.h for what they return ---
+    std::ptrdiff_t fill(io::Pipe& pipe, std::size_t most);
+    std::ptrdiff_t drain(io::Pipe& pipe);
+    void forget_pipe() { in_pipe_ = 0; }  // what is in it will not be sent
 
     std::uint64_t bytes_received() const { return bytes_received_; }
     std::uint64_t bytes_sent() const { return bytes_sent_; }
@@ -76,6 +92,9 @@ private:
     void on_connect(io::Completion&& completion);
     void on_receive(io::Completion&& completion);
     void on_send(io::Completion&& completion);
+    void await_readable();
+    void await_writable();
+    void receive_on();
     void record_error(int code);
     void record_receive_error(int code);
     void join();
@@ -90,11 +109,15 @@ private:
     bool receive_wanted_ = false;
     bool finish_wanted_ = false;
     bool finished_sending_ = false;
+    bool resets_ = false;
     bool connect_in_flight_ = false;
+    bool awaits_readable_ = false;  // `receive_` waits, and receives nothing
+    bool awaits_writable_ = false;  // the same for `send_`
     io::Operation receive_;
     io::Operation send_;  // also carries the connect: nothing is sent before it is done
     mem::Chain received_;
-    mem::Chain outbound_;  // what is in flight stays at the front until it is done
+    mem::Chain outbound_;      // what is in flight stays at the front until it is done
+    std::size_t in_pipe_ = 0;  // bytes that drain() could not pass on yet
     std::uint64_t bytes_received_ = 0;
     std::uint64_t bytes_sent_ = 0;
 };

@@ -12,6 +12,7 @@
 #include "sluice/llm/multipart.h"
 #include "sluice/mem/chain.h"
 #include "sluice/proxy/catalog_use.h"
+#include "sluice/proxy/lane.h"
 #include "sluice/proxy/service.h"
 
 #include <array>
@@ -70,6 +71,7 @@ struct Exchange {
     std::uint64_t body_bytes = 0;  // of the request, decoded
     std::uint64_t bytes_out = 0;
     std::uint32_t retries = 0;
+    LaneChoice lane;     // splice, once any part of the body was
     Instant first_byte;  // of the backend's body; zero: none came
     Duration overhead;   // our own work: from the turn that saw the whole request to its being
                          // queued for the backend, and the same for the begin of the answer

@@ -8,6 +8,7 @@
 // at any moment and an event can be taken out whole. Whole events leave in the turn they came in.
 #pragma once
 
+#include "sluice/base/limits.h"
 #include "sluice/http/parser.h"
 #include "sluice/llm/errors.h"
 #include "sluice/llm/response_reader.h"
@@ -16,6 +17,8 @@
 #include "sluice/sse/scanner.h"
 
 #include <cstdint>
+#include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -51,6 +54,7 @@ public:
     explicit Relay(mem::NodePool& nodes) : held_(nodes) {}
 
     void begin(const RelayPlan& plan);
+    const RelayPlan& plan() const { return plan_; }
 
     // Reads `slice` through the backend's parser and appends what may leave to `out`.
     // `complete`: the body has ended and `out` has its end. `failed`: the backend broke its
@@ -59,6 +63,14 @@ public:
     http::Progress take(const mem::Slice& slice, http::Parser& parser, RelayScratch& scratch,
                         mem::BufferPool& buffers, mem::Chain& out, std::size_t& leftover);
 
+    // Body bytes that pass this by, in runs that nobody reads: what goes to the client before a run
+    // of that many bytes (false: out_of_buffers()), and what goes behind it.
+    [[nodiscard]] bool begin_run(std::uint64_t bytes, mem::BufferPool& buffers, mem::Chain& out);
+    void end_run(mem::Chain& out);
+    // Bytes of the body's end that are still wanted, to find the usage there.
+    std::size_t tail_bytes() const {
+        return plan_.readable && !usage().known ? limits::read_tail_bytes : 0;
+    }
     // Nothing comes any more; the end of a stream may end its last event.
     void see_end();
     // The backend's stream ended as its framing allows (until_close): the end for the client.
@@ -94,13 +106,15 @@ private:
     bool emit_raw(const mem::Slice& slice, const RelayScratch& scratch, std::size_t consumed,
                   bool complete, mem::Chain& out);
     bool emit(mem::Chain&& body, mem::BufferPool& buffers, mem::Chain& out);
+    bool emit_size_line(std::uint64_t size, mem::BufferPool& buffers, mem::Chain& out);
 
     RelayPlan plan_;
     sse::Scanner scanner_;
     llm::ResponseReader reader_;
-    llm::Usage usage_;        // of events, or of a document that came in one piece
-    mem::Chain held_;         // the begin of an event whose end has not come
-    bool oversized_ = false;  // the event that is passing is longer than may be held
+    llm::Usage usage_;                   // of events, or of a document that came in one piece
+    mem::Chain held_;                    // the begin of an event whose end has not come
+    std::unique_ptr<std::string> tail_;  // of a document whose middle was not read
+    bool oversized_ = false;             // the event that is passing is longer than may be held
     bool out_of_buffers_ = false;
     bool saw_done_ = false;
     bool saw_error_ = false;

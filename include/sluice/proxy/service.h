@@ -6,6 +6,7 @@
 #include "sluice/config/settings.h"
 #include "sluice/http/head.h"
 #include "sluice/io/loop.h"
+#include "sluice/io/pipe_pool.h"
 #include "sluice/mem/slab.h"
 #include "sluice/proxy/catalog_use.h"
 #include "sluice/proxy/host_list.h"
@@ -32,8 +33,8 @@ struct RequestState;
 // What a shard asks of its open connections.
 class OpenConnection {
 public:
-    virtual void drain() = 0;    // no further request; close when the one at hand is answered
-    virtual void cut_off() = 0;  // end the one at hand honestly, now
+    virtual void drain() = 0;       // no further request; close when the one at hand is answered
+    virtual void cut_off() = 0;     // end the one at hand honestly, now
     virtual void look_again() = 0;  // buffers have become scarce
 
     ListHook open_hook;
@@ -90,6 +91,7 @@ struct Service {
     Prng prng;
     HostList hosts;
     upstream::Pools pools;
+    io::PipePool pipes{limits::pipes_max};
     CatalogUse catalog;
     Statistics statistics;
     mem::Slab<Connection> connections;
@@ -100,10 +102,10 @@ struct Service {
     List<OpenConnection, &OpenConnection::open_hook> open;
     bool catalog_known = false;  // the backends have been asked
     bool draining = false;
-    bool stopping = false;          // the time for draining is over
+    bool stopping = false;  // the time for draining is over
     enum class Supply : std::uint8_t { plenty, low, exhausted };
     Supply buffers_seen = Supply::plenty;  // the last that everybody was told
-    std::uint64_t next_target = 0;  // round robin
+    std::uint64_t next_target = 0;         // round robin
     std::uint64_t body_bytes_charged = 0;
 
     RecordWriter record;

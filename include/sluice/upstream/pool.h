@@ -6,16 +6,16 @@
 // one's links.
 #pragma once
 
-#include <cstdint>
-#include <memory>
-#include <utility>
-#include <vector>
-
 #include "sluice/http/parser.h"
 #include "sluice/io/loop.h"
 #include "sluice/mem/slab.h"
 #include "sluice/net/stream.h"
 #include "sluice/upstream/endpoint.h"
+
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
 
 namespace sluice::upstream {
 
@@ -66,6 +66,10 @@ public:
     Link* lease(io::Actor& user, Freshness freshness);
     // The exchange is done with it. `reusable`: it stands between two messages.
     void give_back(Link& link, bool reusable);
+    // Whether the last answer was too large to be received into buffers: then so may be the next,
+    // and only its head should be.
+    bool expects_large() const { return expects_large_; }
+    void expect_large(bool large) { expects_large_ = large; }
     // Closes all idle links.
     void close_idle();
 
@@ -85,6 +89,7 @@ private:
     std::size_t idle_count_ = 0;
     std::size_t links_ = 0;
     PoolCounters counters_;
+    bool expects_large_ = false;
 };
 
 // All pools of a shard.

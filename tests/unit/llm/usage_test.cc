@@ -236,6 +236,30 @@ TEST_CASE("Ollama's lines") {
     CHECK(facts_of(R"({"error":"model requires more memory"})").error);
 }
 
+TEST_CASE("the end of a long answer tells its usage, wherever it begins") {
+    const auto tail_of = [](std::string_view text) {
+        Usage usage;
+        read_tail(text, usage);
+        return usage;
+    };
+    const std::string openai =
+        R"(AAAA","index":1}],"model":"m","usage":{"prompt_tokens":7,"completion_tokens":3,)"
+        R"("prompt_tokens_details":{"cached_tokens":2}}})";
+    for (std::size_t begin = 0; begin < openai.find("\"usage\""); ++begin)
+        CHECK(is(tail_of(std::string_view(openai).substr(begin)), 7, 3, 2));
+    CHECK(is(tail_of(R"(x"}],"timings" : {"cache_n":2,"prompt_n":5,"predicted_n":3}})"), 7, 3, 2));
+    CHECK(is(tail_of(R"(x"},"prompt_eval_count":7,"eval_count":3})"), 7, 3, 0));
+    // The last one counts, and what is not whole does not.
+    CHECK(is(tail_of(R"("usage":{"prompt_tokens":1},"usage":{"prompt_tokens":7}})"), 7, 0, 0));
+    CHECK_FALSE(tail_of(R"("usage":{"prompt_tokens":7,"completion_tok)").known);
+    CHECK_FALSE(tail_of(R"("usage":null})").known);
+    CHECK_FALSE(tail_of(R"("usage")").known);
+    CHECK_FALSE(tail_of(R"("usage":)").known);
+    CHECK_FALSE(tail_of("").known);
+    // In a string every quote is escaped.
+    CHECK_FALSE(tail_of(R"(say \"usage\":{\"prompt_tokens\":7}"}]})").known);
+}
+
 TEST_CASE("fault 101: words in the text do not fool it") {
     const Outcome outcome = read_sse("fooling-text");
     CHECK(outcome.events == 5);

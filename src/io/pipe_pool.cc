@@ -1,0 +1,82 @@
+#include "sluice/io/pipe_pool.h"
+
+#include "sluice/base/assert.h"
+#include "sluice/base/limits.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+namespace sluice::io {
+namespace {
+
+std::ptrdiff_t move(int from, int to, std::size_t most) {
+    for (;;) {
+        const auto moved =
+            ::splice(from, nullptr, to, nullptr, most, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+        if (moved >= 0) return moved;
+        if (errno != EINTR) return -errno;
+    }
+}
+
+}  // namespace
+
+Pipe::~Pipe() {
+    ::close(read_fd_);
+    ::close(write_fd_);
+}
+
+std::ptrdiff_t Pipe::fill(int fd, std::size_t most) {
+    SLUICE_ASSERT(empty());
+    SLUICE_ASSERT(most > 0);
+    const auto moved = move(fd, write_fd_, most);
+    if (moved > 0) size_ += static_cast<std::size_t>(moved);
+    return moved;
+}
+
+std::ptrdiff_t Pipe::drain(int fd) {
+    SLUICE_ASSERT(!empty());
+    const auto moved = move(read_fd_, fd, size_);
+    SLUICE_ASSERT(moved != 0);
+    if (moved > 0) size_ -= static_cast<std::size_t>(moved);
+    return moved;
+}
+
+PipePool::~PipePool() {
+    SLUICE_ASSERT(lent_ == 0);
+}
+
+Pipe* PipePool::lease() {
+    if (lent_ == pipes_max_) return nullptr;
+    if (free_.empty()) {
+        auto pipe = open();
+        if (pipe == nullptr) return nullptr;
+        free_.push_back(std::move(pipe));
+    }
+    ++lent_;
+    Pipe* pipe = free_.back().release();
+    free_.pop_back();
+    return pipe;
+}
+
+void PipePool::give_back(Pipe& pipe) {
+    SLUICE_ASSERT(lent_ > 0);
+    --lent_;
+    std::unique_ptr<Pipe> owned(&pipe);
+    if (pipe.empty()) free_.push_back(std::move(owned));
+}
+
+std::unique_ptr<Pipe> PipePool::open() {
+    int ends[2];
+    if (::pipe2(ends, O_NONBLOCK | O_CLOEXEC) != 0) return nullptr;
+    std::unique_ptr<Pipe> pipe(new Pipe(ends[0], ends[1]));
+    // Refused to a process without privileges that has many: then it stays as large as it is, but
+    // with less than the usual 64 KiB it would be slower than no pipe.
+    const int size = ::fcntl(ends[1], F_SETPIPE_SZ, static_cast<int>(limits::pipe_bytes));
+    const int usual = size < 0 ? ::fcntl(ends[1], F_GETPIPE_SZ) : size;
+    return usual >= static_cast<int>(limits::pipe_bytes_min) ? std::move(pipe) : nullptr;
+}
+
+}  // namespace sluice::io

@@ -1,0 +1,94 @@
+// The large bodies of a forward: bytes that nobody has to read leave past user space.
+#include "forward.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace sluice::proxy {
+
+// True: a run is under way, or everything is over; the backend is not received from here.
+bool Forward::splice_body() {
+    if (phase_ != Phase::relaying) return phase_ == Phase::finished;
+    if (!run_.active() && !begin_run()) return false;
+    net::Stream& from = link_->stream;
+    // What was on its way into buffers is relayed from there, and leaves first.
+    if (from.receiving()) return true;
+    if (!run_.has_length() && !measure_run()) return link_ == nullptr;
+    if (!run_.moves() && client_.unsent() > 0) return true;
+
+    const auto progress = run_.move(from, client_);
+    if (const std::uint64_t moved = run_.take_moved(); moved > 0) {
+        exchange_.bytes_out += moved;
+        phase_begun_ = service_.loop.now();
+        if (exchange_.first_byte == Instant{}) exchange_.first_byte = phase_begun_;
+    }
+    if (progress == SpliceRun::Progress::goes_on) service_.loop.make_ready(owner_);
+    if (progress == SpliceRun::Progress::complete) end_run();
+    return true;
+}
+
+// False: this body, or what is left of it, stays in its lane.
+bool Forward::begin_run() {
+    if (event_stream_) return false;
+    LaneFacts facts{.mode = service_.settings.relay,
+                    .in = relay_.plan().in,
+                    .out = relay_.plan().out,
+                    .bytes_ahead = opaque_bytes(),
+                    .bytes_passed = exchange_.bytes_out,
+                    .pipe_refused = pipe_refused_};
+    auto choice = choose_lane(facts);
+    if (choice.lane == Lane::splice && !run_.begin()) {
+        pipe_refused_ = facts.pipe_refused = true;
+        choice = choose_lane(facts);
+    }
+    // The log names the splice lane where any part of a body took it.
+    if (!spliced_) exchange_.lane = choice;
+    if (choice.lane != Lane::splice) return false;
+    spliced_ = true;
+    link_->stream.hold_receiving();
+    return true;
+}
+
+// Bytes that are certain to come, but for those at the end that have to come through a buffer: the
+// end of a document, and of a chunk the last byte, where the framing goes on.
+std::uint64_t Forward::opaque_bytes() const {
+    const std::uint64_t ahead = link_->parser.opaque_bytes();
+    const std::uint64_t least = relay_.plan().in == http::Framing::chunked ? 1 : 0;
+    return ahead - std::min(ahead, std::max<std::uint64_t>(least, relay_.tail_bytes()));
+}
+
+// Nothing is on its way into buffers any more, so what is left for the run is known. False: it is
+// not worth one.
+bool Forward::measure_run() {
+    const std::uint64_t bytes = opaque_bytes();
+    if (bytes < spliced_bytes_min(service_.settings.relay)) {
+        run_.end();
+        held_back_ = false;
+        link_->stream.start_receiving();
+        return false;
+    }
+    mem::Chain out(service_.loop.nodes());
+    if (!relay_.begin_run(bytes, service_.loop.buffers(), out)) {
+        drop_link(false);
+        break_off(out_of_memory, End::unavailable);
+        return false;
+    }
+    run_.set_length(bytes);
+    exchange_.bytes_out += out.size();
+    client_.send(std::move(out));
+    return true;
+}
+
+void Forward::end_run() {
+    const auto progress = link_->parser.skip(run_.length());
+    run_.end();
+    mem::Chain out(service_.loop.nodes());
+    relay_.end_run(out);
+    exchange_.bytes_out += out.size();
+    client_.send(std::move(out));
+    if (progress == http::Progress::complete) return finish(link_keeps_alive_);
+    held_back_ = false;
+    link_->stream.start_receiving();
+}
+
+}  // namespace sluice::proxy

@@ -1,0 +1,45 @@
+#include "sluice/proxy/lane.h"
+
+#include "sluice/base/limits.h"
+
+namespace sluice::proxy {
+namespace {
+
+// A body of unknown length is large when that much of it has come.
+constexpr std::uint64_t large_reads = 2 * limits::spliced_bytes_min;
+
+}  // namespace
+
+std::string_view lane_name(Lane lane) {
+    switch (lane) {
+        case Lane::buffer:
+            return "buffer";
+        case Lane::splice:
+            return "splice";
+        case Lane::copy:
+            return "copy";
+    }
+    return "";
+}
+
+std::uint64_t spliced_bytes_min(config::RelayMode mode) {
+    return mode == config::RelayMode::splice ? limits::buffer_bytes : limits::spliced_bytes_min;
+}
+
+LaneChoice choose_lane(const LaneFacts& facts) {
+    using config::RelayMode;
+    using http::Framing;
+    if (facts.events_taken_out) return {Lane::copy, "an event is taken out"};
+    if (facts.in == Framing::none) return {Lane::buffer, "no body"};
+    if (facts.in != facts.out) return {Lane::copy, "framed anew"};
+    // Each one is read, and cut off honestly where it breaks.
+    if (facts.event_stream) return {Lane::buffer, "events"};
+    if (facts.mode == RelayMode::buffer) return {Lane::buffer, "asked for"};
+    if (facts.in == Framing::until_close && facts.bytes_passed < large_reads)
+        return {Lane::buffer, "unknown length"};
+    if (facts.bytes_ahead < spliced_bytes_min(facts.mode)) return {Lane::buffer, "small"};
+    if (facts.pipe_refused) return {Lane::buffer, "no pipe"};
+    return {Lane::splice, facts.mode == RelayMode::splice ? "asked for" : "large"};
+}
+
+}  // namespace sluice::proxy

@@ -1,0 +1,107 @@
+#include "sluice/proxy/lane.h"
+
+#include "sluice/base/limits.h"
+
+#include <doctest/doctest.h>
+
+using namespace sluice;
+using namespace sluice::proxy;
+using config::RelayMode;
+using http::Framing;
+
+namespace {
+
+constexpr std::uint64_t large = limits::spliced_bytes_min;
+constexpr std::uint64_t endless = UINT64_MAX;
+
+struct Row {
+    LaneFacts facts;
+    Lane lane;
+    std::string_view reason;
+};
+
+const Row table[] = {
+    // --- nothing, and events ---
+    {{.in = Framing::none, .out = Framing::none}, Lane::buffer, "no body"},
+    {{.in = Framing::chunked, .out = Framing::chunked, .event_stream = true},
+     Lane::buffer,
+     "events"},
+    {{.mode = RelayMode::splice,
+      .in = Framing::chunked,
+      .out = Framing::chunked,
+      .event_stream = true,
+      .bytes_ahead = endless},
+     Lane::buffer,
+     "events"},
+    {{.in = Framing::chunked,
+      .out = Framing::chunked,
+      .event_stream = true,
+      .events_taken_out = true},
+     Lane::copy,
+     "an event is taken out"},
+    {{.in = Framing::length, .out = Framing::chunked, .event_stream = true},
+     Lane::copy,
+     "framed anew"},
+    // --- by size ---
+    {{.in = Framing::length, .out = Framing::length, .bytes_ahead = large - 1},
+     Lane::buffer,
+     "small"},
+    {{.in = Framing::length, .out = Framing::length, .bytes_ahead = large}, Lane::splice, "large"},
+    {{.in = Framing::chunked, .out = Framing::chunked, .bytes_ahead = large},
+     Lane::splice,
+     "large"},
+    {{.in = Framing::chunked, .out = Framing::chunked, .bytes_ahead = 0}, Lane::buffer, "small"},
+    // --- of unknown length ---
+    {{.in = Framing::until_close, .out = Framing::chunked, .bytes_ahead = endless},
+     Lane::copy,
+     "framed anew"},
+    {{.in = Framing::until_close,
+      .out = Framing::until_close,
+      .bytes_ahead = endless,
+      .bytes_passed = 2 * large - 1},
+     Lane::buffer,
+     "unknown length"},
+    {{.in = Framing::until_close,
+      .out = Framing::until_close,
+      .bytes_ahead = endless,
+      .bytes_passed = 2 * large},
+     Lane::splice,
+     "large"},
+    {{.in = Framing::chunked, .out = Framing::until_close, .bytes_ahead = large},
+     Lane::copy,
+     "framed anew"},
+    // --- what was asked for, and what is to be had ---
+    {{.mode = RelayMode::buffer,
+      .in = Framing::length,
+      .out = Framing::length,
+      .bytes_ahead = 10 * large},
+     Lane::buffer,
+     "asked for"},
+    {{.mode = RelayMode::splice,
+      .in = Framing::length,
+      .out = Framing::length,
+      .bytes_ahead = limits::buffer_bytes},
+     Lane::splice,
+     "asked for"},
+    {{.mode = RelayMode::splice,
+      .in = Framing::length,
+      .out = Framing::length,
+      .bytes_ahead = limits::buffer_bytes - 1},
+     Lane::buffer,
+     "small"},
+    {{.in = Framing::length, .out = Framing::length, .bytes_ahead = large, .pipe_refused = true},
+     Lane::buffer,
+     "no pipe"},
+};
+
+}  // namespace
+
+TEST_CASE("the lane of an answer") {
+    for (const Row& row : table) {
+        const LaneChoice choice = choose_lane(row.facts);
+        CAPTURE(row.reason);
+        CAPTURE(lane_name(row.lane));
+        CHECK(choice.lane == row.lane);
+        CHECK(choice.reason == row.reason);
+    }
+}
