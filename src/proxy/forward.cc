@@ -152,10 +152,7 @@ Forward::Outcome Forward::advance() {
     net::Stream& stream = link_->stream;
     if (phase_ == Phase::connecting && stream.open()) {
         enter(Phase::waiting);
-        if (pool_->expects_large())
-            stream.receive_once();
-        else
-            stream.start_receiving();
+        listen();
     }
     // What came before an end or a failure counts.
     relay_received();
@@ -234,7 +231,7 @@ void Forward::relay_received() {
     }
     if (link_ == nullptr) return;
     // Behind a part of a head, or an interim one, that was received for itself.
-    if (phase_ == Phase::waiting && !link_->stream.receiving()) link_->stream.start_receiving();
+    if (phase_ == Phase::waiting && link_->stream.open()) listen();
     if (!splice_body()) pace();
 }
 
@@ -251,8 +248,16 @@ void Forward::pace() {
         held_back_ = false;
         phase_begun_ = service_.loop.now();  // the silence was ours
     }
-    // Also behind a head that was received for itself because a large body was expected.
-    if (!held_back_) link_->stream.start_receiving();
+    if (!held_back_) listen();
+}
+
+// Where the last answer was large, so may this one be: only what has to be seen is received, or
+// most of a body would be in buffers before it is known to be large.
+void Forward::listen() {
+    if (pool_->expects_large())
+        link_->stream.receive_once();
+    else
+        link_->stream.start_receiving();
 }
 
 // --- the answer -----------------------------------------------------------------------------

@@ -82,6 +82,7 @@ private:
     // The silence is the client's doing.
     bool waits_for_client() const { return held_back_ || (run_.active() && client_.unsent() > 0); }
     void pace();
+    void listen();
     void take_usage();
     void finish(bool reusable);
     void fail(Error error);

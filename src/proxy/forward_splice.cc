@@ -39,6 +39,7 @@ bool Forward::begin_run() {
     auto choice = choose_lane(facts);
     if (choice.lane == Lane::splice && !run_.begin()) {
         pipe_refused_ = facts.pipe_refused = true;
+        pool_->expect_large(false);
         choice = choose_lane(facts);
     }
     // The log names the splice lane where any part of a body took it.
@@ -64,7 +65,7 @@ bool Forward::measure_run() {
     if (bytes < spliced_bytes_min(service_.settings.relay)) {
         run_.end();
         held_back_ = false;
-        link_->stream.start_receiving();
+        listen();
         return false;
     }
     mem::Chain out(service_.loop.nodes());
@@ -88,7 +89,7 @@ void Forward::end_run() {
     client_.send(std::move(out));
     if (progress == http::Progress::complete) return finish(link_keeps_alive_);
     held_back_ = false;
-    link_->stream.start_receiving();
+    listen();
 }
 
 }  // namespace sluice::proxy
