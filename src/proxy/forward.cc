@@ -251,15 +251,6 @@ void Forward::pace() {
     if (!held_back_) listen();
 }
 
-// Where the last answer was large, so may this one be: only what has to be seen is received, or
-// most of a body would be in buffers before it is known to be large.
-void Forward::listen() {
-    if (pool_->expects_large())
-        link_->stream.receive_once();
-    else
-        link_->stream.start_receiving();
-}
-
 // --- the answer -----------------------------------------------------------------------------
 
 // False: the head is not complete yet.

@@ -6,6 +6,15 @@
 
 namespace sluice::proxy {
 
+// Where the last answer was large, so may this one be: only what has to be seen is received, or
+// most of a body would be in buffers before it is known to be large.
+void Forward::listen() {
+    if (pool_->expects_large())
+        link_->stream.receive_once();
+    else
+        link_->stream.start_receiving();
+}
+
 // True: a run is under way, or everything is over; the backend is not received from here.
 bool Forward::splice_body() {
     if (phase_ != Phase::relaying) return phase_ == Phase::finished;
