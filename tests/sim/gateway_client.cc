@@ -240,7 +240,10 @@ void GatewayClient::judge_forwarded(Case& asked) {
                           std::to_string(asked.plan.status));
     const std::string wanted = comparable(asked, asked.plan.body(asked.asks_usage));
     const std::string got = comparable(asked, reader_.body());
-    if (got != wanted)
+    // An empty line that ends with CR ends the last event, though the backend broke before its LF.
+    const bool may_break = asked.plan.failure != Plan::Failure::none || ledger_.lenient;
+    const bool ended = may_break && wanted.ends_with("\r\n") && got + '\n' == wanted;
+    if (got != wanted && !ended)
         accuse(asked, "an answer looks whole and is not: " + difference(got, wanted));
     const auto id = "case-" + std::to_string(asked.number);
     if (reader_.field("x-request-id") != id) accuse(asked, "the answer is to another request");

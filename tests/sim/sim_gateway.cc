@@ -22,6 +22,9 @@
 namespace sluice::sim {
 namespace {
 
+// A client that is not listened to is looked after every 50 ms; timers tick once a millisecond.
+constexpr Duration gone_client_shows_in = Duration::millis(55);
+
 const net::Address front = net::Address::parse("127.0.0.1:8642").value();
 const net::Address backend_a = net::Address::parse("127.0.0.1:8081").value();
 const net::Address backend_b = net::Address::parse("127.0.0.1:8082").value();
@@ -288,7 +291,7 @@ void Scene::check_case(const Case& each) {
     }
     // A gone client stops the GPU.
     if (each.client_left && each.backend_was_busy && !may_lose_ &&
-        (each.backend_busy || each.backend_free_at > each.left_at + Duration::millis(50)))
+        (each.backend_busy || each.backend_free_at > each.left_at + gone_client_shows_in))
         wrong("a backend works on for a client that left");
 }
 
