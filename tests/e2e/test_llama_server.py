@@ -234,7 +234,7 @@ class Killed(unittest.TestCase):
             self.assertFalse(client.answer.complete)
         self.assertNotIn(b"[DONE]", body)
         self.assertIn("error", json.loads(events(body)[-1]))
-        self.assertEqual(self.gateway.logged(model="tiny-chat")["end"], "backend_error")
+        self.gateway.logged(model="tiny-chat", end="backend_error")
         with self.gateway.client() as client:
             self.assertIn(client.ask(chat_request(model="tiny-chat")).status, (502, 503))
         self.assert_served_again()

@@ -55,17 +55,16 @@ class Sdk(unittest.TestCase):
         self.assertTrue(seen["message"]["content"])
 
     def test_streaming_without_usage(self):
-        seen = self.same_as_direct("stream", max_tokens=20)
+        # No other case asks for as many, so the line is this one's.
+        seen = self.same_as_direct("stream", max_tokens=19)
         self.assertEqual((seen["usages"], seen["usage"]), (0, None))
         self.assertTrue(seen["finish"])
-        line = self.gateway.logged(model="sim", stream=True, end="ok")
-        self.assertGreater(line["completion_tokens"], 0)
+        self.gateway.logged(model="sim", stream=True, end="ok", completion_tokens=19)
 
     def test_streaming_with_usage(self):
-        seen = self.same_as_direct("stream", max_tokens=20, **USAGE)
-        self.assertEqual(seen["usages"], 1)
-        line = self.gateway.logged(model="sim", stream=True, end="ok")
-        self.assertEqual(line["completion_tokens"], seen["usage"]["completion_tokens"])
+        seen = self.same_as_direct("stream", max_tokens=21, **USAGE)
+        self.assertEqual((seen["usages"], seen["usage"]["completion_tokens"]), (1, 21))
+        self.gateway.logged(model="sim", stream=True, end="ok", completion_tokens=21)
 
     def test_completions(self):
         self.assertTrue(self.same_as_direct("completions", max_tokens=10)["text"])
@@ -124,7 +123,7 @@ class Sdk(unittest.TestCase):
         seen = call(self.gateway.url, "leave", model="m", after=3)
         self.assertEqual(seen["events"], 3)
         self.assertTrue(self.backend.requests[0].peer.gone.wait(20))
-        self.assertEqual(self.gateway.logged(model="m")["end"], "client_gone")
+        self.gateway.logged(model="m", end="client_gone")
 
     def test_aborting_in_prefill_ends_the_request_at_the_server(self):
         for stream in (True, False):
