@@ -110,8 +110,11 @@ TEST_SUITE("kernel") {
     TEST_CASE("what was queued while a send is in flight leaves in order behind it") {
         StreamRig rig;
         rig.join();
+        // More than the peer's window and our own send buffer can take together.
+        const int window = 64 * 1024;
+        ::setsockopt(rig.peer->get(), SOL_SOCKET, SO_RCVBUF, &window, sizeof(window));
         std::string expected;
-        const std::string big = numbered_text(4'000'000);
+        const std::string big = numbered_text(24'000'000);
         rig.stream.send(Slice::of_static(big));
         expected += big;
         rig.stream.flush();
