@@ -146,16 +146,17 @@ void add_relay(CLI::App& app, Settings& settings) {
 
 void add_timeouts(CLI::App& app, Settings& settings) {
     config::Timeouts& times = settings.timeouts;
+    config::ModelTimeouts& models = settings.model_timeouts;
     add_duration(app, "--timeout-head", times.head, "10s", "For a request's whole head");
     add_duration(app, "--timeout-body", times.body_gap, "30s",
                  "Between two reads of a request's body");
     add_duration(app, "--timeout-body-total", times.body_total, "5m", "For a request's whole body");
     add_duration(app, "--timeout-idle", times.idle, "75s",
                  "For a kept-alive connection without a request");
-    add_duration(app, "--timeout-connect", times.connect, "1s", "To connect to a backend");
-    add_duration(app, "--timeout-first-byte", times.first_byte, "5m",
+    add_duration(app, "--timeout-connect", models.connect, "1s", "To connect to a backend");
+    add_duration(app, "--timeout-first-byte", models.first_byte, "5m",
                  "From the request to the first byte of the answer (prefill, load)");
-    add_duration(app, "--timeout-gap", times.gap, "60s", "Between two reads of an answer");
+    add_duration(app, "--timeout-gap", models.gap, "60s", "Between two reads of an answer");
     add_duration(app, "--timeout-write", times.write_stall, "60s",
                  "For a client that takes nothing of its answer");
     add_duration(app, "--timeout-drain-read", times.linger, "1s",

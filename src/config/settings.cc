@@ -47,14 +47,14 @@ Result<std::int64_t> read_with_unit(std::string_view text, std::span<const Unit>
 // A name that a request could carry: what is longer or holds a line end never comes from one.
 Status check_name(std::string_view name) {
     if (name.empty())
-        return Error::gateway("a model's name is missing: write it like "
-                              "NAME=http://127.0.0.1:8080 or ALIAS=NAME");
+        return Error::gateway(
+            "a model's name is missing: write it like "
+            "NAME=http://127.0.0.1:8080 or ALIAS=NAME");
     if (name.size() > limits::model_name_bytes_max)
         return Error::gateway("a model's name has at most " +
                               std::to_string(limits::model_name_bytes_max) + " bytes");
-    const bool plain = std::ranges::none_of(name, [](char c) {
-        return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
-    });
+    const bool plain = std::ranges::none_of(
+        name, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
     if (!plain) return Error::gateway("a model's name holds no control characters");
     return Done{};
 }
@@ -87,15 +87,17 @@ Result<ModelSetting> parse_model(std::string_view text) {
     const auto equals = text.find('=');
     if (equals == std::string_view::npos) return bad_value(text, "model", example);
     ModelSetting model;
+    BackendSetting backend;
     model.name = text.substr(0, equals);
-    model.url = text.substr(equals + 1);
-    if (const auto hash = model.url.find('#'); hash != std::string::npos) {
-        model.upstream = model.url.substr(hash + 1);
-        model.url.resize(hash);
-        if (auto named = check_name(model.upstream); !named) return named.error();
+    backend.url = text.substr(equals + 1);
+    if (const auto hash = backend.url.find('#'); hash != std::string::npos) {
+        backend.model = backend.url.substr(hash + 1);
+        backend.url.resize(hash);
+        if (auto named = check_name(backend.model); !named) return named.error();
     }
-    if (model.url.empty()) return bad_value(text, "model", example);
+    if (backend.url.empty()) return bad_value(text, "model", example);
     if (auto named = check_name(model.name); !named) return named.error();
+    model.backends.push_back(std::move(backend));
     return model;
 }
 

@@ -453,7 +453,7 @@ void Forward::interrupt(Error cause, End end) {
 // --- deadlines ------------------------------------------------------------------------------
 
 Instant Forward::deadline() const {
-    const auto& timeouts = service_.settings.timeouts;
+    const auto& timeouts = service_.settings.model_timeouts;
     Duration limit{};
     switch (phase_) {
         case Phase::connecting:

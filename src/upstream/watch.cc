@@ -58,6 +58,8 @@ Result<WatchPlan> WatchPlan::create(const config::Settings& settings,
                                     const std::vector<std::uint16_t>& own_ports) {
     WatchPlan plan;
     plan.aliases = settings.aliases;
+    for (const auto& model : settings.models)
+        for (const auto& alias : model.aliases) plan.aliases.push_back({alias, model.name});
     // By where it leads: one server that is written in two ways is one server.
     std::unordered_map<std::string, std::size_t> by_place;
     const auto server_at = [&](const std::string& url, Origin origin) -> Result<Server*> {
@@ -74,9 +76,13 @@ Result<WatchPlan> WatchPlan::create(const config::Settings& settings,
         return &plan.servers.back();
     };
     for (const auto& model : settings.models) {
-        auto server = server_at(model.url, Origin::configured);
-        if (!server) return Error::gateway("--model " + model.name + ": " + server.error().message);
-        (*server)->models.push_back(model);
+        for (const auto& backend : model.backends) {
+            auto server = server_at(backend.url, Origin::configured);
+            if (!server)
+                return Error::gateway("model " + model.name + ": " + server.error().message);
+            (*server)->models.push_back(
+                {model.name, backend.model.empty() ? model.name : backend.model});
+        }
     }
     for (const auto& url : settings.backends) {
         auto server = server_at(url, Origin::configured);
@@ -199,20 +205,20 @@ std::vector<std::string> Watch::complaints() const {
 
 void Watch::add_models(Catalog& catalog, const Server& server) const {
     for (const auto& model : server.plan.models) {
-        const std::string& upstream = model.upstream.empty() ? model.name : model.upstream;
-        const auto described = std::ranges::find(server.listed, upstream, &llm::ModelEntry::id);
+        const auto described =
+            std::ranges::find(server.listed, model.own_name, &llm::ModelEntry::id);
         // A server of one model answers to any name: what it lists describes it all the same.
         const bool only_one = server.listed.size() == 1;
         const llm::ModelEntry entry = described != server.listed.end() ? *described
                                       : only_one                      ? server.listed.front()
                                                                       : plain_entry(model.name);
-        catalog.add(model.name, entry, {server.plan.endpoint, upstream, server.kind});
+        catalog.add(model.name, entry, {server.plan.endpoint, model.own_name, server.kind});
     }
     if (!server.plan.list_models) return;
     for (const auto& entry : server.listed) {
         // The settings say what that name means on this server.
         const auto& said = server.plan.models;
-        if (std::ranges::find(said, entry.id, &config::ModelSetting::name) != said.end()) continue;
+        if (std::ranges::find(said, entry.id, &WatchPlan::Named::name) != said.end()) continue;
         catalog.add(entry.id, entry, {server.plan.endpoint, entry.id, server.kind});
     }
 }

@@ -47,6 +47,13 @@ config::Settings with_timeouts(config::Timeouts timeouts) {
     return settings;
 }
 
+config::Settings with_model_timeouts(config::ModelTimeouts timeouts) {
+    config::Settings settings;
+    settings.timeouts.linger = soon;
+    settings.model_timeouts = timeouts;
+    return settings;
+}
+
 struct ShardRig : LoopRig {
     explicit ShardRig(config::Settings all = {}) : settings(std::move(all)), server(*this) {
         shard.emplace(*ring, pool, nodes, settings, log, 1);
@@ -264,7 +271,7 @@ TEST_SUITE("kernel") {
     }
 
     TEST_CASE("fault 83: a backend that says nothing is given up, and left") {
-        ShardRig rig(with_timeouts({.first_byte = soon, .linger = soon}));
+        ShardRig rig(with_model_timeouts({.first_byte = soon}));
         const Fd& client = rig.ask();
         rig.backend_is_left();
         rig.hear(client, "}");
@@ -273,7 +280,7 @@ TEST_SUITE("kernel") {
     }
 
     TEST_CASE("fault 84: a stream that stalls ends with an error event, and is not whole") {
-        ShardRig rig(with_timeouts({.gap = soon, .linger = soon}));
+        ShardRig rig(with_model_timeouts({.gap = soon}));
         const Fd& client = rig.ask();
         rig.backend_says(std::string(stream_head) + std::string(event_chunk));
         const std::string text = rig.hear_all(client);

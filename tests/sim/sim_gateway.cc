@@ -33,18 +33,18 @@ std::uint64_t tally[5];  // of all runs, by outcome
 
 config::Settings random_settings(Prng& prng) {
     config::Settings settings;
-    settings.models = {{"model-a", "http://127.0.0.1:8081", ""},
-                       {"model-b", "http://127.0.0.1:8082", ""},
-                       {"model-both", "http://127.0.0.1:8081", ""},
-                       {"model-both", "http://127.0.0.1:8082", ""}};
+    for (const char* model :
+         {"model-a=http://127.0.0.1:8081", "model-b=http://127.0.0.1:8082",
+          "model-both=http://127.0.0.1:8081", "model-both=http://127.0.0.1:8082"})
+        settings.models.push_back(config::parse_model(model).value());
     settings.aliases = {{"alias-a", "model-a"}};
     settings.body_bytes_max = 256 * limits::KiB;
     settings.connections_max = 200;
     settings.connections_per_client_max = 200;
     settings.pool_idle = prng.chance(1, 10) ? Duration{} : Duration::seconds(4);
     settings.half_close_tolerated = prng.chance(1, 3);
-    settings.timeouts.first_byte = Duration::seconds(20);
-    settings.timeouts.gap = Duration::seconds(10);
+    settings.model_timeouts.first_byte = Duration::seconds(20);
+    settings.model_timeouts.gap = Duration::seconds(10);
     settings.timeouts.drain = Duration::millis(static_cast<std::int64_t>(prng.below(5000)));
     return settings;
 }

@@ -1,10 +1,12 @@
-// Settings: everything that a user can choose, as values. Built once at start from the flags and
-// handed out as const; units are in the types.
+// Settings: everything that a user can choose, as values. Built once at start from the file and the
+// flags and handed out as const; units are in the types.
 #pragma once
 
 #include "sluice/base/clock.h"
 #include "sluice/base/limits.h"
 #include "sluice/base/result.h"
+#include "sluice/config/model_settings.h"
+#include "sluice/config/route_settings.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -14,15 +16,13 @@
 
 namespace sluice::config {
 
-// One deadline a phase. Zero switches a deadline off.
+// One deadline a phase of what a client does; what a backend does is in ModelTimeouts. Zero
+// switches a deadline off.
 struct Timeouts {
     Duration head = Duration::seconds(10);         // from a request's first byte to its head
     Duration body_gap = Duration::seconds(30);     // between two reads of a request body
     Duration body_total = Duration::seconds(300);  // for a whole request body
     Duration idle = Duration::seconds(75);         // keep-alive connection without a request
-    Duration connect = Duration::seconds(1);       // to a backend
-    Duration first_byte = Duration::seconds(300);  // request sent to first byte of the answer
-    Duration gap = Duration::seconds(60);          // between two reads of an answer
     Duration write_stall = Duration::seconds(60);  // a client that takes nothing of what waits
     Duration linger = Duration::seconds(1);        // reading on behind an early answer
     Duration drain = Duration::seconds(30);        // SIGTERM to the end of the last stream
@@ -30,13 +30,6 @@ struct Timeouts {
 
 // How the bytes of answers pass: as suits each, or as many as can in one way, for comparison.
 enum class RelayMode : std::uint8_t { automatic, buffer, splice };
-
-// NAME=URL or NAME=URL#UPSTREAM.
-struct ModelSetting {
-    std::string name;
-    std::string url;
-    std::string upstream;  // the server's own name for it; empty: the same
-};
 
 struct AliasSetting {
     std::string alias;
@@ -47,6 +40,9 @@ struct Settings {
     std::vector<std::string> listen = {"127.0.0.1:8642"};
     std::vector<ModelSetting> models;
     std::vector<AliasSetting> aliases;
+    std::vector<RuleSetting> rules;
+    std::vector<RouteSetting> routes;
+    std::string default_model;  // for a request that names none, or none that there is
     std::vector<std::string> backends;
     std::string fallback_backend;
     bool discover = true;
@@ -62,13 +58,18 @@ struct Settings {
     Duration pool_idle = Duration::seconds(4);  // llama-server closes after 5
     std::string access_log = "stderr";          // stderr, off, or a file
     Timeouts timeouts;
+    // What a model has that says nothing of its own.
+    ModelTimeouts model_timeouts;
+    BreakerSetting model_breaker;
+    HealthSetting model_health;
+    QueueSetting model_queue;
 };
 
 // "250ms", "10s", "5m", "1h"; a bare 0.
 Result<Duration> parse_duration(std::string_view text);
 // "512", "64KiB", "16MiB", "1GiB".
 Result<std::size_t> parse_size(std::string_view text);
-// "NAME=URL" or "NAME=URL#UPSTREAM".
+// A model with one backend: "NAME=URL" or "NAME=URL#UPSTREAM".
 Result<ModelSetting> parse_model(std::string_view text);
 // "ALIAS=NAME".
 Result<AliasSetting> parse_alias(std::string_view text);

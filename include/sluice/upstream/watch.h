@@ -24,11 +24,15 @@ std::vector<std::uint16_t> well_known_ports();
 // What to watch: the settings with their URLs looked up.
 struct WatchPlan {
     enum class Origin : std::uint8_t { configured, discovered, fallback };
+    struct Named {
+        std::string name;
+        std::string own_name;  // what the server calls it
+    };
     struct Server {
         std::shared_ptr<const Endpoint> endpoint;  // shared with the catalogs that will name it
         Origin origin = Origin::configured;
-        bool list_models = false;                  // serve whatever it lists
-        std::vector<config::ModelSetting> models;  // serve these from it in any case
+        bool list_models = false;   // serve whatever it lists
+        std::vector<Named> models;  // serve these from it in any case
     };
     std::vector<Server> servers;
     std::vector<config::AliasSetting> aliases;

@@ -62,14 +62,15 @@ TEST_CASE("a model is a name, where it is served, and what it is called there") 
     const auto plain = parse_model("qwen=http://127.0.0.1:8080");
     REQUIRE(plain.ok());
     CHECK(plain.value().name == "qwen");
-    CHECK(plain.value().url == "http://127.0.0.1:8080");
-    CHECK(plain.value().upstream.empty());
+    REQUIRE(plain.value().backends.size() == 1);
+    CHECK(plain.value().backends[0].url == "http://127.0.0.1:8080");
+    CHECK(plain.value().backends[0].model.empty());
 
     const auto renamed = parse_model("org/m:1=unix:/run/a=b.sock#their model#1");
     REQUIRE(renamed.ok());
     CHECK(renamed.value().name == "org/m:1");
-    CHECK(renamed.value().url == "unix:/run/a=b.sock");
-    CHECK(renamed.value().upstream == "their model#1");
+    CHECK(renamed.value().backends[0].url == "unix:/run/a=b.sock");
+    CHECK(renamed.value().backends[0].model == "their model#1");
 
     for (const std::string text : {"", "=", "qwen", "qwen=", "=http://127.0.0.1"}) {
         CAPTURE(text);

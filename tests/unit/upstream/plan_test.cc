@@ -25,6 +25,13 @@ std::string problem_of(const config::Settings& settings) {
     return plan.error().message;
 }
 
+std::vector<config::ModelSetting> models(std::initializer_list<const char*> texts) {
+    std::vector<config::ModelSetting> all;
+    for (const char* text : texts)
+        all.push_back(config::parse_model(text).value());
+    return all;
+}
+
 bool says(const std::string& text, std::string_view part) {
     return text.find(part) != std::string::npos;
 }
@@ -33,9 +40,9 @@ bool says(const std::string& text, std::string_view part) {
 
 TEST_CASE("servers of models and backends are asked, each once, and nothing else") {
     config::Settings settings;
-    settings.models = {{"a", "http://127.0.0.1:1", ""},
-                       {"b", "http://127.0.0.1:1", "up"},
-                       {"a", "http://127.0.0.1:2", ""}};
+    settings.models = models({"a=http://127.0.0.1:1", "b=http://127.0.0.1:1#up"});
+    settings.models[0].backends.push_back({.url = "http://127.0.0.1:2", .model = "other"});
+    settings.models[1].aliases = {"y"};
     settings.backends = {"http://127.0.0.1:2", "http://127.0.0.1:3"};
     settings.fallback_backend = "http://127.0.0.1:4";
     settings.aliases = {{"x", "a"}};
@@ -51,7 +58,13 @@ TEST_CASE("servers of models and backends are asked, each once, and nothing else
         CHECK(plan.servers[i].endpoint->id == i);
         CHECK(plan.servers[i].origin == Origin::configured);
     }
-    CHECK(plan.aliases.size() == 1);
+    REQUIRE(plan.aliases.size() == 2);
+    CHECK(plan.aliases[1].alias == "y");
+    CHECK(plan.aliases[1].model == "b");
+    CHECK(plan.servers[0].models[0].own_name == "a");
+    CHECK(plan.servers[0].models[1].own_name == "up");
+    CHECK(plan.servers[1].models[0].name == "a");
+    CHECK(plan.servers[1].models[0].own_name == "other");
 }
 
 TEST_CASE("without a server in the settings the well-known ports are asked, but never our own") {
@@ -77,10 +90,10 @@ TEST_CASE("discovery that is switched off asks nobody") {
 
 TEST_CASE("a setting that is wrong is named in the error") {
     config::Settings settings;
-    settings.models = {{"good", "http://127.0.0.1:1", ""}, {"bad", "ftp://x", ""}};
-    CHECK(says(problem_of(settings), "--model bad: 'ftp://x'"));
-    settings.models = {{"bad", "http://127.0.0.1:99999", ""}};
-    CHECK(says(problem_of(settings), "--model bad: "));
+    settings.models = models({"good=http://127.0.0.1:1", "bad=ftp://x"});
+    CHECK(says(problem_of(settings), "model bad: 'ftp://x'"));
+    settings.models = models({"bad=http://127.0.0.1:99999"});
+    CHECK(says(problem_of(settings), "model bad: "));
     settings.models.clear();
     settings.backends = {"https://127.0.0.1"};
     CHECK(says(problem_of(settings), "--backend: 'https://127.0.0.1': TLS"));

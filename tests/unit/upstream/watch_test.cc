@@ -37,7 +37,7 @@ struct WatchRig : LoopRig {
     }
 
     void add(const ScriptedServer& server, WatchPlan::Origin origin, bool list_models,
-             std::vector<config::ModelSetting> models = {}) {
+             std::vector<WatchPlan::Named> models = {}) {
         plan.servers.push_back(
             {endpoint_of(server.url(), static_cast<std::uint32_t>(plan.servers.size())), origin,
              list_models, std::move(models)});
@@ -109,8 +109,7 @@ TEST_SUITE("kernel") {
         ScriptedServer server(rig);
         server.answer_with(
             [](const std::string&) { return http_answer(list_of({"other", "theirs"})); });
-        rig.add(server, configured, false,
-                {{"mine", server.url(), "theirs"}, {"plain", server.url(), ""}});
+        rig.add(server, configured, false, {{"mine", "theirs"}, {"plain", "plain"}});
         rig.plan.aliases = {{"alias", "mine"}, {"lost", "missing"}};
         const Catalog& catalog = rig.first();
         CHECK(catalog.names() == "mine, plain");
@@ -127,7 +126,7 @@ TEST_SUITE("kernel") {
         WatchRig rig;
         ScriptedServer server(rig);
         server.answer_with([](const std::string&) { return http_answer(list_of({"a", "b"})); });
-        rig.add(server, configured, true, {{"a", server.url(), "b"}});
+        rig.add(server, configured, true, {{"a", "b"}});
         const Catalog& catalog = rig.first();
         REQUIRE(catalog.find("a")->targets.size() == 1);
         CHECK(catalog.find("a")->targets[0].upstream_name == "b");
@@ -138,7 +137,7 @@ TEST_SUITE("kernel") {
         WatchRig rig;
         ScriptedServer server(rig);
         server.stop_listening();
-        rig.add(server, configured, true, {{"quoted \"name\"", server.url(), ""}});
+        rig.add(server, configured, true, {{"quoted \"name\"", "quoted \"name\""}});
         CHECK(rig.first().find("quoted \"name\"") != nullptr);
         CHECK(rig.first().models().size() == 1);
         REQUIRE(rig.watch->complaints().size() == 1);
