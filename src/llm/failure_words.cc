@@ -1,0 +1,193 @@
+#include "failure_words.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstddef>
+
+namespace sluice::llm {
+
+namespace {
+
+enum class Sign : std::uint8_t { none, context, billing, blocked, overloaded, unsupported };
+
+struct CodeWord {
+    std::string_view text;
+    int status;
+    Sign sign = Sign::none;
+};
+
+// Types and codes, in lower case.
+constexpr std::array code_words{
+    // llama-server's types.
+    CodeWord{"exceed_context_size_error", 400, Sign::context},
+    CodeWord{"not_supported_error", 501, Sign::unsupported},
+    CodeWord{"unavailable_error", 503},
+    CodeWord{"server_error", 500},
+    // OpenAI's codes and types, which most others repeat.
+    CodeWord{"context_length_exceeded", 400, Sign::context},
+    CodeWord{"insufficient_quota", 429, Sign::billing},
+    CodeWord{"billing_hard_limit_reached", 400, Sign::billing},
+    CodeWord{"billing_not_active", 429, Sign::billing},
+    CodeWord{"content_filter", 400, Sign::blocked},
+    CodeWord{"content_policy_violation", 400, Sign::blocked},
+    CodeWord{"responsibleaipolicyviolation", 400, Sign::blocked},  // Azure's inner code
+    CodeWord{"rate_limit_exceeded", 429},
+    CodeWord{"tokens", 429},  // the type beside it: which limit it was
+    CodeWord{"requests", 429},
+    CodeWord{"invalid_api_key", 401},
+    CodeWord{"model_not_found", 404},
+    // Anthropic's types, some of which OpenAI has too.
+    CodeWord{"invalid_request_error", 400},
+    CodeWord{"authentication_error", 401},
+    CodeWord{"billing_error", 402, Sign::billing},
+    CodeWord{"permission_error", 403},
+    CodeWord{"not_found_error", 404},
+    CodeWord{"request_too_large", 413},
+    CodeWord{"rate_limit_error", 429},
+    CodeWord{"api_error", 500},
+    CodeWord{"timeout_error", 504},
+    CodeWord{"overloaded_error", 529, Sign::overloaded},
+};
+
+// Where in a message a phrase must stand to be believed.
+enum class Where : std::uint8_t { begin, anywhere };
+
+struct Phrase {
+    std::string_view text;  // in lower case
+    Where where;
+};
+
+constexpr std::array context_phrases{
+    Phrase{"maximum context length", Where::anywhere},                     // OpenAI, vLLM
+    Phrase{"longer than the maximum model length", Where::anywhere},       // vLLM
+    Phrase{"exceeds the available context size", Where::anywhere},         // llama-server
+    Phrase{"context size has been exceeded", Where::begin},                // llama-server
+    Phrase{"exceeds the context window", Where::anywhere},                 // OpenAI's Responses
+    Phrase{"prompt is too long", Where::begin},                            // Anthropic
+    Phrase{"exceed context limit", Where::anywhere},                       // Anthropic
+    Phrase{"prompt too long; exceeded max context length", Where::begin},  // Ollama
+    Phrase{"the input length exceeds the context length", Where::begin},   // Ollama
+    Phrase{"longer than the model's context length", Where::anywhere},     // SGLang
+    Phrase{"greater than the context length", Where::anywhere},            // LM Studio
+    Phrase{"the model is loaded with context length of only", Where::anywhere},  // LM Studio
+};
+constexpr std::array loading_phrases{
+    Phrase{"loading model", Where::begin},                                       // llama-server
+    Phrase{"unexpected server status: llm server loading model", Where::begin},  // Ollama
+};
+constexpr std::array billing_phrases{
+    Phrase{"your credit balance is too low", Where::begin},  // Anthropic, with status 400
+};
+constexpr std::array overload_phrases{
+    Phrase{"server busy, please try again", Where::begin},      // Ollama, its queue is full
+    Phrase{"model requires more system memory", Where::begin},  // Ollama
+    Phrase{"no slot available", Where::begin},                  // llama-server
+};
+// llama-server answers these with 500, as if it were its own fault.
+constexpr std::array unsupported_phrases{
+    Phrase{"image input is not supported", Where::begin},
+    Phrase{"audio input is not supported", Where::begin},
+};
+
+// A number that stands right behind a text and before another.
+struct NumberPlace {
+    std::string_view before;
+    std::string_view behind;
+};
+constexpr std::array room_places{
+    NumberPlace{"maximum context length is ", ""},       // OpenAI, vLLM
+    NumberPlace{"maximum context length of ", ""},       //
+    NumberPlace{"maximum model length of ", ""},         // vLLM
+    NumberPlace{"available context size (", " tokens"},  // llama-server
+    NumberPlace{"model's context length (", ""},         // SGLang
+    NumberPlace{"with context length of only ", ""},     // LM Studio
+    NumberPlace{" tokens > ", ""},                       // Anthropic
+};
+constexpr std::array need_places{
+    NumberPlace{"for a total of at least ", ""},           // vLLM
+    NumberPlace{"for a total of ", " tokens"},             // vLLM
+    NumberPlace{"you requested ", " tokens"},              // OpenAI, older vLLM
+    NumberPlace{"your messages resulted in ", " tokens"},  // OpenAI
+    NumberPlace{"prompt is too long: ", " tokens"},        // Anthropic
+    NumberPlace{"request (", " tokens"},                   // llama-server
+    NumberPlace{"the input (", " tokens"},                 // SGLang
+};
+
+constexpr char lower(char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
+
+bool same_letters(std::string_view text, std::string_view lower_case) {
+    return text.size() == lower_case.size() &&
+           std::equal(text.begin(), text.end(), lower_case.begin(),
+                      [](char a, char b) { return lower(a) == b; });
+}
+
+std::size_t find_letters(std::string_view text, std::string_view lower_case) {
+    const auto at = std::search(text.begin(), text.end(), lower_case.begin(), lower_case.end(),
+                                [](char a, char b) { return lower(a) == b; });
+    return at == text.end() ? text.npos : static_cast<std::size_t>(at - text.begin());
+}
+
+template <std::size_t n>
+bool says_any(std::string_view message, const std::array<Phrase, n>& phrases) {
+    return std::any_of(phrases.begin(), phrases.end(), [message](const Phrase& phrase) {
+        return phrase.where == Where::begin
+                   ? same_letters(message.substr(0, phrase.text.size()), phrase.text)
+                   : find_letters(message, phrase.text) != message.npos;
+    });
+}
+
+std::optional<std::uint64_t> read_number(std::string_view message, const NumberPlace& place) {
+    const std::size_t at = find_letters(message, place.before);
+    if (at == message.npos) return std::nullopt;
+    const char* const begin = message.data() + at + place.before.size();
+    const char* const end = message.data() + message.size();
+    std::uint64_t number = 0;
+    const auto [behind, error] = std::from_chars(begin, end, number);
+    if (error != std::errc{}) return std::nullopt;
+    const std::string_view rest(behind, static_cast<std::size_t>(end - behind));
+    if (!rest.starts_with(place.behind)) return std::nullopt;
+    return number;
+}
+
+template <std::size_t n>
+std::optional<std::uint64_t> read_any(std::string_view message,
+                                      const std::array<NumberPlace, n>& places) {
+    for (const NumberPlace& place : places) {
+        if (const auto number = read_number(message, place)) return number;
+    }
+    return std::nullopt;
+}
+
+}  // namespace
+
+void apply_error_code(std::string_view code, ErrorFacts& facts) {
+    const auto word = std::find_if(code_words.begin(), code_words.end(), [code](const CodeWord& w) {
+        return same_letters(code, w.text);
+    });
+    if (word == code_words.end()) return;
+    facts.context = word->sign == Sign::context ? ContextSign::exact : facts.context;
+    facts.says_billing |= word->sign == Sign::billing;
+    facts.says_blocked |= word->sign == Sign::blocked;
+    facts.says_overloaded |= word->sign == Sign::overloaded;
+    facts.says_unsupported |= word->sign == Sign::unsupported;
+    if (facts.status == 0) facts.status = word->status;
+}
+
+void apply_error_message(std::string_view message, ErrorFacts& facts) {
+    if (facts.context == ContextSign::none && says_any(message, context_phrases)) {
+        facts.context = ContextSign::mentioned;
+    }
+    if (facts.context != ContextSign::none) {
+        if (!facts.n_ctx) facts.n_ctx = read_any(message, room_places);
+        if (!facts.n_prompt_tokens) facts.n_prompt_tokens = read_any(message, need_places);
+    }
+    facts.says_loading |= says_any(message, loading_phrases);
+    facts.says_billing |= says_any(message, billing_phrases);
+    facts.says_overloaded |= says_any(message, overload_phrases);
+    facts.says_unsupported |= says_any(message, unsupported_phrases);
+}
+
+}  // namespace sluice::llm
