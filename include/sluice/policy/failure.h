@@ -1,0 +1,98 @@
+// Failure classes: what an attempt's end says about the backend, and what may be done next.
+//
+// Pure. classify() looks at where the attempt ended and at what the backend said; the words of the
+// dialects are llm/failure_body.h's. A class says:
+//
+//     class           breaker       next in the pool   fallback chain   relayed at once
+//     none            -             -                  -                -
+//     transient       counts        any                general          no
+//     rate_limited    counts        any                rate_limit       no
+//     hard            trips at once any                general          no
+//     client          -             no                 none             yes
+//     context_length  -             larger context     context_length   no
+//     policy_block    -             no                 policy_block     no
+//     loading         -             any                overload         no
+//
+// "No" under "relayed" still means that the last answer goes to the client as it came when nothing
+// is left to try. Whether a try is still possible (first byte, retry budget) is not asked here.
+//
+// No client may take a backend from the others, so these count as the client's: a credential that
+// it brought itself, a deadline that it set, and what this server cannot do whoever asks (501).
+#pragma once
+
+#include "sluice/llm/failure_body.h"
+
+#include <cstdint>
+#include <string_view>
+
+namespace sluice::policy {
+
+enum class FailureClass : std::uint8_t {
+    none,
+    transient,
+    rate_limited,
+    hard,
+    client,
+    context_length,
+    policy_block,
+    loading,
+};
+
+// How an attempt ended.
+enum class AttemptEnd : std::uint8_t {
+    answered,        // with a response; its status and body decide
+    error_event,     // with an error object inside a stream of status 200; its facts decide
+    refused,         // the port, while connecting
+    unreachable,     // any other failure to connect
+    timed_out,       // one of the gateway's own deadlines, in whatever phase
+    reset,           // the connection broke
+    ended_early,     // it ended before the answer did, or the answer without its finish
+    malformed,       // what came is no answer of the kind that was asked for
+    client_left,     // closed from our side: the client is gone
+    client_timeout,  // the client's own deadline (x-request-timeout) fired
+    gateway_fault,   // something of ours: no memory, no descriptor
+};
+
+// Whose credential the backend saw.
+enum class Credential : std::uint8_t { gateway, client };
+
+struct FailureFacts {
+    AttemptEnd end = AttemptEnd::answered;
+    int status = 0;                          // of the response; 0 where none came
+    const llm::ErrorFacts* error = nullptr;  // what its body or event said, where that was read
+    Credential credential = Credential::gateway;
+};
+
+FailureClass classify(const FailureFacts& facts);
+
+// The chains of models that a request may fall back to.
+enum class FallbackChain : std::uint8_t {
+    none,
+    general,
+    context_length,
+    policy_block,
+    rate_limit,
+    overload,
+};
+
+enum class NextBackend : std::uint8_t { no, any, larger_context };
+
+enum class BreakerEffect : std::uint8_t { none, counts, trips };
+
+struct Disposition {
+    BreakerEffect breaker = BreakerEffect::none;
+    NextBackend next = NextBackend::no;
+    FallbackChain chain = FallbackChain::none;
+    bool relayed = false;  // to the client, as it came, without another try
+};
+
+Disposition disposition_of(FailureClass failure);
+
+// The chain of this very failure: that of its class, but `overload` for a transient one where the
+// backend said that it has no room (529, busy, out of memory).
+FallbackChain choose_chain(FailureClass failure, const FailureFacts& facts);
+
+// For logs and metrics: "rate_limited".
+std::string_view name_of(FailureClass failure);
+
+}  // namespace sluice::policy

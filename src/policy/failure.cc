@@ -1,0 +1,125 @@
+#include "sluice/policy/failure.h"
+
+#include "sluice/base/assert.h"
+
+#include <array>
+#include <cstddef>
+
+namespace sluice::policy {
+
+namespace {
+
+using llm::ContextSign;
+using llm::ErrorFacts;
+
+// Where there is a status but no body was read, the body said nothing.
+const ErrorFacts silent;
+
+bool is_too_long(int status, const ErrorFacts& error) {
+    if (error.context == ContextSign::exact) return true;
+    // A message may repeat what the client wrote, and a broken server must not hide behind that.
+    const bool refusal = status == 400 || status == 413 || status == 422;
+    return error.context == ContextSign::mentioned && refusal;
+}
+
+FailureClass classify_credential(Credential credential) {
+    return credential == Credential::gateway ? FailureClass::hard : FailureClass::client;
+}
+
+// A status of 400 or more, with what the body said to it.
+FailureClass classify_answer(int status, const ErrorFacts& error, Credential credential) {
+    if (error.says_billing) return classify_credential(credential);
+    if (error.says_blocked) return FailureClass::policy_block;
+    switch (status) {
+        case 401:
+        case 402:
+        case 403:
+            return classify_credential(credential);
+        case 408:
+            return FailureClass::transient;
+        case 429:
+            return FailureClass::rate_limited;
+        case 501:
+            return FailureClass::client;
+        default:
+            break;
+    }
+    if (is_too_long(status, error)) return FailureClass::context_length;
+    if (error.says_unsupported) return FailureClass::client;
+    if (error.says_loading && status >= 500) return FailureClass::loading;
+    return status >= 500 ? FailureClass::transient : FailureClass::client;
+}
+
+// An error inside of a stream tells its status in itself; one that tells none is the server's.
+FailureClass classify_event(const ErrorFacts& error, Credential credential) {
+    constexpr int unknown_status = 500;
+    return classify_answer(error.status != 0 ? error.status : unknown_status, error, credential);
+}
+
+constexpr std::array names{"none",   "transient",      "rate_limited", "hard",
+                           "client", "context_length", "policy_block", "loading"};
+
+}  // namespace
+
+FailureClass classify(const FailureFacts& facts) {
+    const ErrorFacts& error = facts.error != nullptr ? *facts.error : silent;
+    switch (facts.end) {
+        case AttemptEnd::answered:
+            SLUICE_ASSERT(facts.status >= 100);
+            if (facts.status < 400) return FailureClass::none;
+            return classify_answer(facts.status, error, facts.credential);
+        case AttemptEnd::error_event:
+            return classify_event(error, facts.credential);
+        case AttemptEnd::refused:
+        case AttemptEnd::unreachable:
+        case AttemptEnd::timed_out:
+        case AttemptEnd::reset:
+        case AttemptEnd::ended_early:
+        case AttemptEnd::malformed:
+            return FailureClass::transient;
+        case AttemptEnd::client_left:
+        case AttemptEnd::client_timeout:
+        case AttemptEnd::gateway_fault:
+            break;
+    }
+    return FailureClass::none;
+}
+
+Disposition disposition_of(FailureClass failure) {
+    switch (failure) {
+        case FailureClass::none:
+            break;
+        case FailureClass::transient:
+            return {BreakerEffect::counts, NextBackend::any, FallbackChain::general, false};
+        case FailureClass::rate_limited:
+            return {BreakerEffect::counts, NextBackend::any, FallbackChain::rate_limit, false};
+        case FailureClass::hard:
+            return {BreakerEffect::trips, NextBackend::any, FallbackChain::general, false};
+        case FailureClass::client:
+            return {BreakerEffect::none, NextBackend::no, FallbackChain::none, true};
+        case FailureClass::context_length:
+            return {BreakerEffect::none, NextBackend::larger_context, FallbackChain::context_length,
+                    false};
+        case FailureClass::policy_block:
+            return {BreakerEffect::none, NextBackend::no, FallbackChain::policy_block, false};
+        case FailureClass::loading:
+            return {BreakerEffect::none, NextBackend::any, FallbackChain::overload, false};
+    }
+    return {};
+}
+
+FallbackChain choose_chain(FailureClass failure, const FailureFacts& facts) {
+    const FallbackChain chain = disposition_of(failure).chain;
+    if (failure != FailureClass::transient) return chain;
+    constexpr int overloaded_status = 529;  // Anthropic's
+    const bool overloaded = facts.error != nullptr && facts.error->says_overloaded;
+    return overloaded || facts.status == overloaded_status ? FallbackChain::overload : chain;
+}
+
+std::string_view name_of(FailureClass failure) {
+    const auto index = static_cast<std::size_t>(failure);
+    SLUICE_ASSERT(index < names.size());
+    return names[index];
+}
+
+}  // namespace sluice::policy

@@ -1,0 +1,251 @@
+#include "sluice/policy/failure.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <set>
+#include <string>
+
+using namespace sluice;
+using namespace sluice::policy;
+using Class = FailureClass;
+
+namespace {
+
+constexpr std::string_view exact_context =
+    R"({"error":{"code":400,"message":"m","type":"exceed_context_size_error"}})";
+constexpr std::string_view anthropic_context =
+    R"({"type":"error","error":{"type":"invalid_request_error",)"
+    R"("message":"prompt is too long: 203284 tokens > 200000 maximum"}})";
+constexpr std::string_view loading =
+    R"({"error":{"message":"Loading model","type":"unavailable_error","code":503}})";
+constexpr std::string_view no_quota =
+    R"({"error":{"message":"m","type":"insufficient_quota","code":"insufficient_quota"}})";
+constexpr std::string_view no_credit =
+    R"({"type":"error","error":{"type":"invalid_request_error",)"
+    R"("message":"Your credit balance is too low to access the Anthropic API."}})";
+constexpr std::string_view blocked = R"({"error":{"message":"m","code":"content_filter"}})";
+constexpr std::string_view no_image =
+    R"({"error":{"code":500,"message":"image input is not supported - hint: x",)"
+    R"("type":"server_error"}})";
+constexpr std::string_view overflow =
+    R"({"error":{"code":500,"message":"Context size has been exceeded.","type":"server_error"}})";
+
+Class answered(int status, std::string_view body, Credential credential = Credential::gateway) {
+    const llm::ErrorFacts error = llm::read_failure_body(body);
+    return classify({AttemptEnd::answered, status, &error, credential});
+}
+
+Class event(std::string_view data) {
+    const llm::ErrorFacts error = llm::read_failure_body(data);
+    return classify({AttemptEnd::error_event, 200, &error});
+}
+
+constexpr Class classes[] = {Class::none,         Class::transient, Class::rate_limited,
+                             Class::hard,         Class::client,    Class::context_length,
+                             Class::policy_block, Class::loading};
+
+}  // namespace
+
+TEST_CASE("an answer is classed by its status where its body says nothing") {
+    for (int status = 100; status <= 599; ++status) {
+        CAPTURE(status);
+        Class expected = status < 400   ? Class::none
+                         : status < 500 ? Class::client
+                                        : Class::transient;
+        if (status == 408) expected = Class::transient;
+        if (status == 429) expected = Class::rate_limited;
+        if (status == 501) expected = Class::client;
+        if (status >= 401 && status <= 403) expected = Class::hard;
+        CHECK(classify({AttemptEnd::answered, status}) == expected);
+        // Odd bodies change nothing.
+        for (const std::string_view body :
+             {"", "<html>", "{", "null", R"({"error":{}})", R"({"error":"no"})", "\xFF\x00\x80"}) {
+            CHECK(answered(status, body) == expected);
+        }
+    }
+}
+
+TEST_CASE("an answer is classed by its status and body") {
+    struct Case {
+        int status;
+        std::string_view body;
+        Class expected;
+    };
+    const Case cases[] = {
+        {400, exact_context, Class::context_length},
+        {413, exact_context, Class::context_length},
+        {500, exact_context, Class::context_length},
+        {400, R"({"error":{"message":"m","code":"context_length_exceeded"}})",
+         Class::context_length},
+        {500, R"({"error":{"message":"m","code":"context_length_exceeded"}})",
+         Class::context_length},
+        {400, anthropic_context, Class::context_length},
+        {413, anthropic_context, Class::context_length},
+        {422, anthropic_context, Class::context_length},
+        {400, R"({"error":"prompt too long; exceeded max context length by 17 tokens"})",
+         Class::context_length},
+        // A failing server that only mentions the context is a failing server.
+        {500, anthropic_context, Class::transient},
+        {502, anthropic_context, Class::transient},
+        {500, overflow, Class::transient},
+        {500, R"({"error":"the input length exceeds the context length"})", Class::transient},
+        {404, anthropic_context, Class::client},
+        {429, anthropic_context, Class::rate_limited},
+        {413, R"({"type":"error","error":{"type":"request_too_large","message":"m"}})",
+         Class::client},
+
+        {503, loading, Class::loading},
+        {500, R"({"error":"unexpected server status: llm server loading model"})", Class::loading},
+        {400, loading, Class::client},
+        {503, R"({"error":{"code":503,"message":"no slot available","type":"unavailable_error"}})",
+         Class::transient},
+
+        {429, no_quota, Class::hard},
+        {400, no_credit, Class::hard},
+        {402, "", Class::hard},
+        {400, R"({"error":{"message":"m","code":"billing_hard_limit_reached"}})", Class::hard},
+        {429, R"({"error":{"message":"Rate limit reached","code":"rate_limit_exceeded"}})",
+         Class::rate_limited},
+
+        {400, blocked, Class::policy_block},
+        {403, blocked, Class::policy_block},
+        {400, R"({"error":{"message":"m","code":"content_policy_violation"}})",
+         Class::policy_block},
+
+        {500, no_image, Class::client},
+        {501, R"({"error":{"code":501,"message":"m","type":"not_supported_error"}})",
+         Class::client},
+        {529, R"({"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}})",
+         Class::transient},
+        {404, R"({"error":"model 'x' not found, try pulling it first"})", Class::client},
+        {400,
+         R"({"error":{"code":400,"message":"'messages' is required",)"
+         R"("type":"invalid_request_error"}})",
+         Class::client},
+    };
+    for (const Case& c : cases) {
+        CAPTURE(c.status);
+        CAPTURE(c.body);
+        CHECK(name_of(answered(c.status, c.body)) == name_of(c.expected));
+    }
+}
+
+TEST_CASE("a credential of the client's own is the client's fault") {
+    for (const int status : {401, 402, 403}) {
+        CHECK(answered(status, "", Credential::gateway) == Class::hard);
+        CHECK(answered(status, "", Credential::client) == Class::client);
+    }
+    CHECK(answered(429, no_quota, Credential::client) == Class::client);
+    CHECK(answered(400, no_credit, Credential::client) == Class::client);
+    CHECK(answered(429, "", Credential::client) == Class::rate_limited);
+    CHECK(answered(500, "", Credential::client) == Class::transient);
+}
+
+TEST_CASE("every other end of an attempt has its class") {
+    struct Case {
+        AttemptEnd end;
+        Class expected;
+    };
+    const Case cases[] = {
+        {AttemptEnd::refused, Class::transient},     {AttemptEnd::unreachable, Class::transient},
+        {AttemptEnd::timed_out, Class::transient},   {AttemptEnd::reset, Class::transient},
+        {AttemptEnd::ended_early, Class::transient}, {AttemptEnd::malformed, Class::transient},
+        {AttemptEnd::client_left, Class::none},      {AttemptEnd::client_timeout, Class::none},
+        {AttemptEnd::gateway_fault, Class::none},
+    };
+    for (const Case& c : cases) {
+        CAPTURE(static_cast<int>(c.end));
+        // Whatever the head had said before.
+        for (const int status : {0, 200, 400, 401, 503})
+            CHECK(classify({c.end, status}) == c.expected);
+    }
+}
+
+TEST_CASE("an error inside of a stream is classed by what it says itself") {
+    struct Case {
+        std::string_view data;
+        Class expected;
+    };
+    const Case cases[] = {
+        {R"({"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}})",
+         Class::transient},
+        {R"({"type":"error","error":{"type":"rate_limit_error","message":"m"}})",
+         Class::rate_limited},
+        {R"({"type":"error","error":{"type":"invalid_request_error","message":"m"}})",
+         Class::client},
+        {R"({"type":"error","error":{"type":"authentication_error","message":"m"}})", Class::hard},
+        {R"({"error":{"message":"m","code":429}})", Class::rate_limited},
+        {R"({"error":{"message":"m","type":"server_error"}})", Class::transient},
+        {R"({"error":"llama runner process has terminated"})", Class::transient},
+        {anthropic_context, Class::context_length},
+        {exact_context, Class::context_length},
+        {blocked, Class::policy_block},
+        {no_quota, Class::hard},
+        {overflow, Class::transient},
+        {loading, Class::loading},
+        {"", Class::transient},
+    };
+    for (const Case& c : cases) {
+        CAPTURE(c.data);
+        CHECK(name_of(event(c.data)) == name_of(c.expected));
+    }
+    CHECK(classify({AttemptEnd::error_event, 200, nullptr}) == Class::transient);
+}
+
+TEST_CASE("what may be done next, by class") {
+    struct Row {
+        Class failure;
+        BreakerEffect breaker;
+        NextBackend next;
+        FallbackChain chain;
+        bool relayed;
+    };
+    using B = BreakerEffect;
+    using N = NextBackend;
+    using F = FallbackChain;
+    const Row rows[] = {
+        {Class::none, B::none, N::no, F::none, false},
+        {Class::transient, B::counts, N::any, F::general, false},
+        {Class::rate_limited, B::counts, N::any, F::rate_limit, false},
+        {Class::hard, B::trips, N::any, F::general, false},
+        {Class::client, B::none, N::no, F::none, true},
+        {Class::context_length, B::none, N::larger_context, F::context_length, false},
+        {Class::policy_block, B::none, N::no, F::policy_block, false},
+        {Class::loading, B::none, N::any, F::overload, false},
+    };
+    CHECK(std::size(rows) == std::size(classes));
+    for (const Row& row : rows) {
+        CAPTURE(name_of(row.failure));
+        const Disposition d = disposition_of(row.failure);
+        CHECK(d.breaker == row.breaker);
+        CHECK(d.next == row.next);
+        CHECK(d.chain == row.chain);
+        CHECK(d.relayed == row.relayed);
+        CHECK(choose_chain(row.failure, {}) == row.chain);
+    }
+}
+
+TEST_CASE("a backend without room falls back by its own chain") {
+    const auto chain = [](int status, std::string_view body) {
+        const llm::ErrorFacts error = llm::read_failure_body(body);
+        const FailureFacts facts{AttemptEnd::answered, status, &error};
+        return choose_chain(classify(facts), facts);
+    };
+    CHECK(chain(529, "") == FallbackChain::overload);
+    CHECK(chain(503, R"({"error":"server busy, please try again.  maximum"})") ==
+          FallbackChain::overload);
+    CHECK(chain(500, R"({"error":"model requires more system memory (9 GiB) than"})") ==
+          FallbackChain::overload);
+    CHECK(chain(503, "") == FallbackChain::general);
+    CHECK(chain(429, R"({"error":"server busy, please try again"})") == FallbackChain::rate_limit);
+    CHECK(chain(404, R"({"error":"server busy, please try again"})") == FallbackChain::none);
+}
+
+TEST_CASE("classes have names of their own") {
+    std::set<std::string_view> names;
+    for (const Class failure : classes)
+        names.insert(name_of(failure));
+    CHECK(names.size() == std::size(classes));
+    CHECK(name_of(Class::rate_limited) == "rate_limited");
+}
