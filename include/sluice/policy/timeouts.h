@@ -1,0 +1,87 @@
+// Deadlines: which of an exchange's time limits fires first, and the words for it.
+//
+// Pure. The gateway's own limits are one a phase and one for the whole; a client may shorten them:
+//
+//     x-stainless-read-timeout  how long the client waits for the next byte: counted from the last
+//                               one that went to it, or from its request where none did
+//     x-request-timeout         for the whole answer, counted from its request
+//
+// Both in seconds, decimals allowed. A client can only make a wait shorter, and what fires then is
+// its deadline and not the backend's failure (AttemptEnd::client_timeout). Zero switches a limit of
+// the gateway off; a client's zero, or what cannot be read, is none.
+#pragma once
+
+#include "sluice/base/clock.h"
+#include "sluice/http/head.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace sluice::policy {
+
+// Longer than any answer takes; what a client asks for beyond it is held to it.
+inline constexpr Duration client_timeout_max = Duration::seconds(24 * 3600);
+
+struct PhaseTimeouts {
+    Duration connect = Duration::seconds(1);       // to a backend
+    Duration queue = Duration::seconds(60);        // for a free slot
+    Duration load = Duration::seconds(300);        // for a model that is being loaded
+    Duration first_byte = Duration::seconds(300);  // request sent to first byte of the answer
+    Duration gap = Duration::seconds(60);          // between two events; comments do not count
+    Duration total = {};                           // the request to the answer's end
+};
+
+struct ClientTimeouts {
+    std::optional<Duration> read;
+    std::optional<Duration> total;
+};
+// Of a request.
+ClientTimeouts read_client_timeouts(const http::Head& head);
+
+// What the exchange waits for.
+enum class Phase : std::uint8_t { connect, queue, load, first_byte, gap };
+
+struct PhaseTimes {
+    Instant received;   // the request's head
+    Instant began;      // the phase at hand; in `gap` the last event that was progress
+    Instant last_sent;  // the last byte to the client, comments included; else as `received`
+};
+
+enum class DeadlineName : std::uint8_t {
+    none,
+    connect,
+    queue,
+    load,
+    first_byte,
+    gap,
+    total,
+    client_read,
+    client_total,
+};
+
+struct Deadline {
+    DeadlineName name = DeadlineName::none;
+    Instant at;      // means something unless `none`
+    Duration limit;  // of which it is the end
+
+    explicit operator bool() const { return name != DeadlineName::none; }
+    bool is_clients() const { return name >= DeadlineName::client_read; }
+};
+
+// The earliest; of several at the same instant the phase's, then the whole's, then the client's.
+Deadline next_deadline(const PhaseTimeouts& timeouts, const ClientTimeouts& client, Phase phase,
+                       const PhaseTimes& times);
+
+// "The backend http://127.0.0.1:8081 sent no answer within 300s (first_byte)." `subject` is who
+// was waited for: the backend's URL, or the model's name where there is no backend yet (queue).
+std::string describe(const Deadline& deadline, std::string_view subject);
+
+// The status that tells a client about it: 503 where no backend was asked, else 504.
+int status_of(DeadlineName name);
+
+// As in the configuration and in metrics: "first_byte", "x-request-timeout".
+std::string_view name_of(DeadlineName name);
+
+}  // namespace sluice::policy

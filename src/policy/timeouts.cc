@@ -1,0 +1,133 @@
+#include "sluice/policy/timeouts.h"
+
+#include "decimal.h"
+#include "sluice/base/assert.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <cstddef>
+
+namespace sluice::policy {
+
+namespace {
+
+std::optional<Duration> read_seconds(std::string_view value) {
+    const auto span = parse_decimal(value, Duration::seconds(1), client_timeout_max);
+    if (!span || span->ns == 0) return std::nullopt;
+    return span;
+}
+
+Deadline phase_deadline(const PhaseTimeouts& timeouts, Phase phase, Instant began) {
+    const auto at = [began](DeadlineName name, Duration limit) {
+        return limit.ns == 0 ? Deadline{} : Deadline{name, began + limit, limit};
+    };
+    switch (phase) {
+        case Phase::connect:
+            return at(DeadlineName::connect, timeouts.connect);
+        case Phase::queue:
+            return at(DeadlineName::queue, timeouts.queue);
+        case Phase::load:
+            return at(DeadlineName::load, timeouts.load);
+        case Phase::first_byte:
+            return at(DeadlineName::first_byte, timeouts.first_byte);
+        case Phase::gap:
+            return at(DeadlineName::gap, timeouts.gap);
+    }
+    return {};
+}
+
+// `other` only where it is earlier.
+void take_earlier(Deadline& deadline, DeadlineName name, Instant from, Duration limit) {
+    const Instant at = from + limit;
+    if (!deadline || at < deadline.at) deadline = {name, at, limit};
+}
+
+// "300s", "1.5s", "250ms": the shortest that is exact to the microsecond.
+std::string text_of(Duration span) {
+    const double seconds = static_cast<double>(span.as_micros()) / 1e6;
+    if (span < Duration::seconds(1)) return fmt::format("{:.6g}ms", seconds * 1e3);
+    return fmt::format("{:.10g}s", seconds);
+}
+
+}  // namespace
+
+ClientTimeouts read_client_timeouts(const http::Head& head) {
+    return {read_seconds(head.find("x-stainless-read-timeout")),
+            read_seconds(head.find("x-request-timeout"))};
+}
+
+Deadline next_deadline(const PhaseTimeouts& timeouts, const ClientTimeouts& client, Phase phase,
+                       const PhaseTimes& times) {
+    SLUICE_ASSERT(times.began >= times.received && times.last_sent >= times.received);
+    Deadline deadline = phase_deadline(timeouts, phase, times.began);
+    if (timeouts.total.ns != 0) {
+        take_earlier(deadline, DeadlineName::total, times.received, timeouts.total);
+    }
+    if (client.read) {
+        take_earlier(deadline, DeadlineName::client_read, times.last_sent, *client.read);
+    }
+    if (client.total) {
+        take_earlier(deadline, DeadlineName::client_total, times.received, *client.total);
+    }
+    return deadline;
+}
+
+std::string describe(const Deadline& deadline, std::string_view subject) {
+    SLUICE_ASSERT(deadline.name != DeadlineName::none);
+    const std::string limit = text_of(deadline.limit);
+    const std::string_view name = name_of(deadline.name);
+    switch (deadline.name) {
+        case DeadlineName::none:
+            break;
+        case DeadlineName::connect:
+            return fmt::format("The backend {} took no connection within {} ({}).", subject, limit,
+                               name);
+        case DeadlineName::queue:
+            return fmt::format("The model {} had no free slot within {} ({}).", subject, limit,
+                               name);
+        case DeadlineName::load:
+            return fmt::format("The backend {} did not load its model within {} ({}).", subject,
+                               limit, name);
+        case DeadlineName::first_byte:
+            return fmt::format("The backend {} sent no answer within {} ({}).", subject, limit,
+                               name);
+        case DeadlineName::gap:
+            return fmt::format("The backend {} sent nothing more for {} ({}).", subject, limit,
+                               name);
+        case DeadlineName::total:
+            return fmt::format("The answer of {} was not complete within {} ({}).", subject, limit,
+                               name);
+        case DeadlineName::client_read:
+            return fmt::format("{} sent nothing for {}, the time that the client waits ({}).",
+                               subject, limit, name);
+        case DeadlineName::client_total:
+            return fmt::format(
+                "The answer of {} was not complete within {}, the time that the "
+                "client waits ({}).",
+                subject, limit, name);
+    }
+    return {};
+}
+
+int status_of(DeadlineName name) {
+    const bool asked_nobody = name == DeadlineName::queue || name == DeadlineName::load;
+    return asked_nobody ? 503 : 504;
+}
+
+std::string_view name_of(DeadlineName name) {
+    static constexpr std::array<std::string_view, 9> names{"none",
+                                                           "connect",
+                                                           "queue",
+                                                           "load",
+                                                           "first_byte",
+                                                           "gap",
+                                                           "total",
+                                                           "x-stainless-read-timeout",
+                                                           "x-request-timeout"};
+    const auto index = static_cast<std::size_t>(name);
+    SLUICE_ASSERT(index < names.size());
+    return names[index];
+}
+
+}  // namespace sluice::policy

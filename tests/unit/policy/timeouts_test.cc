@@ -1,0 +1,183 @@
+#include "sluice/policy/timeouts.h"
+
+#include "sluice/base/prng.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <set>
+#include <string>
+#include <vector>
+
+using namespace sluice;
+using namespace sluice::policy;
+
+namespace {
+
+constexpr Duration second = Duration::seconds(1);
+constexpr Instant received{(second * 100).ns};
+
+constexpr Phase phases[] = {Phase::connect, Phase::queue, Phase::load, Phase::first_byte,
+                            Phase::gap};
+
+ClientTimeouts read(std::string_view name, std::string_view value) {
+    http::Head head;
+    head.storage[head.count++] = {name, value};
+    return read_client_timeouts(head);
+}
+
+// The name, and seconds since the request.
+std::string text(const Deadline& deadline) {
+    if (!deadline) return "none";
+    const Duration since = deadline.at - received;
+    REQUIRE(since.ns % second.ns == 0);
+    return std::string(name_of(deadline.name)) + " " + std::to_string(since.ns / second.ns);
+}
+
+}  // namespace
+
+TEST_CASE("a client's timeouts are seconds, decimals allowed") {
+    struct Row {
+        std::string_view value;
+        std::int64_t millis;  // 0: none
+    };
+    const Row rows[] = {{"600", 600'000},
+                        {"600.0", 600'000},
+                        {"0.25", 250},
+                        {"1.5", 1'500},
+                        {"86401", 86'400'000},
+                        {"999999999999999", 86'400'000},
+                        {"0", 0},
+                        {"0.0", 0},
+                        {"", 0},
+                        {"-1", 0},
+                        {"NaN", 0},
+                        {"None", 0},
+                        {"1e3", 0},
+                        {"10s", 0},
+                        {"1,5", 0},
+                        {"inf", 0},
+                        {"not-given", 0}};
+    for (const Row& row : rows) {
+        CAPTURE(row.value);
+        const ClientTimeouts reads = read("X-Stainless-Read-Timeout", row.value);
+        CHECK(reads.read.value_or(Duration{}) == Duration::millis(row.millis));
+        CHECK(reads.read.has_value() == (row.millis != 0));
+        CHECK_FALSE(reads.total.has_value());
+        const ClientTimeouts totals = read("x-request-timeout", row.value);
+        CHECK(totals.total.value_or(Duration{}) == Duration::millis(row.millis));
+        CHECK_FALSE(totals.read.has_value());
+    }
+}
+
+TEST_CASE("each phase has its own limit, from its begin") {
+    const PhaseTimeouts timeouts;
+    const PhaseTimes times{received, received + second * 7, received};
+    const char* const expected[] = {"connect 8", "queue 67", "load 307", "first_byte 307",
+                                    "gap 67"};
+    for (std::size_t i = 0; i < std::size(phases); ++i)
+        CHECK(text(next_deadline(timeouts, {}, phases[i], times)) == expected[i]);
+    for (const Phase phase : phases)
+        CHECK(text(next_deadline({{}, {}, {}, {}, {}, {}}, {}, phase, times)) == "none");
+}
+
+TEST_CASE("what fires first") {
+    struct Row {
+        Phase phase;
+        std::int64_t total;         // 0: off
+        std::int64_t client_read;   // 0: none
+        std::int64_t client_total;  // 0: none
+        std::int64_t began;         // since the request
+        std::int64_t last_sent;     // since the request
+        std::string_view expected;
+    };
+    const Row rows[] = {
+        {Phase::first_byte, 0, 0, 0, 2, 0, "first_byte 302"},
+        {Phase::first_byte, 0, 600, 0, 2, 0, "first_byte 302"},
+        {Phase::first_byte, 0, 30, 0, 2, 0, "x-stainless-read-timeout 30"},
+        {Phase::first_byte, 0, 0, 30, 2, 0, "x-request-timeout 30"},
+        {Phase::first_byte, 0, 20, 30, 2, 0, "x-stainless-read-timeout 20"},
+        // Comments were sent meanwhile: the client is not waiting for its first byte any more.
+        {Phase::first_byte, 0, 20, 30, 2, 15, "x-request-timeout 30"},
+        {Phase::first_byte, 0, 20, 0, 2, 290, "first_byte 302"},
+        {Phase::queue, 0, 10, 0, 0, 0, "x-stainless-read-timeout 10"},
+        {Phase::load, 0, 0, 10, 0, 0, "x-request-timeout 10"},
+        {Phase::connect, 0, 0, 10, 3, 0, "connect 4"},
+        {Phase::gap, 0, 0, 0, 100, 100, "gap 160"},
+        {Phase::gap, 0, 5, 0, 100, 100, "x-stainless-read-timeout 105"},
+        {Phase::gap, 0, 5, 0, 100, 158, "gap 160"},
+        {Phase::gap, 120, 0, 0, 100, 100, "total 120"},
+        {Phase::gap, 120, 0, 110, 100, 100, "x-request-timeout 110"},
+        {Phase::gap, 400, 0, 0, 100, 100, "gap 160"},
+        // Of the same instant: the phase's, then the whole's, then the client's.
+        {Phase::queue, 60, 60, 60, 0, 0, "queue 60"},
+        {Phase::first_byte, 60, 60, 60, 0, 0, "total 60"},
+        {Phase::first_byte, 0, 60, 60, 0, 0, "x-stainless-read-timeout 60"},
+    };
+    for (const Row& row : rows) {
+        CAPTURE(row.expected);
+        PhaseTimeouts timeouts;
+        timeouts.total = second * row.total;
+        ClientTimeouts client;
+        if (row.client_read != 0) client.read = second * row.client_read;
+        if (row.client_total != 0) client.total = second * row.client_total;
+        const PhaseTimes times{received, received + second * row.began,
+                               received + second * row.last_sent};
+        const Deadline deadline = next_deadline(timeouts, client, row.phase, times);
+        CHECK(text(deadline) == row.expected);
+        CHECK(deadline.is_clients() == row.expected.starts_with("x-"));
+    }
+}
+
+TEST_CASE("a client can only make it shorter, and the earliest limit is never passed over") {
+    Prng prng(11);
+    const auto random_span = [&prng](std::uint64_t most) {
+        return second * static_cast<std::int64_t>(prng.below(most));
+    };
+    for (int i = 0; i < 20'000; ++i) {
+        PhaseTimeouts timeouts{random_span(5),  random_span(9),  random_span(9),
+                               random_span(90), random_span(90), random_span(200)};
+        ClientTimeouts client;
+        if (prng.chance(1, 2)) client.read = second + random_span(100);
+        if (prng.chance(1, 2)) client.total = second + random_span(100);
+        const PhaseTimes times{received, received + random_span(50), received + random_span(50)};
+        const Phase phase = phases[prng.below(std::size(phases))];
+        const Deadline own = next_deadline(timeouts, {}, phase, times);
+        const Deadline both = next_deadline(timeouts, client, phase, times);
+        std::vector<Instant> candidates;
+        if (own) candidates.push_back(own.at);
+        if (client.read) candidates.push_back(times.last_sent + *client.read);
+        if (client.total) candidates.push_back(times.received + *client.total);
+        REQUIRE(static_cast<bool>(both) == !candidates.empty());
+        if (!both) continue;
+        REQUIRE(both.at == *std::min_element(candidates.begin(), candidates.end()));
+        REQUIRE(both.is_clients() == (!own || both.at < own.at));
+    }
+}
+
+TEST_CASE("the text names who, how long, and which") {
+    const auto say = [](DeadlineName name, Duration limit) {
+        return describe({name, received, limit}, "http://127.0.0.1:8081");
+    };
+    CHECK(say(DeadlineName::first_byte, second * 300) ==
+          "The backend http://127.0.0.1:8081 sent no answer within 300s (first_byte).");
+    CHECK(say(DeadlineName::connect, Duration::millis(250)) ==
+          "The backend http://127.0.0.1:8081 took no connection within 250ms (connect).");
+    CHECK(say(DeadlineName::gap, Duration::millis(1500)) ==
+          "The backend http://127.0.0.1:8081 sent nothing more for 1.5s (gap).");
+    CHECK(describe({DeadlineName::queue, received, second * 60}, "qwen") ==
+          "The model qwen had no free slot within 60s (queue).");
+    CHECK(say(DeadlineName::total, Duration::micros(100'000'001)) ==
+          "The answer of http://127.0.0.1:8081 was not complete within 100.000001s (total).");
+    std::set<std::string> texts;
+    for (int i = 1; i <= static_cast<int>(DeadlineName::client_total); ++i) {
+        const auto name = static_cast<DeadlineName>(i);
+        const std::string sentence = say(name, second);
+        CHECK(sentence.find("(" + std::string(name_of(name)) + ").") != sentence.npos);
+        CHECK(sentence.find("http://127.0.0.1:8081") != sentence.npos);
+        texts.insert(sentence);
+        const bool nobody = name == DeadlineName::queue || name == DeadlineName::load;
+        CHECK(status_of(name) == (nobody ? 503 : 504));
+    }
+    CHECK(texts.size() == 8);
+}
