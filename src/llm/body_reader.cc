@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <utility>
 
 namespace sluice::llm {
@@ -52,18 +53,39 @@ bool holds_control_character(std::string_view text) {
                        [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
 }
 
+// Whether the text is the word, where its length is: one comparison of words of the machine, which
+// the compiler does not always make of operator==.
+template <std::size_t size>
+bool is_word(std::string_view text, const char (&word)[size]) {
+    return text.size() == size - 1 && std::memcmp(text.data(), word, size - 1) == 0;
+}
+
 constexpr const char* model_type_problem = "a \"model\" that is not a string";
 constexpr const char* stream_type_problem = "a \"stream\" that is neither true nor false";
 
-// The keys that we read, as bits of `seen_`; the first four also by their rank for max_tokens.
+// The keys that we read, as bits of `seen_`. Of several in one group the first one that has a value
+// counts, in this order.
 enum class Key : std::uint8_t {
+    // --- token limits ---
     max_completion_tokens,
     max_tokens,
     max_output_tokens,
     n_predict,
+    // --- prompts ---
+    messages,
+    prompt,
+    input,
+    // --- instructions ---
+    system,
+    instructions,
+    // --- conversations ---
+    conversation,
+    prompt_cache_key,
+    // --- alone ---
+    stream_options,
     model,
     stream,
-    stream_options,
+    tools,
     include_usage,
     other,
 };
@@ -82,7 +104,7 @@ public:
     const char* on_close(int depth, std::size_t end);
 
     // The body is whole.
-    RequestFacts take_facts();
+    RequestFacts&& take_facts();
 
 private:
     bool in_stream_options(int depth) const {
@@ -92,31 +114,56 @@ private:
     const char* identify(const JsonText& key, bool in_stream_options, Key& found);
     // A value of a type that the key does not have, or that says nothing.
     const char* take_other(int depth, Span span);
+    // The value of `key_` goes to `value`, unless that has one of a key that comes before it.
+    void take_span(Span span, Span& value, Key& taken);
 
     RequestFacts facts_;
     std::array<std::optional<std::uint64_t>, 4> max_tokens_;
-    std::uint16_t seen_ = 0;
+    std::uint32_t seen_ = 0;
+    // Whose value is in the facts; the last of its group, or none.
+    Key prompt_ = Key::other;
+    Key instructions_ = Key::other;
+    Key conversation_ = Key::other;
+    Span* open_value_ = nullptr;  // waits for the end of its array or object
+    // The search for the first message of a user, inside an array of messages. What has a role is
+    // looked at no further.
+    enum class Search : std::uint8_t { off, message, role, passed, found };
+    static Search role_is(std::string_view role) {
+        return is_word(role, "user") ? Search::found : Search::passed;
+    }
+    Search search_ = Search::off;
     Key key_ = Key::other;    // of the value that comes next, at the top level
     Key inner_ = Key::other;  // the same inside "stream_options"
 };
 
 Key RequestHandler::find_key(std::string_view name, bool in_stream_options) {
-    if (in_stream_options) return name == "include_usage" ? Key::include_usage : Key::other;
+    if (in_stream_options) return is_word(name, "include_usage") ? Key::include_usage : Key::other;
     switch (name.size()) {
         case 5:
-            return name == "model" ? Key::model : Key::other;
+            if (is_word(name, "model")) return Key::model;
+            if (is_word(name, "input")) return Key::input;
+            return is_word(name, "tools") ? Key::tools : Key::other;
         case 6:
-            return name == "stream" ? Key::stream : Key::other;
+            if (is_word(name, "stream")) return Key::stream;
+            if (is_word(name, "prompt")) return Key::prompt;
+            return is_word(name, "system") ? Key::system : Key::other;
+        case 8:
+            return is_word(name, "messages") ? Key::messages : Key::other;
         case 9:
-            return name == "n_predict" ? Key::n_predict : Key::other;
+            return is_word(name, "n_predict") ? Key::n_predict : Key::other;
         case 10:
-            return name == "max_tokens" ? Key::max_tokens : Key::other;
+            return is_word(name, "max_tokens") ? Key::max_tokens : Key::other;
+        case 12:
+            if (is_word(name, "instructions")) return Key::instructions;
+            return is_word(name, "conversation") ? Key::conversation : Key::other;
         case 14:
-            return name == "stream_options" ? Key::stream_options : Key::other;
+            return is_word(name, "stream_options") ? Key::stream_options : Key::other;
+        case 16:
+            return is_word(name, "prompt_cache_key") ? Key::prompt_cache_key : Key::other;
         case 17:
-            return name == "max_output_tokens" ? Key::max_output_tokens : Key::other;
+            return is_word(name, "max_output_tokens") ? Key::max_output_tokens : Key::other;
         case 21:
-            return name == "max_completion_tokens" ? Key::max_completion_tokens : Key::other;
+            return is_word(name, "max_completion_tokens") ? Key::max_completion_tokens : Key::other;
         default:
             return Key::other;
     }
@@ -132,7 +179,7 @@ const char* RequestHandler::identify(const JsonText& key, bool in_stream_options
         if (find_key(fold(name, storage), in_stream_options) == Key::other) return nullptr;
         return "a key that some servers take for another one";
     }
-    const auto bit = static_cast<std::uint16_t>(1u << static_cast<unsigned>(found));
+    const std::uint32_t bit = 1u << static_cast<unsigned>(found);
     if ((seen_ & bit) != 0) return "a key that is there twice";
     seen_ |= bit;
     return nullptr;
@@ -142,6 +189,10 @@ const char* RequestHandler::on_key(int depth, const JsonText& key) {
     if (depth == 1) {
         facts_.object_is_empty = false;
         return identify(key, false, key_);
+    }
+    if (depth == 3) {
+        if (search_ == Search::message && is_word(key.text, "role")) search_ = Search::role;
+        return nullptr;
     }
     if (in_stream_options(depth)) {
         facts_.stream_options_is_empty = false;
@@ -158,6 +209,10 @@ const char* RequestHandler::on_string(int depth, const JsonText& string) {
         if (holds_control_character(string.text)) return "a control character in the model name";
         facts_.model = string.text;
         facts_.model_value = string.span;
+        return nullptr;
+    }
+    if (depth == 3) {
+        if (search_ == Search::role) search_ = role_is(string.text);
         return nullptr;
     }
     return take_other(depth, string.span);
@@ -182,7 +237,8 @@ const char* RequestHandler::on_literal(int depth, JsonLiteral literal, Span span
         facts_.stream_given = true;
         return nullptr;
     }
-    if (depth == 1 && is_null && (key_ == Key::model || key_ == Key::stream)) return nullptr;
+    // A "stream_options" that is null is a place to put one in; other keys are as good as absent.
+    if (depth == 1 && is_null && key_ != Key::stream_options) return nullptr;
     return take_other(depth, span);
 }
 
@@ -198,34 +254,81 @@ const char* RequestHandler::on_open(int depth, bool is_object, std::size_t begin
         facts_.stream_options_is_empty = true;
     }
     // Its end is known when it is closed.
-    return take_other(depth - 1, {begin, begin});
+    if (const char* problem = take_other(depth - 1, {begin, begin})) return problem;
+    if (depth == 2 && !is_object && open_value_ == &facts_.prompt_value && key_ != Key::prompt) {
+        search_ = Search::message;
+    }
+    return nullptr;
 }
 
 const char* RequestHandler::on_close(int depth, std::size_t end) {
-    if (depth == 2 && key_ == Key::stream_options) facts_.stream_options.end = end;
-    if (depth == 3 && key_ == Key::stream_options && facts_.stream_options_is_object &&
-        inner_ == Key::include_usage) {
+    if (depth == 2 && open_value_ != nullptr) {
+        open_value_->end = end;
+        open_value_ = nullptr;
+        search_ = Search::off;
+    } else if (depth == 3 && search_ != Search::off) {
+        const bool found = search_ == Search::found;
+        if (found) facts_.opening = {facts_.prompt_value.begin + 1, end};
+        search_ = found ? Search::off : Search::message;
+    } else if (in_stream_options(depth - 1) && inner_ == Key::include_usage) {
         facts_.include_usage_value.end = end;
     }
     return nullptr;
 }
 
+void RequestHandler::take_span(Span span, Span& value, Key& taken) {
+    SLUICE_ASSERT(open_value_ == nullptr);
+    if (key_ > taken) return;
+    taken = key_;
+    value = span;
+    if (span.empty()) open_value_ = &value;
+}
+
 const char* RequestHandler::take_other(int depth, Span span) {
     if (depth == 0) return "a body that is not an object";
-    if (depth == 1) {
-        if (key_ == Key::model) return model_type_problem;
-        if (key_ == Key::stream) return stream_type_problem;
-        if (key_ == Key::stream_options) facts_.stream_options = span;
-    } else if (in_stream_options(depth) && inner_ == Key::include_usage) {
-        facts_.include_usage_value = span;
+    if (depth == 2) {
+        if (key_ == Key::tools) facts_.tools = true;
+        if (in_stream_options(depth) && inner_ == Key::include_usage) {
+            facts_.include_usage_value = span;
+        }
+        return nullptr;
+    }
+    if (depth != 1) return nullptr;
+    switch (key_) {
+        case Key::messages:
+        case Key::prompt:
+        case Key::input:
+            if (key_ < prompt_) facts_.opening = {};
+            take_span(span, facts_.prompt_value, prompt_);
+            break;
+        case Key::system:
+        case Key::instructions:
+            take_span(span, facts_.instructions_value, instructions_);
+            break;
+        case Key::conversation:
+        case Key::prompt_cache_key:
+            take_span(span, facts_.conversation_value, conversation_);
+            break;
+        case Key::stream_options:
+            facts_.stream_options = span;
+            if (span.empty()) open_value_ = &facts_.stream_options;
+            break;
+        case Key::model:
+            return model_type_problem;
+        case Key::stream:
+            return stream_type_problem;
+        default:
+            break;
     }
     return nullptr;
 }
 
-RequestFacts RequestHandler::take_facts() {
+RequestFacts&& RequestHandler::take_facts() {
+    SLUICE_ASSERT(open_value_ == nullptr);
     for (const auto& max_tokens : max_tokens_) {
         if (!facts_.max_tokens) facts_.max_tokens = max_tokens;
     }
+    SLUICE_ASSERT(facts_.opening.empty() || facts_.opening.end < facts_.prompt_value.end);
     return std::move(facts_);
 }
 

@@ -1,5 +1,6 @@
 // The reader of request bodies must agree with a library's parser on what JSON is and which model
-// it names, must say the same in every split, and its edits must do what they are meant to.
+// it names, must say the same in every split, its spans must be whole values, and its edits must
+// do what they are meant to.
 //
 // Input: the body. The splits are seeded by its length and its first byte.
 #include "json_peer.h"
@@ -43,6 +44,25 @@ void check_same(const Result<RequestFacts>& a, const Result<RequestFacts>& b) {
     SLUICE_ASSERT(same(x.object_open, y.object_open) && x.include_usage == y.include_usage);
     SLUICE_ASSERT(same(x.stream_options, y.stream_options));
     SLUICE_ASSERT(same(x.include_usage_value, y.include_usage_value));
+    SLUICE_ASSERT(same(x.prompt_value, y.prompt_value) && same(x.opening, y.opening));
+    SLUICE_ASSERT(same(x.instructions_value, y.instructions_value) && x.tools == y.tools);
+    SLUICE_ASSERT(same(x.conversation_value, y.conversation_value));
+}
+
+// Each span is a whole value, and the opening lies within the prompt.
+void check_spans(std::string_view body, const RequestFacts& facts) {
+    for (const Span span :
+         {facts.prompt_value, facts.instructions_value, facts.conversation_value}) {
+        SLUICE_ASSERT(span.begin <= span.end && span.end <= body.size());
+        if (span.empty()) continue;
+        const std::string_view value = body.substr(span.begin, span.end - span.begin);
+        const std::string whole = "{\"model\":\"m\",\"value\":" + std::string(value) + "}";
+        SLUICE_ASSERT(read(whole, nullptr).ok());
+    }
+    if (facts.opening.empty()) return;
+    SLUICE_ASSERT(body[facts.prompt_value.begin] == '[' && body[facts.opening.end - 1] == '}');
+    SLUICE_ASSERT(facts.opening.begin == facts.prompt_value.begin + 1);
+    SLUICE_ASSERT(facts.opening.end < facts.prompt_value.end);
 }
 
 void check_edits(std::string_view body, const RequestFacts& facts) {
@@ -68,6 +88,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     Prng prng(size * 256 + data[0]);
     for (int i = 0; i < 4; ++i)
         check_same(read(body, &prng), whole);
-    if (whole.ok()) check_edits(body, whole.value());
+    if (!whole.ok()) return 0;
+    check_edits(body, whole.value());
+    check_spans(body, whole.value());
     return 0;
 }

@@ -4,7 +4,9 @@
 // RFC 8259 (structure, numbers, escapes, UTF-8, surrogates, nothing behind the value, nesting up to
 // limits::json_depth_max), because a text that two parsers read differently could be routed by one
 // model and answered by another. For the same reason these are refused:
-// - a duplicate of a key that we read, also when one of them is written with escapes;
+// - a duplicate of a key that we read, also when one of them is written with escapes; "messages"
+// and
+//   what else a choice of backend looks at are among them;
 // - a key that differs from one that we read only in case (Go's parser takes it for the same) or
 //   has a NUL behind it;
 // - a "model" that is neither a string nor null, is longer than limits::model_name_bytes_max or
@@ -31,6 +33,12 @@ struct Span {
     bool empty() const { return begin == end; }
 };
 
+// Without the bracket or quote at either end of it: what the next turn of a conversation repeats of
+// this turn's array of messages.
+inline Span inside(Span value) {
+    return value.end - value.begin < 2 ? Span{} : Span{value.begin + 1, value.end - 1};
+}
+
 // What stands at the top level of a request body.
 struct RequestFacts {
     std::string model;             // decoded; empty when there is none
@@ -48,6 +56,18 @@ struct RequestFacts {
     // max_completion_tokens, else max_tokens, else max_output_tokens, else n_predict; none where
     // it is not a whole number (llama-server's -1: no bound).
     std::optional<std::uint64_t> max_tokens;
+
+    // --- what a choice of backend looks at; each empty where it is absent or null ---
+    Span prompt_value;        // the value of "messages", else "prompt", else "input"
+    Span instructions_value;  // of "system", else "instructions": what stands before the prompt
+    // From the begin of inside(prompt_value) to the end of its first object with "role": "user":
+    // all turns of a conversation have it in common. Empty where there is none.
+    Span opening;
+    // The value of "conversation", else "prompt_cache_key": what the client says belongs together.
+    // "previous_response_id" and "user" are not read: the one differs each turn, the other is a
+    // consumer.
+    Span conversation_value;
+    bool tools = false;  // "tools" is an array or an object that is not empty
 };
 
 class BodyReader {

@@ -5,6 +5,8 @@
 #include <doctest/doctest.h>
 
 #include <string>
+#include <utility>
+#include <vector>
 
 using namespace sluice;
 using namespace sluice::llm;
@@ -24,7 +26,10 @@ bool same(const RequestFacts& a, const RequestFacts& b) {
            a.stream_options_is_null == b.stream_options_is_null &&
            a.stream_options_is_empty == b.stream_options_is_empty &&
            a.include_usage == b.include_usage &&
-           same(a.include_usage_value, b.include_usage_value) && a.max_tokens == b.max_tokens;
+           same(a.include_usage_value, b.include_usage_value) && a.max_tokens == b.max_tokens &&
+           same(a.prompt_value, b.prompt_value) &&
+           same(a.instructions_value, b.instructions_value) && same(a.opening, b.opening) &&
+           same(a.conversation_value, b.conversation_value) && a.tools == b.tools;
 }
 
 Result<RequestFacts> read_runs(std::string_view body, const Runs& runs) {
@@ -129,8 +134,10 @@ TEST_CASE("fault 46: a second model is refused, however it is written") {
 }
 
 TEST_CASE("fault 46: duplicates of every key that is read are refused") {
-    for (const std::string key : {"model", "stream", "stream_options", "max_tokens", "n_predict",
-                                  "max_completion_tokens", "max_output_tokens"}) {
+    for (const std::string key :
+         {"model", "stream", "stream_options", "max_tokens", "n_predict", "max_completion_tokens",
+          "max_output_tokens", "messages", "prompt", "input", "system", "instructions",
+          "conversation", "prompt_cache_key", "tools"}) {
         CAPTURE(key);
         CHECK(refusal("{\"" + key + "\":null}").empty());
         CHECK_FALSE(refusal("{\"" + key + "\":null,\"" + key + "\":null}").empty());
@@ -241,6 +248,73 @@ TEST_CASE("the token limit is read from whichever key has it") {
                                     "{\"max_tokens\":7}", "18446744073709551616"}) {
         CAPTURE(value);
         CHECK_FALSE(read("{\"max_tokens\":" + value + "}").max_tokens.has_value());
+    }
+}
+
+TEST_CASE("the prompt is found in whichever key has it") {
+    for (const auto& [body, prompt] : std::vector<std::pair<std::string, std::string>>{
+             {R"({"messages":[{"content":"a"}],"b":1})", R"([{"content":"a"}])"},
+             {R"({"messages" : [ ] })", "[ ]"},
+             {R"({"prompt":"a\"b","b":1})", R"("a\"b")"},
+             {R"({"prompt":["a",[1]]})", R"(["a",[1]])"},
+             {R"({"input":"a"})", R"("a")"},
+             {R"({"input":{"a":[]}})", R"({"a":[]})"},
+             {R"({"input":"c","prompt":"b","messages":["a"]})", R"(["a"])"},
+             {R"({"input":"c","prompt":"b"})", R"("b")"},
+             {R"({"messages":null,"prompt":null,"input":"c"})", R"("c")"},
+             {R"({"messages":null})", ""},
+             {R"({"x":{"messages":[1]},"y":["prompt","input"]})", ""},
+             {R"({"messages":7})", "7"},
+         }) {
+        CAPTURE(body);
+        CHECK(at(body, read(body).prompt_value) == prompt);
+    }
+    CHECK(same(inside({4, 9}), {5, 8}));
+    CHECK(inside({4, 5}).empty());  // a digit
+    CHECK(inside({}).empty());
+}
+
+TEST_CASE("the opening is what all turns of a conversation have in common") {
+    for (
+        const auto& [body, opening] : std::vector<std::pair<std::string, std::string>>{
+            {R"({"messages":[{"role":"user","content":"a"}]})", R"({"role":"user","content":"a"})"},
+            {R"({"messages":[ {"role":"system"},{"content":[{"x":1}],"role":"user"},{"role":"x"}]})",
+             R"( {"role":"system"},{"content":[{"x":1}],"role":"user"})"},
+            {R"({"messages":[{"role":"user"},{"role":"user"}]})", R"({"role":"user"})"},
+            {R"({"input":[{"type":"message","role":"user"}]})",
+             R"({"type":"message","role":"user"})"},
+            {R"({"input":[{"role":"user"}],"messages":[{"a":1},{"role":"us\u0065r"}]})",
+             R"({"a":1},{"role":"us\u0065r"})"},
+            {R"({"messages":[{"role":"assistant","name":"user"}]})", ""},
+            {R"({"messages":[{"role":["user"]},["user"],{"x":{"role":"user"}}]})", ""},
+            {R"({"messages":{"a":{"role":"user"}}})", ""},
+            {R"({"messages":[],"input":[{"role":"user"}]})", ""},
+            {R"({"messages":["role","user"]})", ""},
+            {R"({"prompt":[{"role":"user"}]})", ""},
+            {R"({"x":[{"role":"user"}],"messages":[{"role":"tool"}],"y":[{"role":"user"}]})", ""},
+        }) {
+        CAPTURE(body);
+        CHECK(at(body, read(body).opening) == opening);
+    }
+}
+
+TEST_CASE("instructions, conversation and tools are read") {
+    std::string body = R"({"instructions":"b","system":[{"text":"a"}],"prompt_cache_key":"k"})";
+    RequestFacts facts = read(body);
+    CHECK(at(body, facts.instructions_value) == R"([{"text":"a"}])");
+    CHECK(at(body, facts.conversation_value) == R"("k")");
+    CHECK_FALSE(facts.tools);
+    body = R"({"instructions":"b","system":null,"conversation":{"id":"c"},"prompt_cache_key":"k"})";
+    facts = read(body);
+    CHECK(at(body, facts.instructions_value) == R"("b")");
+    CHECK(at(body, facts.conversation_value) == R"({"id":"c"})");
+    for (const std::string value : {R"([{}])", R"([null])", R"({"a":1})", R"(["a"])", "[[]]"}) {
+        CAPTURE(value);
+        CHECK(read("{\"tools\":" + value + "}").tools);
+    }
+    for (const std::string value : {"[]", "[ ]", "{}", "null", "1", "\"a\"", "false"}) {
+        CAPTURE(value);
+        CHECK_FALSE(read("{\"tools\":" + value + ",\"b\":[1]}").tools);
     }
 }
 
