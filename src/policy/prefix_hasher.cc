@@ -1,0 +1,101 @@
+#include "sluice/policy/prefix_hasher.h"
+
+#include "sluice/base/assert.h"
+#include "sluice/policy/hash.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace sluice::policy {
+
+namespace {
+
+// Numbers of wyhash: as many bits set as not, in every byte.
+constexpr std::uint64_t first_secret = 0xa0761d6478bd642f;
+constexpr std::uint64_t second_secret = 0xe7037ed1a0b428db;
+constexpr std::uint64_t third_secret = 0x8ebc6af09c88c6e3;
+
+std::uint64_t read_word(const char* p) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, p, sizeof word);
+    return word;
+}
+
+std::uint64_t stepped(std::uint64_t state, const char* p) {
+    return multiply_fold(read_word(p) ^ first_secret, read_word(p + 8) ^ state);
+}
+
+}  // namespace
+
+PrefixHasher::PrefixHasher(PrefixHashes& out, std::uint64_t seed, std::size_t opening_bytes)
+    : out_(out), state_(mix(seed ^ second_secret)), opening_bytes_(opening_bytes) {
+    out_.count = 0;
+    out_.bytes = 0;
+    out_.conversation = 0;
+    out_.conversation_known = false;
+}
+
+void PrefixHasher::feed(std::string_view bytes) {
+    const std::size_t until_opening = opening_bytes_ - std::min(opening_bytes_, fed_);
+    if (until_opening != 0 && bytes.size() >= until_opening) {
+        feed_part(bytes.substr(0, until_opening));
+        SLUICE_ASSERT(fed_ == opening_bytes_);
+        out_.conversation = hash_so_far();
+        out_.conversation_known = true;
+        bytes.remove_prefix(until_opening);
+    }
+    feed_part(bytes);
+}
+
+void PrefixHasher::feed_part(std::string_view bytes) {
+    fed_ += bytes.size();
+    const char* p = bytes.data();
+    const char* const end = p + bytes.size();
+    while (p != end && out_.count < prefix_blocks_max) {
+        const auto left = static_cast<std::size_t>(end - p);
+        if (rest_bytes_ == 0 && left >= step_bytes) {
+            p = feed_steps(p, std::min(left, block_left_) / step_bytes);
+            continue;
+        }
+        const std::size_t taken = std::min(left, step_bytes - rest_bytes_);
+        std::memcpy(rest_.data() + rest_bytes_, p, taken);
+        rest_bytes_ += taken;
+        p += taken;
+        if (rest_bytes_ != step_bytes) continue;
+        rest_bytes_ = 0;
+        feed_steps(rest_.data(), 1);
+    }
+}
+
+// Steps that do not reach beyond the block.
+const char* PrefixHasher::feed_steps(const char* p, std::size_t steps) {
+    SLUICE_ASSERT(rest_bytes_ == 0 && steps > 0 && steps * step_bytes <= block_left_);
+    std::uint64_t state = state_;
+    const char* const end = p + steps * step_bytes;
+    for (; p != end; p += step_bytes)
+        state = stepped(state, p);
+    state_ = state;
+    block_left_ -= steps * step_bytes;
+    if (block_left_ == 0) {
+        out_.blocks[out_.count] = multiply_fold(state ^ third_secret, out_.count + second_secret);
+        ++out_.count;
+        block_left_ = prefix_block_bytes(out_.count);
+    }
+    return end;
+}
+
+// Of all bytes up to here, also where they end within a step.
+std::uint64_t PrefixHasher::hash_so_far() const {
+    std::array<char, step_bytes> padded{};
+    std::memcpy(padded.data(), rest_.data(), rest_bytes_);
+    return multiply_fold(stepped(state_, padded.data()) ^ third_secret, fed_ ^ first_secret);
+}
+
+void PrefixHasher::finish() {
+    out_.bytes = fed_;
+    SLUICE_ASSERT(prefix_bytes(out_.count) <= fed_);
+    if (!out_.conversation_known)
+        out_.conversation = out_.count > 0 ? out_.blocks[0] : hash_so_far();
+}
+
+}  // namespace sluice::policy
