@@ -108,6 +108,15 @@ void close_with_farewell(int fd, const char* farewell, std::size_t size) {
     ::close(fd);
 }
 
+bool nobody_listens(const sockaddr* address, socklen_t size) {
+    const int fd = ::socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) return false;
+    const bool refused =
+        ::connect(fd, address, size) != 0 && (errno == ECONNREFUSED || errno == ENOENT);
+    ::close(fd);
+    return refused;
+}
+
 int open_spare() {
     return ::open("/dev/null", O_RDONLY | O_CLOEXEC);
 }

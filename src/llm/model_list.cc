@@ -234,6 +234,14 @@ Result<ServerProps> parse_server_props(std::string_view body) {
         props.total_slots = static_cast<std::uint32_t>(slots);
     }
     props.router = text_of(document, "role") == "router";
+    dom::element generation;
+    std::uint64_t context = 0;
+    if (document["default_generation_settings"].get(generation) == simdjson::SUCCESS &&
+        generation["n_ctx"].get(context) == simdjson::SUCCESS)
+        props.context = context;
+    // Left as it is where the server does not say.
+    (void)document["is_sleeping"].get(props.sleeping);
+    (void)document["endpoint_slots"].get(props.tells_of_slots);
     return props;
 }
 

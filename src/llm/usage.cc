@@ -117,12 +117,14 @@ EventFacts read_event(std::string_view name, std::string_view data, Usage& usage
     }
     AnswerHandler handler;
     AnswerFacts answer;
+    EventFacts facts;
     if (read_chunk(data, handler) || read_value(data, handler)) {
         answer = handler.facts();
         merge_usage(handler.counts(), usage);
+    } else {
+        facts.malformed = true;
     }
     if (!name.empty()) answer.classify(name);
-    EventFacts facts;
     facts.done = answer.last;
     facts.error = answer.error;
     facts.finished = answer.finished;

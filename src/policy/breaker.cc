@@ -64,6 +64,10 @@ void Breaker::abandon(Attempt attempt) {
     probing_ = false;
 }
 
+void Breaker::seen_well(Instant now) {
+    if (state_ == BreakerState::open && !hard_) until_ = std::min(until_, now);
+}
+
 BreakerChange Breaker::record_closed(Outcome outcome, Instant now, const BreakerLimits& limits,
                                      Prng& prng) {
     if (outcome == Outcome::hard_failure) {
@@ -104,6 +108,7 @@ BreakerChange Breaker::open(BreakerCause cause, Instant now, const BreakerLimits
         cause == BreakerCause::hard_failure ? limits.hard_open : cool_down(limits, prng);
     span = std::max(span, std::min(retry_at_ - now, limits.open_max));
     until_ = now + span;
+    hard_ = cause == BreakerCause::hard_failure;
     openings_ = std::min<std::uint8_t>(static_cast<std::uint8_t>(openings_ + 1), openings_max);
     BreakerChange change = change_to(BreakerState::open, cause);
     change.open_for = span;

@@ -59,6 +59,12 @@ bool WaitQueue::try_push(Waiter& waiter, std::uint8_t priority, ConsumerKey cons
     return true;
 }
 
+Waiter& WaitQueue::front() {
+    SLUICE_ASSERT(size_ > 0 && occupied_ != 0);
+    Class& first = classes_[static_cast<std::size_t>(std::countr_zero(occupied_))];
+    return first.turns.front().waiters.front();
+}
+
 Waiter& WaitQueue::pop_next() {
     SLUICE_ASSERT(size_ > 0 && occupied_ != 0);
     Class& first = classes_[static_cast<std::size_t>(std::countr_zero(occupied_))];

@@ -1,5 +1,6 @@
 #include "sluice/upstream/fetch.h"
 
+#include <cerrno>
 #include <cstring>
 #include <utility>
 
@@ -14,19 +15,21 @@ Fetch::Fetch(io::Loop& loop, io::Actor& owner)
           fetch.loop_.make_ready(fetch);
       }) {}
 
-void Fetch::start(const Endpoint& endpoint, std::string_view path, Duration timeout,
-                  std::size_t bytes_max) {
+void Fetch::start(const Endpoint& endpoint, std::string_view path, std::string_view key,
+                  Duration timeout, std::size_t bytes_max) {
     SLUICE_ASSERT(idle());
     running_ = true;
     parser_ = http::Parser(http::Parser::Side::response);  // the last answer may have broken off
-    head_done_ = timed_out_ = false;
+    head_done_ = timed_out_ = refused_ = false;
     bytes_max_ = bytes_max;
     text_.clear();
     answer_ = {};
     outcome_.reset();
     request_ = "GET " + endpoint.target.path + std::string(path) +
                " HTTP/1.1\r\nHost: " + endpoint.target.host +
-               "\r\nAccept: application/json\r\nConnection: close\r\n\r\n";
+               "\r\nAccept: application/json\r\nConnection: close\r\n";
+    if (!key.empty()) request_.append("Authorization: Bearer ").append(key).append("\r\n");
+    request_ += "\r\n";
     stream_.connect(endpoint.target.address);
     mem::Chain request(loop_.nodes());
     if (!request.append_copy(loop_.buffers(), request_))
@@ -50,6 +53,7 @@ void Fetch::advance() {
         read_answer();
         if (!running_) return;
     }
+    refused_ = stream_.error() == ECONNREFUSED || stream_.error() == ENOENT;
     if (stream_.error() != 0)
         return finish(Error::backend(502, Retry::yes, std::strerror(stream_.error())));
     if (stream_.ended()) {

@@ -15,6 +15,7 @@ constexpr Duration round_gap_missing = Duration::seconds(2);
 constexpr Duration round_gap = Duration::seconds(10);
 constexpr Duration answer_timeout = Duration::seconds(2);
 constexpr std::string_view list_path = "/v1/models";
+constexpr std::string_view props_path = "/props";
 
 Kind kind_of(const FetchAnswer& answer, const std::vector<llm::ModelEntry>& listed) {
     if (answer.server == "llama.cpp") return Kind::llama_server;
@@ -58,6 +59,12 @@ Result<WatchPlan> WatchPlan::create(const config::Settings& settings,
                                     const std::vector<std::uint16_t>& own_ports) {
     WatchPlan plan;
     plan.aliases = settings.aliases;
+    plan.models = settings.models;
+    plan.default_model = settings.default_model;
+    plan.defaults = {.timeouts = settings.model_timeouts,
+                     .breaker = settings.model_breaker,
+                     .health = settings.model_health,
+                     .queue = settings.model_queue};
     for (const auto& model : settings.models)
         for (const auto& alias : model.aliases) plan.aliases.push_back({alias, model.name});
     // By where it leads: one server that is written in two ways is one server.
@@ -72,7 +79,9 @@ Result<WatchPlan> WatchPlan::create(const config::Settings& settings,
         endpoint->id = static_cast<std::uint32_t>(plan.servers.size());
         endpoint->url = url;
         endpoint->target = std::move(*target);
-        plan.servers.push_back({std::move(endpoint), origin, false, {}});
+        plan.servers.push_back({.endpoint = std::move(endpoint),
+                                .origin = origin,
+                                .health = settings.model_health});
         return &plan.servers.back();
     };
     for (const auto& model : settings.models) {
@@ -80,8 +89,11 @@ Result<WatchPlan> WatchPlan::create(const config::Settings& settings,
             auto server = server_at(backend.url, Origin::configured);
             if (!server)
                 return Error::gateway("model " + model.name + ": " + server.error().message);
-            (*server)->models.push_back(
-                {model.name, backend.model.empty() ? model.name : backend.model});
+            // A server has one name for what a wildcard stands for: the one that was asked.
+            const bool same = backend.model.empty() && !is_wildcard(model.name);
+            (*server)->models.push_back({model.name, same ? model.name : backend.model, backend});
+            if ((*server)->models.size() == 1) (*server)->health = model.health;
+            if (!backend.key.empty()) (*server)->key = backend.key;
         }
     }
     for (const auto& url : settings.backends) {
@@ -109,6 +121,9 @@ Watch::Watch(io::Loop& loop, WatchPlan plan, void* owner, Publish publish)
       owner_(owner),
       publish_(publish),
       aliases_(std::move(plan.aliases)),
+      models_(std::move(plan.models)),
+      defaults_(std::move(plan.defaults)),
+      default_model_(std::move(plan.default_model)),
       next_round_(this, [](void* self) {
           auto& watch = *static_cast<Watch*>(self);
           watch.due_ = true;
@@ -141,31 +156,54 @@ void Watch::advance() {
     if (stopping_) return;
     if (std::exchange(due_, false)) begin_round();
     if (!round_running_) return;
-    for (const auto& server : servers_)
-        if (!server->fetch.idle()) return;
-    end_round();
+    bool all_done = true;
+    for (auto& server : servers_)
+        all_done &= step(*server);
+    if (all_done) end_round();
 }
 
 void Watch::begin_round() {
     SLUICE_ASSERT(!round_running_);
     round_running_ = true;
-    for (auto& server : servers_)
-        server->fetch.start(*server->plan.endpoint, list_path, answer_timeout,
-                            llm::model_list_bytes_max);
+    for (auto& server : servers_) {
+        server->asked = Server::Asked::list;
+        server->fetch.start(*server->plan.endpoint, list_path, server->plan.key.value(),
+                            answer_timeout, llm::model_list_bytes_max);
+    }
+}
+
+// True: there is nothing more to ask this one in this round.
+bool Watch::step(Server& server) {
+    if (!server.fetch.idle()) return false;
+    switch (std::exchange(server.asked, Server::Asked::nothing)) {
+        case Server::Asked::list:
+            learn_list(server);
+            if (server.kind != Kind::llama_server || !server.complaint.empty()) return true;
+            server.asked = Server::Asked::props;
+            server.fetch.start(*server.plan.endpoint, props_path, server.plan.key.value(),
+                               answer_timeout, llm::model_list_bytes_max);
+            return false;
+        case Server::Asked::props:
+            learn_props(server);
+            return true;
+        case Server::Asked::nothing:
+            return true;
+    }
+    return true;
 }
 
 void Watch::end_round() {
     round_running_ = false;
     bool missing = false;
-    for (auto& server : servers_) {
-        learn(*server);
+    for (const auto& server : servers_)
         missing |= !server->complaint.empty();
-    }
     auto catalog = build();
     std::string said = catalog->list_json();
     for (const auto& model : catalog->models())
         for (const auto& target : model->targets)
-            said += "\n" + model->name + " " + target.endpoint->url + " " + target.upstream_name;
+            said += "\n" + model->name + " " + target.endpoint->url + " " + target.upstream_name +
+                    " " + std::to_string(static_cast<int>(target.kind)) + " " +
+                    std::to_string(target.slots);
     const bool changed = said != published_;
     if (changed || first_round_) {
         published_ = std::move(said);
@@ -175,7 +213,7 @@ void Watch::end_round() {
     loop_.timers().arm(next_round_, loop_.now() + (missing ? round_gap_missing : round_gap));
 }
 
-void Watch::learn(Server& server) {
+void Watch::learn_list(Server& server) {
     const auto& outcome = server.fetch.outcome();
     SLUICE_ASSERT(outcome.has_value());
     const bool configured = server.plan.origin == WatchPlan::Origin::configured;
@@ -195,6 +233,15 @@ void Watch::learn(Server& server) {
     server.complaint.clear();
 }
 
+// Where it does not tell, what it told before stays.
+void Watch::learn_props(Server& server) {
+    const auto& outcome = server.fetch.outcome();
+    SLUICE_ASSERT(outcome.has_value());
+    if (!outcome->ok() || outcome->value().status != 200) return;
+    auto props = llm::parse_server_props(outcome->value().body);
+    if (props) server.props = std::move(*props);
+}
+
 std::vector<std::string> Watch::complaints() const {
     std::vector<std::string> all;
     for (const auto& server : servers_)
@@ -203,27 +250,53 @@ std::vector<std::string> Watch::complaints() const {
     return all;
 }
 
-void Watch::add_models(Catalog& catalog, const Server& server) const {
-    for (const auto& model : server.plan.models) {
+void Watch::add_models(Catalog& catalog, const Server& server) {
+    for (const auto& named : server.plan.models) {
         const auto described =
-            std::ranges::find(server.listed, model.own_name, &llm::ModelEntry::id);
+            std::ranges::find(server.listed, named.own_name, &llm::ModelEntry::id);
         // A server of one model answers to any name: what it lists describes it all the same.
         const bool only_one = server.listed.size() == 1;
-        const llm::ModelEntry entry = described != server.listed.end() ? *described
-                                      : only_one                      ? server.listed.front()
-                                                                      : plain_entry(model.name);
-        catalog.add(model.name, entry, {server.plan.endpoint, model.own_name, server.kind});
+        add_model(catalog, server, named,
+                  described != server.listed.end() ? *described
+                  : only_one                       ? server.listed.front()
+                                                   : plain_entry(named.name));
     }
     if (!server.plan.list_models) return;
     for (const auto& entry : server.listed) {
         // The settings say what that name means on this server.
         const auto& said = server.plan.models;
         if (std::ranges::find(said, entry.id, &WatchPlan::Named::name) != said.end()) continue;
-        catalog.add(entry.id, entry, {server.plan.endpoint, entry.id, server.kind});
+        config::BackendSetting setting{.url = server.plan.endpoint->url,
+                                       .key = server.plan.key,
+                                       .timeouts = defaults_.timeouts};
+        add_model(catalog, server, {entry.id, entry.id, std::move(setting)}, entry);
     }
 }
 
-std::shared_ptr<const Catalog> Watch::build() const {
+void Watch::add_model(Catalog& catalog, const Server& server, const WatchPlan::Named& named,
+                      const llm::ModelEntry& entry) {
+    const std::string place = std::to_string(server.plan.endpoint->id) + " ";
+    // One llama-server is one engine, whatever names its model has; a router is many.
+    const bool one_engine = server.kind == Kind::llama_server && !server.props.router;
+    Target target{.endpoint = server.plan.endpoint,
+                  .upstream_name = named.own_name,
+                  .kind = server.kind,
+                  .setting = named.setting,
+                  .id = target_numbers_.of(place + named.own_name),
+                  .slot_pool =
+                      slot_pool_numbers_.of(one_engine ? place : place + named.own_name),
+                  .slots = named.setting.slots};
+    if (target.slots == 0 && one_engine) target.slots = server.props.total_slots.value_or(0);
+    if (target.setting.context == 0 && one_engine) target.setting.context = server.props.context;
+    Model& model = catalog.add(named.name, entry, std::move(target));
+    if (model.targets.size() > 1) return;
+    model.id = model_numbers_.of(named.name);
+    const auto said = std::ranges::find(models_, named.name, &config::ModelSetting::name);
+    model.setting = said != models_.end() ? *said : defaults_;
+    model.setting.backends.clear();
+}
+
+std::shared_ptr<const Catalog> Watch::build() {
     auto catalog = std::make_shared<Catalog>();  // shared: one snapshot for all shards
     for (const auto& server : servers_)
         if (server->plan.origin != WatchPlan::Origin::fallback) add_models(*catalog, *server);

@@ -57,6 +57,11 @@ Hangup hangup(int fd) {
     return endpoint->end_arrived ? Hangup::ended : Hangup::none;
 }
 
+// Nothing is certain at once there.
+bool nobody_listens(const sockaddr*, socklen_t) {
+    return false;
+}
+
 void shut_down(int fd) {
     const auto& endpoint = network().socket(fd).endpoint;
     if (!endpoint) return;

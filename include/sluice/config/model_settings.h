@@ -108,6 +108,11 @@ struct FallbackSetting {
     std::vector<std::string> rate_limit;      // 429
     std::vector<std::string> overload;        // 529, a full queue, no memory left
 
+    bool empty() const {
+        return any.empty() && context_length.empty() && policy_block.empty() &&
+               rate_limit.empty() && overload.empty();
+    }
+
     bool operator==(const FallbackSetting&) const = default;
 };
 

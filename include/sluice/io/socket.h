@@ -47,4 +47,8 @@ void close_with_farewell(int fd, const char* farewell, std::size_t size);
 // A descriptor that stands for nothing but itself: given up when descriptors run out.
 int open_spare();
 
+// Whether a connection to that address would be refused: true only where that is certain at once,
+// as on this machine. Takes some microseconds; for what went wrong, not for every request.
+bool nobody_listens(const sockaddr* address, socklen_t size);
+
 }  // namespace sluice::io

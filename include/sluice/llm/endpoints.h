@@ -38,6 +38,8 @@ struct Endpoint {
     // "stream_options": {"include_usage": true} is known here and may be put in.
     bool usage_injectable = false;
 
+    // Its streams say how the generation ended; one that does not was cut.
+    bool says_finish() const { return usage_injectable || dialect != Dialect::openai; }
     // HEAD goes wherever GET goes (RFC 9110 section 9.3.2).
     bool allows(http::Method asked) const;
     // The value of Allow in a 405 answer.

@@ -51,7 +51,10 @@ std::string listed_model(const ListedModel& model);
 // llama-server's /props, of which only this is read.
 struct ServerProps {
     std::optional<std::uint32_t> total_slots;
-    bool router = false;  // it only starts other servers: no slots of its own
+    std::uint64_t context = 0;   // tokens a slot has room for; 0: it does not say
+    bool router = false;         // it only starts other servers: no slots of its own
+    bool sleeping = false;       // its model is unloaded until somebody asks for it
+    bool tells_of_slots = true;  // GET /slots is served
 };
 Result<ServerProps> parse_server_props(std::string_view body);
 

@@ -37,6 +37,7 @@ struct EventFacts {
     bool content = false;   // carries generated text, reasoning or a tool call piece
     bool usage_only =
         false;  // OpenAI's extra event: "choices":[] with usage and nothing else to say
+    bool malformed = false;  // neither one whole JSON value, as far as it was checked, nor [DONE]
 };
 
 // Reads one SSE event's data (or one line of NDJSON, or one native event). Merges usage into

@@ -15,6 +15,7 @@
 
 #include "sluice/base/clock.h"
 #include "sluice/base/prng.h"
+#include "sluice/config/model_settings.h"
 #include "sluice/policy/error_window.h"
 
 #include <cstdint>
@@ -23,16 +24,7 @@
 
 namespace sluice::policy {
 
-struct BreakerLimits {
-    std::uint32_t failures = 3;  // on end; 0: not by their number
-    double error_rate = 0.5;     // of the requests in the window; 0: not by rate
-    Duration window = Duration::seconds(30);
-    std::uint32_t window_requests_min = 10;  // of fewer, the rate says nothing
-    Duration open = Duration::seconds(2);
-    Duration open_max = Duration::seconds(300);
-    Duration hard_open = Duration::seconds(1800);  // credential refused, no credit
-    std::uint32_t successes = 3;                   // probes on end that close it; at least 1
-};
+using BreakerLimits = config::BreakerSetting;
 
 enum class BreakerState : std::uint8_t { closed, open, half_open };
 
@@ -88,6 +80,9 @@ public:
                                        const BreakerLimits& limits, Prng& prng,
                                        std::optional<Duration> retry_after = std::nullopt);
     void abandon(Attempt attempt);
+    // A check that costs nothing has seen the backend well: an open breaker lets its probe pass at
+    // once. Not after a hard failure, of which such a check knows nothing.
+    void seen_well(Instant now);
 
     // Open is so until the next begin(), also when the cool-down is over.
     BreakerState state() const { return state_; }
@@ -114,6 +109,7 @@ private:
     std::uint8_t openings_ = 0;     // since it was last closed
     BreakerState state_ = BreakerState::closed;
     bool probing_ = false;
+    bool hard_ = false;  // what opened it was
 };
 
 static_assert(sizeof(Breaker) <= 128);

@@ -12,6 +12,7 @@
 #pragma once
 
 #include "sluice/base/clock.h"
+#include "sluice/config/model_settings.h"
 #include "sluice/http/head.h"
 
 #include <cstdint>
@@ -24,14 +25,7 @@ namespace sluice::policy {
 // Longer than any answer takes; what a client asks for beyond it is held to it.
 inline constexpr Duration client_timeout_max = Duration::seconds(24 * 3600);
 
-struct PhaseTimeouts {
-    Duration connect = Duration::seconds(1);       // to a backend
-    Duration queue = Duration::seconds(60);        // for a free slot
-    Duration load = Duration::seconds(300);        // for a model that is being loaded
-    Duration first_byte = Duration::seconds(300);  // request sent to first byte of the answer
-    Duration gap = Duration::seconds(60);          // between two events; comments do not count
-    Duration total = {};                           // the request to the answer's end
-};
+using PhaseTimeouts = config::ModelTimeouts;
 
 struct ClientTimeouts {
     std::optional<Duration> read;

@@ -57,7 +57,9 @@ public:
 
     // False: the queue is full, and nothing has changed.
     [[nodiscard]] bool try_push(Waiter& waiter, std::uint8_t priority, ConsumerKey consumer);
-    // Takes out the one whose turn it is. The queue must not be empty.
+    // The one whose turn it is. The queue must not be empty.
+    Waiter& front();
+    // Takes it out.
     Waiter& pop_next();
     // Takes out one that gives up, wherever it stands.
     void remove(Waiter& waiter);

@@ -4,9 +4,13 @@
 // An exchange keeps the snapshot it was routed by until it ends.
 #pragma once
 
+#include "sluice/config/model_settings.h"
 #include "sluice/llm/model_list.h"
+#include "sluice/policy/failure.h"
+#include "sluice/policy/wildcard.h"
 #include "sluice/upstream/endpoint.h"
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -20,27 +24,60 @@ struct Target {
     // Shared: endpoints outlive the catalogs that name them, and catalogs come and go on all
     // shards.
     std::shared_ptr<const Endpoint> endpoint;
-    std::string upstream_name;  // what the server calls the model
+    std::string upstream_name;  // what the server calls the model; empty: as the request names it
     Kind kind = Kind::unknown;
+    config::BackendSetting setting;
+    // Dense, and the same in every catalog: of a server and what it calls the model.
+    std::uint32_t id = 0;
+    // Targets that one engine serves share its slots: they have the same pool, of so many.
+    std::uint32_t slot_pool = 0;
+    unsigned slots = 0;  // 0: unbounded, or unknown
+};
+
+struct Model;
+
+// The models to turn to when this one cannot answer, in order.
+struct Fallbacks {
+    std::vector<const Model*> any;
+    // For a cause; where one is empty, `any` serves.
+    std::vector<const Model*> context_length;
+    std::vector<const Model*> policy_block;
+    std::vector<const Model*> rate_limit;
+    std::vector<const Model*> overload;
+
+    const std::vector<const Model*>& of(policy::FallbackChain chain) const;
 };
 
 struct Model {
-    std::string name;
+    std::string name;  // or a wildcard
+    std::uint32_t id = 0;  // dense, and the same in every catalog
+    config::ModelSetting setting;  // its backends are the targets
     std::vector<Target> targets;
+    Fallbacks fallbacks;
     llm::ModelEntry entry;  // as its first backend lists it
+
+    // Another place than the one at hand might answer.
+    bool has_others() const { return targets.size() > 1 || !setting.fallback.empty(); }
 };
+
+inline bool is_wildcard(std::string_view name) {
+    return name.find('*') != name.npos;
+}
 
 class Catalog {
 public:
     // Adds a place where `name` is served; the first one gives the entry in the list.
-    void add(std::string_view name, const llm::ModelEntry& entry, Target target);
+    Model& add(std::string_view name, const llm::ModelEntry& entry, Target target);
     // `alias` names `model` too; false if there is no such model, or the name is taken.
     bool add_alias(std::string_view alias, std::string_view model);
     // Computes the texts below; nothing is added any more.
     void seal();
 
-    // By name or alias; null if there is none.
+    // By name or alias, else by the wildcard that fits it best; null if there is none.
     const Model* find(std::string_view name) const;
+    // For requests that name no model, or one that there is not; null if there is none.
+    const Model* default_model() const { return default_model_; }
+    void set_default_model(std::string_view name);
     const std::vector<std::unique_ptr<Model>>& models() const { return models_; }
     bool empty() const { return models_.empty(); }
 
@@ -48,6 +85,8 @@ public:
     const std::string& names() const { return names_; }          // "a, b, c": for error texts
 
 private:
+    std::vector<const Model*> all_of(const std::vector<std::string>& names) const;
+
     struct Hash {
         using is_transparent = void;
         std::size_t operator()(std::string_view text) const {
@@ -57,6 +96,8 @@ private:
 
     std::vector<std::unique_ptr<Model>> models_;
     std::unordered_map<std::string, Model*, Hash, std::equal_to<>> by_name_;
+    policy::WildcardTable wildcards_;  // numbers are places in models_
+    const Model* default_model_ = nullptr;
     std::string list_json_;
     std::string names_;
 };

@@ -27,12 +27,14 @@ class Fetch final : public io::Actor {
 public:
     Fetch(io::Loop& loop, io::Actor& owner);
 
-    // `endpoint` must live until idle(). Only one at a time.
-    void start(const Endpoint& endpoint, std::string_view path, Duration timeout,
-               std::size_t bytes_max);
+    // `endpoint` must live until idle(). Only one at a time. `key`: the server's, or empty.
+    void start(const Endpoint& endpoint, std::string_view path, std::string_view key,
+               Duration timeout, std::size_t bytes_max);
     // Nothing is going on and nothing is in flight; outcome() is set after the first start.
     bool idle() const { return !running_ && stream_.closed(); }
     const std::optional<Result<FetchAnswer>>& outcome() const { return outcome_; }
+    // It failed because nobody listens there.
+    bool refused() const { return refused_; }
     // Gives up what is going on; idle() some turns later.
     void stop();
 
@@ -57,6 +59,7 @@ private:
     bool running_ = false;
     bool head_done_ = false;
     bool timed_out_ = false;
+    bool refused_ = false;
 };
 
 }  // namespace sluice::upstream

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "sluice/config/settings.h"
@@ -27,15 +28,21 @@ struct WatchPlan {
     struct Named {
         std::string name;
         std::string own_name;  // what the server calls it
+        config::BackendSetting setting = {};
     };
     struct Server {
         std::shared_ptr<const Endpoint> endpoint;  // shared with the catalogs that will name it
         Origin origin = Origin::configured;
         bool list_models = false;   // serve whatever it lists
         std::vector<Named> models;  // serve these from it in any case
+        config::HealthSetting health = {};
+        config::Secret key = {};
     };
     std::vector<Server> servers;
     std::vector<config::AliasSetting> aliases;
+    std::vector<config::ModelSetting> models;  // what is said of those that have a name
+    config::ModelSetting defaults;             // and of the others
+    std::string default_model;
 
     // The error names the setting that is wrong. `own_ports` are never discovered.
     static Result<WatchPlan> create(const config::Settings& settings,
@@ -66,22 +73,46 @@ private:
             : plan(std::move(planned)), fetch(loop, watch) {}
         WatchPlan::Server plan;
         Fetch fetch;
+        enum class Asked : std::uint8_t { nothing, list, props };
+        Asked asked = Asked::nothing;
         Kind kind = Kind::unknown;
         std::vector<llm::ModelEntry> listed;
+        llm::ServerProps props;
         std::string complaint;
+    };
+    // Dense numbers for names, which keep theirs from catalog to catalog.
+    class Numbers {
+    public:
+        std::uint32_t of(const std::string& name) {
+            return numbers_.try_emplace(name, static_cast<std::uint32_t>(numbers_.size()))
+                .first->second;
+        }
+
+    private:
+        std::unordered_map<std::string, std::uint32_t> numbers_;
     };
 
     void begin_round();
     void end_round();
-    void learn(Server& server);
-    void add_models(Catalog& catalog, const Server& server) const;
-    std::shared_ptr<const Catalog> build() const;
+    bool step(Server& server);
+    void learn_list(Server& server);
+    void learn_props(Server& server);
+    void add_models(Catalog& catalog, const Server& server);
+    void add_model(Catalog& catalog, const Server& server, const WatchPlan::Named& named,
+                   const llm::ModelEntry& entry);
+    std::shared_ptr<const Catalog> build();
 
     io::Loop& loop_;
     void* owner_;
     Publish publish_;
     std::vector<std::unique_ptr<Server>> servers_;
     std::vector<config::AliasSetting> aliases_;
+    std::vector<config::ModelSetting> models_;
+    config::ModelSetting defaults_;
+    std::string default_model_;
+    Numbers model_numbers_;
+    Numbers target_numbers_;
+    Numbers slot_pool_numbers_;
     io::Timer next_round_;
     std::string published_;  // what the last catalog said, to see a change
     bool round_running_ = false;

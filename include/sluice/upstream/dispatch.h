@@ -1,0 +1,197 @@
+// Dispatch: which target of a model serves a request, on one shard, and who waits for one.
+//
+// Knows of every target what traffic and health checks have shown: who is well, whose breaker is
+// open, how busy and how quick each is, and how many slots it has. A request that is placed holds
+// a Place until its try is over; one that finds every target busy or loading waits in its model's
+// line. Whoever waits is asked to take a place, in the line's order, as soon as there may be one.
+// Slots that several shards share are borrowed and returned by messages (see policy/slot_ledger.h).
+#pragma once
+
+#include "sluice/base/prng.h"
+#include "sluice/config/settings.h"
+#include "sluice/io/loop.h"
+#include "sluice/policy/balance.h"
+#include "sluice/policy/breaker.h"
+#include "sluice/policy/drain_rate.h"
+#include "sluice/policy/failure.h"
+#include "sluice/policy/prefix_index.h"
+#include "sluice/policy/slot_ledger.h"
+#include "sluice/policy/wait_queue.h"
+#include "sluice/upstream/catalog.h"
+#include "sluice/upstream/health.h"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace sluice::upstream {
+
+class Dispatch;
+
+// One request's hold on a target: counted as in flight, with a slot where there are slots, perhaps
+// as the probe of its breaker. Move-only; must be released or cancelled before it dies.
+class Place {
+public:
+    Place() = default;
+    Place(Place&& other) noexcept
+        : dispatch_(std::exchange(other.dispatch_, nullptr)),
+          target_(other.target_),
+          model_(other.model_),
+          attempt_(other.attempt_),
+          begun_(other.begun_),
+          slotted_(other.slotted_) {}
+    Place& operator=(Place&& other) noexcept {
+        SLUICE_ASSERT(!held());
+        dispatch_ = std::exchange(other.dispatch_, nullptr);
+        target_ = other.target_;
+        model_ = other.model_;
+        attempt_ = other.attempt_;
+        begun_ = other.begun_;
+        slotted_ = other.slotted_;
+        return *this;
+    }
+    ~Place() { SLUICE_ASSERT(!held()); }
+
+    bool held() const { return dispatch_ != nullptr; }
+    const Target& target() const { return *target_; }
+    // The first byte of an answer's body came.
+    void first_byte();
+    // The try is over: as `failure` says, or well. `retry_after`: what the backend said, or zero.
+    void release(policy::FailureClass failure, Duration retry_after = {});
+    // The try says nothing about the backend: the client left, or we stop.
+    void cancel();
+
+private:
+    friend class Dispatch;
+    Dispatch* dispatch_ = nullptr;
+    const Target* target_ = nullptr;
+    const Model* model_ = nullptr;
+    policy::Breaker::Attempt attempt_;
+    Instant begun_;
+    bool slotted_ = false;  // it has a slot to give back
+};
+
+// What a request wants of a target.
+struct Wish {
+    const Model* model = nullptr;
+    std::uint64_t tried = 0;        // targets that are out of the question, a bit each
+    std::uint64_t context_min = 0;  // and those with no more context than that; 0: any will do
+    std::uint64_t key = 0;          // for Balance::hash
+    const policy::PrefixHashes* prompt = nullptr;  // for Balance::prefix; null: unknown
+};
+
+enum class Finding : std::uint8_t {
+    placed,
+    busy,       // all that would do have their slots in use
+    loading,    // all that would do are loading their model
+    exhausted,  // none is left
+};
+
+struct Found {
+    Finding finding = Finding::exhausted;
+    // exhausted: when one may be tried again, as far as that is known.
+    std::optional<Instant> again;
+};
+
+// Whether prompts of this model are worth hashing.
+bool balances_by_prefix(const Model& model);
+
+class Dispatch {
+public:
+    // Who waits in a line. take_place() is called when there may be a place: true when it took one.
+    class Waiting : public policy::Waiter {
+    public:
+        virtual bool take_place() = 0;
+
+    protected:
+        ~Waiting() = default;
+    };
+
+    // Messages about slots to another shard, and changes that people want to know of.
+    class Peers {
+    public:
+        virtual void send_slots(std::uint32_t slot_pool, const policy::SlotMessage& message) = 0;
+        virtual void breaker_changed(const Target& target, const policy::BreakerChange& change) = 0;
+
+    protected:
+        ~Peers() = default;
+    };
+
+    Dispatch(io::Loop& loop, std::uint64_t seed);
+    ~Dispatch();
+
+    // There are other shards.
+    void join(std::uint16_t shard, std::uint16_t shards) {
+        shard_ = shard;
+        shards_ = shards;
+    }
+    void set_peers(Peers* peers) { peers_ = peers; }
+
+    // Tries to place a request; `place` must not be held.
+    Found place(const Wish& wish, Place& place);
+    // Whether the wish might still be granted, now or later, by a target.
+    bool possible(const Wish& wish);
+    // What the hashes of prompts for this model begin with.
+    std::uint64_t prefix_seed(const Model& model) const;
+
+    // --- the line of a model ---
+    bool anybody_waits(const Model& model) const;
+    // False: the line is full.
+    [[nodiscard]] bool wait(const Model& model, Waiting& waiting, std::uint8_t priority,
+                            policy::ConsumerKey consumer);
+    void leave(const Model& model, Waiting& waiting);
+    std::size_t position(const Model& model, const Waiting& waiting);
+    // For a client that finds the line full.
+    Duration retry_after(const Model& model) const;
+    std::size_t waiting() const { return waiting_; }
+
+    // --- news ---
+    void see_health(const Endpoint& endpoint, Health health);
+    void receive(std::uint32_t slot_pool, const policy::SlotMessage& message);
+    // Everything that is borrowed goes back.
+    void drain();
+
+    Health health_of(const Endpoint& endpoint) const { return health_.of(endpoint.id); }
+
+private:
+    friend class Place;
+
+    struct TargetState;
+    struct SlotPool;
+    struct Line;
+
+    TargetState& state_of(const Target& target);
+    SlotPool& pool_of(const Target& target);
+    void set_capacity(SlotPool& pool, std::uint32_t id, std::uint32_t slots);
+    policy::PrefixIndex& prefixes();
+    bool suits(const Wish& wish, std::size_t index) const;
+    policy::Choice choose(const Wish& wish, std::span<const policy::Candidate> candidates,
+                          Instant now);
+    void take(const Model& model, const Target& target, Place& place);
+    void over(const Place& place, policy::FailureClass failure, Duration retry_after,
+              bool cancelled);
+    void serve_lines();
+    void tell_demand();
+    void return_idle_slots();
+
+    io::Loop& loop_;
+    Prng prng_;
+    std::uint64_t seed_;  // so that nobody outside can aim at a place of a table
+    Peers* peers_ = nullptr;
+    HealthTable health_;
+    std::uint16_t shard_ = 0;
+    std::uint16_t shards_ = 1;
+    std::vector<std::unique_ptr<TargetState>> targets_;  // by target id
+    std::vector<std::unique_ptr<SlotPool>> slot_pools_;  // by slot pool id
+    std::vector<std::unique_ptr<Line>> lines_;           // by model id
+    std::unique_ptr<policy::PrefixIndex> prefixes_;
+    std::size_t waiting_ = 0;  // in all lines
+    bool serving_ = false;
+    io::Timer tick_;  // while borrowed slots are idle
+};
+
+}  // namespace sluice::upstream

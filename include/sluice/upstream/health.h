@@ -1,0 +1,77 @@
+// Health: whether a model server is well, found out without loading a model or making a token.
+//
+// HealthTable is a shard's knowledge. HealthWatch runs on one shard and asks each server from time
+// to time; what traffic finds out comes in through suspect(). A server that loads its model is not
+// down: it is asked again every 25 ms, because requests wait for it. Asked for are llama-server's
+// /health, then /props and (unless its model sleeps, which /slots would wake) /slots, which goes
+// through its engine and so sees one that hangs; Ollama's /api/version; vLLM's /health; of others
+// the list of models. A refused connection is believed at once, silence only the second time.
+#pragma once
+
+#include "sluice/base/prng.h"
+#include "sluice/config/model_settings.h"
+#include "sluice/io/loop.h"
+#include "sluice/upstream/catalog.h"
+#include "sluice/upstream/endpoint.h"
+#include "sluice/upstream/fetch.h"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sluice::upstream {
+
+enum class Health : std::uint8_t { up, loading, down };
+std::string_view health_name(Health health);
+
+// What is known of each server, by endpoint id; who is not known is up.
+class HealthTable {
+public:
+    Health of(std::uint32_t endpoint) const {
+        return endpoint < states_.size() ? states_[endpoint] : Health::up;
+    }
+    // True: that is news.
+    bool set(std::uint32_t endpoint, Health health) {
+        if (of(endpoint) == health) return false;
+        if (endpoint >= states_.size()) states_.resize(endpoint + 1, Health::up);
+        states_[endpoint] = health;
+        return true;
+    }
+
+private:
+    std::vector<Health> states_;
+};
+
+struct WatchedServer {
+    std::shared_ptr<const Endpoint> endpoint;  // shared with the catalogs that name it
+    config::HealthSetting setting;
+    config::Secret key;
+};
+
+class HealthWatch {
+public:
+    // The state of a server has changed; `cause` is a sentence for people.
+    using Changed = void (*)(void* owner, const std::shared_ptr<const Endpoint>& endpoint,
+                             Health health, const std::string& cause);
+
+    HealthWatch(io::Loop& loop, std::vector<WatchedServer> servers, std::uint64_t seed, void* owner,
+                Changed changed);
+    ~HealthWatch();
+
+    // Asks those that this catalog names, and no others.
+    void follow(const Catalog& catalog);
+    void stop();
+    bool stopped() const;
+
+    // Traffic has seen it so; it is asked at once.
+    void suspect(std::uint32_t endpoint, Health seen, const std::string& cause);
+
+private:
+    class Probe;
+
+    std::vector<std::unique_ptr<Probe>> probes_;  // by endpoint id
+};
+
+}  // namespace sluice::upstream

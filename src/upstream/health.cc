@@ -1,0 +1,236 @@
+#include "sluice/upstream/health.h"
+
+#include "sluice/base/limits.h"
+#include "sluice/llm/failure_body.h"
+#include "sluice/llm/model_list.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace sluice::upstream {
+namespace {
+
+using Probing = config::HealthSetting::Probe;
+
+constexpr Duration loading_gap = Duration::millis(25);  // somebody waits for it
+constexpr Duration down_gap_max = Duration::millis(250);
+// An engine answers between two batches, and a batch of a long prompt takes its time.
+constexpr int engine_patience = 10;  // times the timeout
+constexpr int silences_max = 2;      // in a row, and it is down
+constexpr std::size_t answer_bytes_max = 8 * limits::MiB;
+
+std::string_view plain_path(Kind kind) {
+    switch (kind) {
+        case Kind::llama_server:
+        case Kind::vllm:
+            return "/health";
+        case Kind::ollama:
+            return "/api/version";
+        case Kind::unknown:
+            return "/v1/models";
+    }
+    return "/v1/models";
+}
+
+}  // namespace
+
+std::string_view health_name(Health health) {
+    constexpr std::string_view names[] = {"up", "loading", "down"};
+    return names[static_cast<std::size_t>(health)];
+}
+
+// --- one server -----------------------------------------------------------------------------
+
+class HealthWatch::Probe final : public io::Actor {
+public:
+    Probe(io::Loop& loop, WatchedServer server, std::uint64_t seed, void* owner, Changed changed)
+        : loop_(loop),
+          server_(std::move(server)),
+          prng_(seed),
+          owner_(owner),
+          changed_(changed),
+          fetch_(loop, *this),
+          next_(this, [](void* self) {
+              auto& probe = *static_cast<Probe*>(self);
+              probe.due_ = true;
+              probe.loop_.make_ready(probe);
+          }) {}
+
+    void follow(Kind kind) {
+        kind_ = kind;
+        if (std::exchange(followed_, true) || server_.setting.probe == Probing::off) return;
+        schedule();
+    }
+    // It is not served any more: what was known of it does not count when it comes back.
+    void leave() {
+        if (!std::exchange(followed_, false)) return;
+        loop_.timers().disarm(next_);
+        fetch_.stop();
+        silences_ = 0;
+        become(Health::up, "it is not served any more");
+    }
+    void stop() {
+        stopping_ = true;
+        loop_.timers().disarm(next_);
+        fetch_.stop();
+    }
+    bool stopped() const { return !next_.armed() && fetch_.idle(); }
+
+    void suspect(Health seen, const std::string& cause) {
+        if (stopping_ || !followed_ || server_.setting.probe == Probing::off) return;
+        become(seen, cause);
+        if (step_ == Step::none) schedule();
+    }
+
+    void advance() override;
+    void bury() override {}
+
+private:
+    enum class Step : std::uint8_t { none, alive, props, slots };
+
+    bool asks_engine() const {
+        return kind_ == Kind::llama_server && (server_.setting.probe == Probing::automatic ||
+                                               server_.setting.probe == Probing::slots);
+    }
+    void ask(Step step, std::string_view path, Duration timeout);
+    void see(Step step);
+    void see_status(Step step, const FetchAnswer& answer);
+    void fine();
+    void silent(const std::string& cause);
+    void become(Health health, const std::string& cause);
+    void schedule();
+
+    io::Loop& loop_;
+    WatchedServer server_;
+    Prng prng_;
+    void* owner_;
+    Changed changed_;
+    Fetch fetch_;
+    io::Timer next_;
+    Kind kind_ = Kind::unknown;
+    Health health_ = Health::up;
+    Step step_ = Step::none;
+    int silences_ = 0;
+    bool followed_ = false;
+    bool due_ = false;
+    bool stopping_ = false;
+};
+
+void HealthWatch::Probe::advance() {
+    if (stopping_ || !fetch_.idle()) return;
+    if (!followed_) {
+        step_ = Step::none;
+        return;
+    }
+    if (step_ != Step::none) {
+        see(std::exchange(step_, Step::none));
+        if (step_ == Step::none) schedule();
+        return;
+    }
+    if (!std::exchange(due_, false)) return;
+    const auto& setting = server_.setting;
+    const bool own_path = setting.probe == Probing::http && !setting.path.empty();
+    ask(Step::alive, own_path ? std::string_view(setting.path) : plain_path(kind_),
+        setting.timeout);
+}
+
+void HealthWatch::Probe::ask(Step step, std::string_view path, Duration timeout) {
+    step_ = step;
+    fetch_.start(*server_.endpoint, path, server_.key.value(), timeout, answer_bytes_max);
+}
+
+void HealthWatch::Probe::see(Step step) {
+    const auto& outcome = fetch_.outcome();
+    SLUICE_ASSERT(outcome.has_value());
+    if (outcome->ok()) return see_status(step, outcome->value());
+    const std::string& why = outcome->error().message;
+    if (fetch_.refused()) return become(Health::down, why);
+    silent(step == Step::slots ? "its engine does not answer GET /slots: " + why : why);
+}
+
+void HealthWatch::Probe::see_status(Step step, const FetchAnswer& answer) {
+    if (answer.status == 503 && llm::read_failure_body(answer.body).says_loading)
+        return become(Health::loading, "it is loading its model");
+    // Only the first question is about the server's health; it need not serve the others.
+    if (step == Step::alive && answer.status >= 500)
+        return silent("its health check answered " + std::to_string(answer.status));
+    if (step == Step::alive && asks_engine())
+        return ask(Step::props, "/props", server_.setting.timeout);
+    if (step == Step::props && answer.status == 200) {
+        auto props = llm::parse_server_props(answer.body);
+        if (props && props->tells_of_slots && !props->sleeping && !props->router)
+            return ask(Step::slots, "/slots", server_.setting.timeout * engine_patience);
+    }
+    fine();
+}
+
+void HealthWatch::Probe::fine() {
+    silences_ = 0;
+    become(Health::up, "it answers");
+}
+
+void HealthWatch::Probe::silent(const std::string& cause) {
+    if (++silences_ >= silences_max) become(Health::down, cause);
+}
+
+void HealthWatch::Probe::become(Health health, const std::string& cause) {
+    if (std::exchange(health_, health) != health)
+        changed_(owner_, server_.endpoint, health, cause);
+}
+
+void HealthWatch::Probe::schedule() {
+    const Duration usual = server_.setting.interval;
+    Duration gap = usual;
+    if (health_ == Health::loading) gap = std::min(usual, loading_gap);
+    if (health_ == Health::down) gap = std::min(usual, down_gap_max);
+    // A fifth more or less, so that the servers of a pool are not all asked at once.
+    const auto spread = static_cast<std::uint64_t>(gap.ns / 5 * 2 + 1);
+    const Duration jitter{static_cast<std::int64_t>(prng_.below(spread)) - gap.ns / 5};
+    loop_.timers().arm(next_, loop_.now() + gap + jitter);
+}
+
+// --- all of them ----------------------------------------------------------------------------
+
+HealthWatch::HealthWatch(io::Loop& loop, std::vector<WatchedServer> servers, std::uint64_t seed,
+                         void* owner, Changed changed) {
+    for (auto& server : servers) {
+        const std::uint32_t id = server.endpoint->id;
+        if (id >= probes_.size()) probes_.resize(id + 1);
+        probes_[id] = std::make_unique<Probe>(loop, std::move(server), seed + id, owner, changed);
+    }
+}
+
+HealthWatch::~HealthWatch() {
+    SLUICE_ASSERT(stopped());
+}
+
+void HealthWatch::follow(const Catalog& catalog) {
+    std::vector<const Target*> served(probes_.size());
+    for (const auto& model : catalog.models())
+        for (const auto& target : model->targets)
+            if (target.endpoint->id < served.size()) served[target.endpoint->id] = &target;
+    for (std::size_t id = 0; id < probes_.size(); ++id) {
+        if (probes_[id] == nullptr) continue;
+        if (served[id] != nullptr)
+            probes_[id]->follow(served[id]->kind);
+        else
+            probes_[id]->leave();
+    }
+}
+
+void HealthWatch::stop() {
+    for (auto& probe : probes_)
+        if (probe != nullptr) probe->stop();
+}
+
+bool HealthWatch::stopped() const {
+    return std::ranges::all_of(
+        probes_, [](const auto& probe) { return probe == nullptr || probe->stopped(); });
+}
+
+void HealthWatch::suspect(std::uint32_t endpoint, Health seen, const std::string& cause) {
+    if (endpoint < probes_.size() && probes_[endpoint] != nullptr)
+        probes_[endpoint]->suspect(seen, cause);
+}
+
+}  // namespace sluice::upstream
