@@ -95,6 +95,9 @@ void write_requests(Text& text, const Statistics& sum) {
     text.sample("", sum.uncounted);
     text.family("sluice_retries_total", "counter", "Requests that went out again.");
     text.sample("", sum.retries);
+    text.family("sluice_breaker_openings_total", "counter",
+                "Times that a backend was left alone for a model because of its failures.");
+    text.sample("", sum.breaker_openings);
     text.family("sluice_connections_total", "counter", "Client connections.");
     text.sample("", sum.connections);
     text.family("sluice_connections_refused_total", "counter",

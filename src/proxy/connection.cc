@@ -1,6 +1,7 @@
 #include "connection.h"
 
 #include "sluice/http/writer.h"
+#include "sluice/policy/hash.h"
 
 #include <algorithm>
 #include <utility>
@@ -27,6 +28,8 @@ constexpr std::string_view not_forwarded[] = {
     "x-forwarded-proto",
     "x-real-ip",
     "x-request-id",
+    "authorization",  // kept apart: they go only where we have no key of our own
+    "x-api-key",
     "x-consumer*",  // who a client is, is ours to say
     "x-sluice-*",
     "cookie",  // the gateway's own site is not the backend's
@@ -185,6 +188,13 @@ void Connection::keep_request(const http::Head& head) {
     writer.field("X-Forwarded-Proto", "http");
     SLUICE_ASSERT(!writer.overflowed());
     request.fields = writer.text();
+    for (const std::string_view name : {"authorization", "x-api-key"})
+        if (const std::string_view value = head.find(name); !value.empty())
+            request.credentials.append(name).append(": ").append(value).append("\r\n");
+    request.client_timeouts = policy::read_client_timeouts(head);
+    const std::string_view retry = head.find("x-stainless-retry-count");
+    exchange_->consumer = policy::hash_text(client_);
+    exchange_->client_retry = !retry.empty() && retry != "0";
 }
 
 bool Connection::read_body() {
@@ -295,14 +305,16 @@ bool Connection::forward() {
 void Connection::reply_to_failure() {
     const Error error = forward_->failure();
     const End end = forward_->failure_end();
+    const Duration retry_after = forward_->retry_after();
     service_.forwards.destroy(*std::exchange(forward_, nullptr));
     const std::string_view code = error.status == 504   ? "upstream_timeout"
                                   : error.status == 503 ? "overloaded"
+                                  : error.status == 429 ? "queue_full"
                                                         : "upstream_error";
     Reply answer = error_reply(*exchange_, error.status, error.message, code);
     answer.end = end;
     if (error.retry == Retry::yes)
-        answer.fields = try_again_fields;
+        answer.fields = try_again_fields(retry_after);
     else
         answer.fields = "x-should-retry: false\r\n";
     reply(std::move(answer));

@@ -1,47 +1,25 @@
 #include "forward.h"
 
 #include "body_edits.h"
-#include "sluice/base/limits.h"
-#include "sluice/http/writer.h"
+#include "sluice/io/socket.h"
 #include "sluice/llm/edits.h"
-#include "sluice/llm/errors.h"
 
 #include <algorithm>
-#include <bit>
+#include <cerrno>
 #include <cstring>
 #include <utility>
 
 namespace sluice::proxy {
 namespace {
 
-// A client that takes nothing holds at most this much of its stream; at half of it the backend is
-// listened to again.
-constexpr std::size_t unsent_bytes_max = 32 * limits::KiB;
-// From here on a client is behind, and what waits for it is packed into few buffers.
-constexpr std::size_t unsent_slices_behind = 4;
+using policy::AttemptEnd;
+using policy::FailureClass;
+using upstream::Finding;
 
-// English text and JSON around it; only where a backend did not count.
-constexpr std::uint64_t bytes_a_token = 4;
-
-// Fields of an answer that are ours to say.
-constexpr std::string_view not_forwarded[] = {
-    "x-request-id",
-    "x-sluice-backend",
-    // A backend's own word on which pages may read its answers is not the gateway's.
-    "access-control-allow-origin",
-    "access-control-allow-credentials",
-    "access-control-allow-headers",
-    "access-control-allow-methods",
-    "access-control-expose-headers",
-    "access-control-allow-private-network",
-};
-
-bool is_type(std::string_view value, std::string_view type) {
-    value = value.substr(0, value.find(';'));
-    while (value.ends_with(' '))
-        value.remove_suffix(1);
-    return http::same_name(value, type);
-}
+// Tries of one request, whatever the budget allows.
+constexpr std::uint16_t hops_max = 8;
+// Who was in line once does not go to its end again.
+constexpr std::uint8_t priority_again = 0;
 
 }  // namespace
 
@@ -51,10 +29,13 @@ Forward::Forward(Service& service, Exchange& exchange, io::Actor& owner, net::St
       owner_(owner),
       client_(client),
       relay_(service.loop.nodes()),
-      run_(service.pipes) {}
+      run_(service.pipes),
+      withheld_head_(service.loop.nodes()),
+      withheld_(service.loop.nodes()) {}
 
 Forward::~Forward() {
     SLUICE_ASSERT(link_ == nullptr);
+    SLUICE_ASSERT(!place_.held() && !waiting());
 }
 
 void Forward::enter(Phase phase) {
@@ -62,34 +43,163 @@ void Forward::enter(Phase phase) {
     phase_begun_ = service_.loop.now();
 }
 
-// --- choosing and connecting ----------------------------------------------------------------
-
-const upstream::Target* Forward::next_target() {
-    const auto& targets = exchange_.model->targets;
-    const std::size_t count = std::min<std::size_t>(targets.size(), 64);
-    const std::size_t first = service_.next_target++ % count;
-    for (std::size_t i = 0; i < count; ++i) {
-        const std::size_t at = (first + i) % count;
-        if ((exchange_.request->tried & (std::uint64_t{1} << at)) != 0) continue;
-        exchange_.request->tried |= std::uint64_t{1} << at;
-        return &targets[at];
-    }
-    return nullptr;
-}
+// --- choosing -------------------------------------------------------------------------------
 
 void Forward::start() {
-    exchange_.target = next_target();
-    SLUICE_ASSERT(exchange_.target != nullptr);
+    SLUICE_ASSERT(exchange_.model != nullptr);
+    exchange_.offered = service_.retries.offer(exchange_.client_retry);
+    sent_at_ = exchange_.begun;
+    routed_model_ = exchange_.model;
+    find_place();
+}
+
+void Forward::begin_model(const upstream::Model& model) {
+    exchange_.model = &model;
+    exchange_.request->tried = 0;
+    context_min_ = 0;
+}
+
+upstream::Wish Forward::wish() const {
+    return {.model = exchange_.model,
+            .tried = exchange_.request->tried,
+            .context_min = context_min_,
+            .key = exchange_.request->hash_key,
+            .prompt = exchange_.request->prompt.get()};
+}
+
+void Forward::find_place() {
+    SLUICE_ASSERT(link_ == nullptr && !place_.held());
+    for (;;) {
+        const bool first = hops_ == 0 && phase_ == Phase::idle;
+        const auto found = first && service_.dispatch.anybody_waits(*exchange_.model)
+                               ? upstream::Found{.finding = Finding::busy, .again = {}}
+                               : service_.dispatch.place(wish(), place_);
+        switch (found.finding) {
+            case Finding::placed:
+                return start_try();
+            case Finding::busy:
+            case Finding::loading:
+                if (wait_in_line(found.finding)) return;
+                if (turn_to_fallback(policy::FallbackChain::overload)) continue;
+                retry_after_ = service_.dispatch.retry_after(*exchange_.model);
+                return give_up({Source::gateway, Retry::yes, 429,
+                                "All slots of the model '" + exchange_.model->name +
+                                    "' are in use and its queue is full. Try again later."});
+            case Finding::exhausted:
+                if (turn_to_fallback(chain_)) continue;
+                if (hops_ > 0) return give_up(std::move(failure_));
+                if (found.again) retry_after_ = *found.again - service_.loop.now();
+                return give_up({Source::backend, Retry::yes, 503,
+                                "The backends of the model '" + exchange_.model->name +
+                                    "' failed lately and are left alone for a moment. Try again "
+                                    "later."});
+        }
+    }
+}
+
+void Forward::start_try() {
+    exchange_.target = &place_.target();
+    exchange_.request->tried |= bit_of_target();
+    if (queued_at_ != Instant{})
+        exchange_.queued = exchange_.queued + (service_.loop.now() - queued_at_);
+    queued_at_ = {};
+    retried_link_ = false;
     try_target(upstream::Pool::Freshness::any);
 }
 
-bool Forward::try_next_target() {
-    const auto* next = next_target();
-    if (next == nullptr) return false;
-    count_retry();
-    exchange_.target = next;
-    try_target(upstream::Pool::Freshness::any);
+// False: the line is full.
+bool Forward::wait_in_line(Finding finding) {
+    const std::uint8_t priority = hops_ > 0 ? priority_again : exchange_.priority;
+    if (!service_.dispatch.wait(*exchange_.model, *this, priority, exchange_.consumer))
+        return false;
+    queued_at_ = service_.loop.now();
+    waits_for_load_ = finding == Finding::loading;
+    enter(Phase::queued);
     return true;
+}
+
+void Forward::leave_line() {
+    if (waiting()) service_.dispatch.leave(*exchange_.model, *this);
+}
+
+bool Forward::take_place() {
+    SLUICE_ASSERT(phase_ == Phase::queued);
+    const auto found = service_.dispatch.place(wish(), place_);
+    if (found.finding == Finding::busy || found.finding == Finding::loading) {
+        waits_for_load_ = found.finding == Finding::loading;
+        return false;
+    }
+    // Also when none is left: that is dealt with in advance().
+    service_.loop.make_ready(owner_);
+    return true;
+}
+
+// Another model, which the settings name for such a failure.
+bool Forward::turn_to_fallback(policy::FallbackChain chain) {
+    const auto& models = routed_model_->fallbacks.of(chain);
+    if (next_fallback_ >= models.size() || hops_ >= hops_max) return false;
+    if (hops_ > 0 && !may_retry()) return false;
+    begin_model(*models[next_fallback_++]);
+    if (hops_ > 0) count_retry();
+    return true;
+}
+
+// --- moving on ------------------------------------------------------------------------------
+
+// A backend that is gone is not asked again, so leaving it is no retry that could become a storm:
+// every request does that once. Anything else takes from the budget.
+bool Forward::may_retry() {
+    retry_ = {};
+    if (std::exchange(backend_dead_, false)) return true;
+    retry_ = service_.retries.take(service_.loop.now());
+    return static_cast<bool>(retry_);
+}
+
+// A try has failed, and nothing of an answer has reached the client.
+void Forward::move_on(FailureClass failure, policy::FallbackChain chain, Error error) {
+    SLUICE_ASSERT(link_ == nullptr);
+    const auto disposition = policy::disposition_of(failure);
+    place_.release(failure, held_answer_ != nullptr ? held_answer_->advice.after.value_or(Duration{})
+                                                    : Duration{});
+    note_hop(failure);
+    failure_ = std::move(error);
+    chain_ = chain;
+    if (disposition.relayed || hops_ >= hops_max) return give_up(std::move(failure_));
+    if (disposition.next == policy::NextBackend::no) {
+        exchange_.request->tried = ~std::uint64_t{0};
+    } else if (disposition.next == policy::NextBackend::larger_context) {
+        context_min_ = std::max(context_min_, failed_context());
+    }
+    const auto& endpoint = *exchange_.target->endpoint;
+    if (failure == FailureClass::loading &&
+        service_.dispatch.health_of(endpoint) == upstream::Health::loading) {
+        // It will do when it is loaded, which somebody looks after.
+        exchange_.request->tried &= ~bit_of_target();
+        held_answer_ = nullptr;
+        return find_place();
+    }
+    const bool another = service_.dispatch.possible(wish());
+    if (another && !may_retry()) return give_up(std::move(failure_));
+    if (another) count_retry();
+    find_place();
+}
+
+void Forward::note_hop(FailureClass failure) {
+    ++hops_;
+    std::string& hops = exchange_.hops;
+    hops.append(hops.empty() ? "" : ", ").append(backend()).append(" ");
+    hops.append(policy::name_of(failure));
+}
+
+std::uint64_t Forward::bit_of_target() const {
+    const auto index = exchange_.target - exchange_.model->targets.data();
+    SLUICE_ASSERT(index >= 0 && index < 64);
+    return std::uint64_t{1} << index;
+}
+
+// What it turned out to have room for; a context that nobody knows is taken for no larger one.
+std::uint64_t Forward::failed_context() const {
+    return std::max<std::uint64_t>(1, exchange_.target->setting.context);
 }
 
 void Forward::count_retry() {
@@ -97,19 +207,39 @@ void Forward::count_retry() {
     ++service_.statistics.retries;
 }
 
+// Nobody else will do.
+void Forward::give_up(Error error) {
+    leave_line();
+    if (held_answer_ != nullptr && !committed_) return relay_held();
+    if (held_answer_ != nullptr) {
+        // In the words of the gateway, which its own dialect's readers understand.
+        held_answer_ = nullptr;
+        failure_end_ = End::backend_error;
+    }
+    if (committed_) return break_off(std::move(error.message), failure_end_);
+    fail(std::move(error));
+}
+
+// --- one try --------------------------------------------------------------------------------
+
 void Forward::try_target(upstream::Pool::Freshness freshness) {
-    SLUICE_ASSERT(link_ == nullptr);
+    SLUICE_ASSERT(link_ == nullptr && place_.held());
     pool_ = &service_.pools.of(exchange_.target->endpoint);
     link_ = pool_->lease(owner_, freshness);
     link_bytes_before_ = link_ != nullptr ? link_->stream.bytes_received() : 0;
-    if (link_ == nullptr)
-        return fail({Source::gateway, Retry::yes, 503,
-                     "The gateway has too many connections to backends open. Try again later."});
+    if (link_ == nullptr) {
+        place_.cancel();
+        return give_up(
+            {Source::gateway, Retry::yes, 503,
+             "The gateway has too many connections to backends open. Try again later."});
+    }
     enter(Phase::connecting);
     head_reader_.reset();
+    interim_answers_ = 0;
     if (!send_request()) {
         drop_link(false);
-        return fail({Source::gateway, Retry::yes, 503, out_of_memory});
+        place_.cancel();
+        return give_up({Source::gateway, Retry::yes, 503, out_of_memory});
     }
     exchange_.overhead = exchange_.overhead + (monotonic_now() - service_.loop.now());
     // The first look at the link happens in this turn: a pooled one is open already.
@@ -136,6 +266,11 @@ bool Forward::send_request() {
     head += std::to_string(edits.edited_size(request.body.size()));
     head += "\r\n";
     head += request.fields;
+    // A key of ours goes to its own server only, and a client's never where we have one.
+    if (target.setting.key.empty())
+        head += request.credentials;
+    else
+        head.append("Authorization: Bearer ").append(target.setting.key.value()).append("\r\n");
     head += "\r\n";
 
     mem::Chain message(service_.loop.nodes());
@@ -148,6 +283,12 @@ bool Forward::send_request() {
 // --- events of the link ---------------------------------------------------------------------
 
 Forward::Outcome Forward::advance() {
+    if (phase_ == Phase::queued && !waiting()) {
+        if (place_.held())
+            start_try();
+        else
+            find_place();
+    }
     if (link_ == nullptr) return outcome_;
     net::Stream& stream = link_->stream;
     if (phase_ == Phase::connecting && stream.open()) {
@@ -158,7 +299,7 @@ Forward::Outcome Forward::advance() {
     relay_received();
     if (link_ == nullptr) return outcome_;
     if (const int code = link_->stream.receive_error(); code != 0)
-        on_link_lost(std::strerror(code));
+        on_link_lost(code);
     else if (link_->stream.ended())
         on_link_ended();
     return outcome_;
@@ -169,216 +310,87 @@ void Forward::flush() {
 }
 
 // No connection, or a reset. What may be tried again depends on what was already said.
-void Forward::on_link_lost(std::string cause) {
+void Forward::on_link_lost(int code) {
     const bool connecting = phase_ == Phase::connecting && link_->stream.connecting();
-    const bool silent = link_->stream.bytes_received() == link_bytes_before_;
-    const bool reused = link_->reused();
-    const std::string where = exchange_.target->endpoint->url;
+    if (!connecting) return lose(std::strerror(code), AttemptEnd::reset);
+    const bool refused = code == ECONNREFUSED || code == ENOENT;
+    const std::string cause = std::strerror(code);
     drop_link(false);
-    if (phase_ == Phase::relaying) {
-        if (event_stream_ && relay_.saw_done()) return end_answer(false);
-        return break_off("The backend " + where + " broke off: " + cause, End::backend_error);
-    }
-    if (connecting) {
-        if (try_next_target()) return;
-        return fail(Error::backend(502, Retry::yes,
-                                   "The backend " + where + " does not answer: " + cause +
-                                       ". Is the model server running?"));
-    }
-    if (silent && reused) {
-        // The server closed the kept-alive connection while the request was on its way.
-        count_retry();
-        return try_target(upstream::Pool::Freshness::fresh);
-    }
-    fail(Error::backend(
-        502, Retry::no,
-        "The backend " + where + " closed the connection before its answer: " + cause + "."));
+    held_answer_ = nullptr;
+    if (refused) see_dead(cause);
+    const policy::FailureFacts facts{
+        .end = refused ? AttemptEnd::refused : AttemptEnd::unreachable, .status = 0, .error = nullptr};
+    const auto failure = policy::classify(facts);
+    move_on(failure, policy::choose_chain(failure, facts),
+            Error::backend(502, Retry::yes,
+                           "The backend " + backend() + " does not answer: " + cause +
+                               ". Is the model server running?"));
 }
 
 void Forward::on_link_ended() {
-    if (phase_ != Phase::relaying) return on_link_lost("the connection ended");
+    if (phase_ == Phase::holding) {
+        if (link_->parser.finish() != http::Progress::complete)
+            return lose("the connection ended", AttemptEnd::ended_early);
+        drop_link(false);
+        return judge_held();
+    }
+    if (phase_ != Phase::relaying) return lose("the connection ended", AttemptEnd::ended_early);
     const bool allowed = link_->parser.finish() == http::Progress::complete;
     drop_link(false);
     relay_.see_end();
     // A stream whose own last event is out is whole, however its framing ends; one that only the
     // connection's end delimits is not whole without it.
     if (event_stream_ ? relay_.saw_done() : allowed) return end_answer(false);
-    break_off("The backend " + exchange_.target->endpoint->url +
-                  " ended the answer before it was complete.",
-              End::backend_error);
+    lose_answer("The backend " + backend() + " ended the answer before it was complete.");
 }
 
-// Nothing more comes: the client gets the end of its framing.
-void Forward::end_answer(bool reusable) {
-    mem::Chain out(service_.loop.nodes());
-    if (!relay_.end(service_.loop.buffers(), out)) {
-        if (link_ != nullptr) drop_link(false);
-        return break_off(out_of_memory, End::unavailable);
-    }
-    exchange_.bytes_out += out.size();
-    client_.send(std::move(out));
-    finish(reusable);
-}
-
-void Forward::relay_received() {
-    while (link_ != nullptr && !link_->stream.received().empty()) {
-        if (phase_ == Phase::waiting) {
-            if (!read_head()) break;
-            continue;
-        }
-        const mem::Slice slice = link_->stream.received().pop_front();
-        relay_slice(slice);
-    }
-    if (link_ == nullptr) return;
-    // Behind a part of a head, or an interim one, that was received for itself.
-    if (phase_ == Phase::waiting && link_->stream.open()) listen();
-    if (!splice_body()) pace();
-}
-
-// Back-pressure: while the client does not take what is queued, the backend is not listened to.
-void Forward::pace() {
-    if (phase_ != Phase::relaying) return;
-    service_.watch_buffers();
-    const std::size_t unsent = client_.unsent();
-    const bool scarce = unsent > 0 && service_.low_on_buffers();
-    if (!held_back_ && (unsent >= unsent_bytes_max || scarce)) {
-        held_back_ = true;
-        link_->stream.hold_receiving();
-    } else if (held_back_ && unsent <= unsent_bytes_max / 2 && !scarce) {
-        held_back_ = false;
-        phase_begun_ = service_.loop.now();  // the silence was ours
-    }
-    if (!held_back_) listen();
-}
-
-// --- the answer -----------------------------------------------------------------------------
-
-// False: the head is not complete yet.
-bool Forward::read_head() {
-    http::Head& head = service_.head;
-    auto& received = link_->stream.received();
-    const auto progress = head_reader_.read(received, link_->parser, head);
-    if (progress == http::Progress::incomplete) return false;
-    if (progress == http::Progress::failed) {
-        fail_answer("sent an answer that is not valid HTTP: " + link_->parser.error().message);
-        return true;
-    }
-    if (head.status < 200) {
-        // 101 would turn the connection into a tunnel; nobody asked for one.
-        if (head.status == 101 || ++interim_answers_ > limits::informational_responses_max)
-            fail_answer("sent interim answers only.");
-        else
-            head_reader_.consume(received, head);
-        return true;
-    }
-    begin_answer(head);
-    if (link_ == nullptr) return true;
-    head_reader_.consume(received, head);
-    if (!body_expected_) end_answer(received.empty() && link_keeps_alive_);
-    return true;
-}
-
-// An answer that cannot be used: nothing of it has reached the client.
-void Forward::fail_answer(const std::string& what) {
-    const std::string where = exchange_.target->endpoint->url;
+// The connection broke, or ended too early.
+void Forward::lose(const std::string& cause, AttemptEnd end) {
+    const bool silent = link_->stream.bytes_received() == link_bytes_before_;
+    const bool reused = link_->reused();
     drop_link(false);
-    fail(Error::backend(502, Retry::no, "The backend " + where + " " + what));
-}
-
-void Forward::begin_answer(const http::Head& head) {
-    const bool encoded = !head.find("content-encoding").empty() &&
-                         !http::same_name(head.find("content-encoding"), "identity");
-    const std::string_view type = head.find("content-type");
-    const bool json_lines = is_type(type, "application/x-ndjson");
-    form_ = json_lines ? sse::Form::json_lines : sse::Form::event_stream;
-    event_stream_ = !encoded && (json_lines || is_type(type, "text/event-stream"));
-    const bool readable = !encoded && is_type(type, "application/json");
-    const bool hide = usage_injected_ && event_stream_;
-    body_expected_ = head.framing == http::Framing::length ? head.content_length > 0
-                                                           : head.framing != http::Framing::none;
-    // A stream of declared length could not be ended with an error event: chunks can.
-    const auto out = choose_framing(head.framing, exchange_.client_minor, event_stream_);
-    // llama-server closes after a stream although it says keep-alive: do not meet the reset.
-    const bool closes_silently = event_stream_ && head.find("server") == "llama.cpp";
-    link_keeps_alive_ = head.keep_alive && !closes_silently;
-    client_must_close_ = out == http::Framing::until_close;
-
-    if (!write_answer_head(head, out)) {
-        drop_link(false);
-        return fail({Source::gateway, Retry::yes, 503, out_of_memory});
+    if (phase_ == Phase::relaying) {
+        if (event_stream_ && relay_.saw_done()) return end_answer(false);
+        return lose_answer("The backend " + backend() + " broke off: " + cause);
     }
-    relay_.begin({.in = head.framing,
-                  .out = out,
-                  .length = head.content_length,
-                  .event_stream = event_stream_,
-                  .form = form_,
-                  .readable = readable,
-                  .hide_usage_event = hide});
-    exchange_.status = head.status;
-    exchange_.answer_begun = true;
-    exchange_.overhead = exchange_.overhead + (monotonic_now() - service_.loop.now());
-    exchange_.lane = choose_lane({.mode = service_.settings.relay,
-                                  .in = head.framing,
-                                  .out = out,
-                                  .event_stream = event_stream_,
-                                  .events_taken_out = hide,
-                                  .bytes_ahead = head.content_length,
-                                  .pipe_refused = pipe_refused_});
-    pool_->expect_large(exchange_.lane.lane == Lane::splice);
-    enter(Phase::relaying);
-    exchange_.forget_request();
-}
-
-bool Forward::write_answer_head(const http::Head& head, http::Framing out) {
-    http::HeadWriter writer(service_.head_space());
-    writer.status_line(head.status, head.reason);
-    writer.forward(head, not_forwarded);
-    writer.field("x-request-id", exchange_.id);
-    writer.field("x-sluice-backend", exchange_.target->endpoint->url);
-    if (out == http::Framing::length) writer.field("Content-Length", head.content_length);
-    if (out == http::Framing::chunked) writer.field("Transfer-Encoding", "chunked");
-    if (out == http::Framing::none && head.has_content_length && head.status != 204)
-        writer.field("Content-Length", head.content_length);
-    if (client_must_close_ || !exchange_.keep_alive)
-        writer.field("Connection", "close");
-    else if (exchange_.client_minor == 0)
-        writer.field("Connection", "keep-alive");
-    writer.end();
-    if (writer.overflowed()) return false;
-    mem::Chain bytes(service_.loop.nodes());
-    if (!bytes.append_copy(service_.loop.buffers(), writer.text())) return false;
-    exchange_.bytes_out += bytes.size();
-    client_.send(std::move(bytes));
-    return true;
-}
-
-void Forward::relay_slice(const mem::Slice& slice) {
-    SLUICE_ASSERT(phase_ == Phase::relaying);
-    if (exchange_.first_byte == Instant{})
-        exchange_.first_byte = service_.loop.now();
-    else if (event_stream_)
-        service_.statistics.between_tokens.observe(service_.loop.now() - phase_begun_);
-    phase_begun_ = service_.loop.now();
-    mem::Chain out(service_.loop.nodes());
-    std::size_t leftover = 0;
-    const auto progress =
-        relay_.take(slice, link_->parser, service_.relay, service_.loop.buffers(), out, leftover);
-    exchange_.bytes_out += out.size();
-    if (client_.unsent_slices() < unsent_slices_behind)
-        client_.send(std::move(out));
-    else
-        client_.send_compact(std::move(out));
-    if (progress == http::Progress::incomplete) return;
-    if (progress == http::Progress::failed) {
-        const std::string cause = relay_.out_of_buffers()
-                                      ? out_of_memory
-                                      : "The backend " + exchange_.target->endpoint->url +
-                                            " broke its framing: " + link_->parser.error().message;
-        drop_link(false);
-        return break_off(cause, relay_.out_of_buffers() ? End::unavailable : End::backend_error);
+    if (silent && reused && !std::exchange(retried_link_, true)) {
+        // The server closed the kept-alive connection while the request was on its way.
+        count_retry();
+        return try_target(upstream::Pool::Freshness::fresh);
     }
-    const bool clean = leftover == 0 && link_->stream.received().empty();
-    finish(clean && link_keeps_alive_);
+    held_answer_ = nullptr;
+    look_for_listener();
+    const policy::FailureFacts facts{.end = end, .status = 0, .error = nullptr};
+    const auto failure = policy::classify(facts);
+    move_on(failure, policy::choose_chain(failure, facts),
+            Error::backend(502, Retry::no,
+                           "The backend " + backend() +
+                               " closed the connection before its answer: " + cause + "."));
+}
+
+// Behind a reset the server may be gone, with everything else that it was doing: then it is left
+// at once, by everybody.
+void Forward::look_for_listener() {
+    if (io::nobody_listens(exchange_.target->endpoint->target.address.raw(),
+                           exchange_.target->endpoint->target.address.size()))
+        see_dead("nobody listens there any more");
+}
+
+void Forward::see_dead(const std::string& cause) {
+    backend_dead_ = true;
+    service_.saw_health(*exchange_.model, *exchange_.target, upstream::Health::down, cause);
+}
+
+// The body broke off.
+void Forward::lose_answer(std::string cause) {
+    SLUICE_ASSERT(link_ == nullptr);
+    look_for_listener();
+    if (withholding_) {
+        drop_withheld();
+        return move_on(FailureClass::transient, policy::FallbackChain::general,
+                       Error::backend(502, Retry::no, std::move(cause)));
+    }
+    break_off(std::move(cause), End::backend_error);
 }
 
 // --- endings --------------------------------------------------------------------------------
@@ -392,24 +404,9 @@ void Forward::drop_link(bool reusable) {
     pool_->give_back(*std::exchange(link_, nullptr), reusable);
 }
 
-// What the backend told, or what can be said without it when a stream was cut.
-void Forward::take_usage() {
-    exchange_.usage = relay_.usage();
-    if (exchange_.usage.known || !event_stream_ || exchange_.status != 200) return;
-    exchange_.usage_estimated = true;
-    exchange_.usage.prompt = exchange_.body_bytes / bytes_a_token;
-    exchange_.usage.completion = relay_.content_events();
-}
-
-void Forward::finish(bool reusable) {
-    take_usage();
-    if (link_ != nullptr) drop_link(reusable);
-    phase_ = Phase::finished;
-    outcome_ = Outcome::done;
-}
-
 void Forward::fail(Error error) {
     SLUICE_ASSERT(!exchange_.answer_begun);
+    SLUICE_ASSERT(link_ == nullptr && !place_.held());
     exchange_.error = error.message;
     failure_ = std::move(error);
     phase_ = Phase::finished;
@@ -417,80 +414,23 @@ void Forward::fail(Error error) {
     service_.loop.make_ready(owner_);
 }
 
-void Forward::break_off(std::string cause, End end) {
-    SLUICE_ASSERT(link_ == nullptr);
-    take_usage();
-    exchange_.error = cause;
-    failure_ = {Source::backend, Retry::no, 502, cause};
-    failure_end_ = end;
-    mem::Chain out(service_.loop.nodes());
-    const std::string event = llm::error_event(
-        exchange_.dialect(), form_, {.status = 502, .message = cause, .code = "upstream_error"});
-    relay_.break_off(event, service_.loop.buffers(), out);
-    exchange_.bytes_out += out.size();
-    client_.send(std::move(out));
-    client_must_close_ = true;
-    phase_ = Phase::finished;
-    outcome_ = Outcome::broken;
-    service_.loop.make_ready(owner_);
-}
-
 void Forward::abandon() {
+    leave_line();
     take_usage();
     if (link_ != nullptr) drop_link(false);
+    if (place_.held()) place_.cancel();
+    retry_ = {};
     phase_ = Phase::finished;
 }
 
 void Forward::interrupt(Error cause, End end) {
+    leave_line();
     if (link_ != nullptr) drop_link(false);
-    if (!exchange_.answer_begun) {
-        failure_end_ = end;
-        return fail(std::move(cause));
-    }
+    if (place_.held()) place_.cancel();
+    if (withholding_) drop_withheld();
+    failure_end_ = end;
+    if (!exchange_.answer_begun) return fail(std::move(cause));
     break_off(std::move(cause.message), end);
-}
-
-// --- deadlines ------------------------------------------------------------------------------
-
-Instant Forward::deadline() const {
-    const auto& timeouts = service_.settings.model_timeouts;
-    Duration limit{};
-    switch (phase_) {
-        case Phase::connecting:
-            limit = timeouts.connect;
-            break;
-        case Phase::waiting:
-            limit = timeouts.first_byte;
-            break;
-        case Phase::relaying:
-            limit = waits_for_client() ? Duration{} : timeouts.gap;
-            break;
-        case Phase::idle:
-        case Phase::finished:
-            break;
-    }
-    return limit.ns == 0 ? io::TimerWheel::never : phase_begun_ + limit;
-}
-
-void Forward::expire() {
-    const std::string where = exchange_.target->endpoint->url;
-    const auto timeout = [&](const char* what, const char* flag) {
-        interrupt(Error::backend(504, Retry::no, "The backend " + where + what + flag + ")."),
-                  End::timeout);
-    };
-    switch (phase_) {
-        case Phase::connecting:
-            if (link_ != nullptr) drop_link(false);
-            if (try_next_target()) return;
-            return timeout(" cannot be reached in time (", "--timeout-connect");
-        case Phase::waiting:
-            return timeout(" sent no answer in time (", "--timeout-first-byte");
-        case Phase::relaying:
-            return timeout(" fell silent in the middle of its answer (", "--timeout-gap");
-        case Phase::idle:
-        case Phase::finished:
-            SLUICE_ASSERT(false);
-    }
 }
 
 }  // namespace sluice::proxy

@@ -1,24 +1,36 @@
 // Forward: sends one exchange's request to a backend and relays the answer to the client.
 //
-// Picks a target, leases a link, sends, relays, and gives the link back. Before any byte of an
-// answer it moves on by itself: to the next target when a connection cannot be made (nothing was
-// sent), and once to a fresh connection when a kept-alive one turns out to be closed (RFC 9112
-// section 9.3.1). After the first byte nothing is tried again.
+// Asks the shard's dispatch for a place at a target, waits in line where there is none, leases a
+// link, sends, relays, and gives everything back. Until a byte of a backend's answer is on its way
+// to the client it moves on by itself: to the next target of the pool, then to the models that the
+// settings name for the cause, as far as the retry budget goes; and once to a fresh connection when
+// a kept-alive one turns out to be closed (RFC 9112 section 9.3.1). A refusal is held until it is
+// known that nobody else will do. A streaming client is told of its waiting by comments, which
+// commit the answer to status 200. After the first byte a stream goes on elsewhere only where the
+// model says `resume`.
 #pragma once
 
+#include "held_answer.h"
 #include "sluice/http/head_reader.h"
+#include "sluice/http/writer.h"
 #include "sluice/net/stream.h"
+#include "sluice/policy/failure.h"
+#include "sluice/policy/retry_budget.h"
+#include "sluice/policy/timeouts.h"
+#include "sluice/policy/wait_queue.h"
 #include "sluice/proxy/exchange.h"
 #include "sluice/proxy/relay.h"
+#include "sluice/upstream/dispatch.h"
 #include "sluice/upstream/pool.h"
 #include "splice_run.h"
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
 namespace sluice::proxy {
 
-class Forward {
+class Forward final : public upstream::Dispatch::Waiting {
 public:
     enum class Outcome : std::uint8_t {
         pending,  // goes on
@@ -29,7 +41,7 @@ public:
 
     // `owner` is made ready by the backend's events; `client` is where the answer goes.
     Forward(Service& service, Exchange& exchange, io::Actor& owner, net::Stream& client);
-    ~Forward();  // asserts that no link is held
+    ~Forward();  // asserts that no link and no place is held
 
     void start();
     Outcome advance();
@@ -40,13 +52,16 @@ public:
     // Ends an answer that has begun, honestly, for a reason of ours; or fails one that has not.
     void interrupt(Error cause, End end);
 
-    // When the phase it is in takes too long; TimerWheel::never when none applies.
+    // When the phase it is in takes too long, or the client is due to be told that it waits;
+    // TimerWheel::never when neither applies.
     Instant deadline() const;
-    // That deadline has passed.
+    // That moment has passed.
     void expire();
 
     const Error& failure() const { return failure_; }
     End failure_end() const { return failure_end_; }
+    // When it may be tried again; zero: the usual.
+    Duration retry_after() const { return retry_after_; }
     // The connection to the client cannot carry another answer.
     bool client_must_close() const { return client_must_close_; }
     // Its end would look like that of the answer, which broke.
@@ -54,26 +69,76 @@ public:
         return outcome_ == Outcome::broken && relay_.plan().out == http::Framing::until_close;
     }
 
+    // The dispatch has a place for it now.
+    bool take_place() override;
+
 private:
     static constexpr const char* out_of_memory =
         "The gateway is out of buffer memory (--buffers). Try again later.";
 
-    enum class Phase : std::uint8_t { idle, connecting, waiting, relaying, finished };
+    enum class Phase : std::uint8_t {
+        idle,
+        queued,      // for a slot, or until a model is loaded
+        connecting,  // to the place it has
+        waiting,     // for the answer's head
+        holding,     // a refusal, until it is read
+        relaying,
+        finished,
+    };
 
-    const upstream::Target* next_target();
-    bool try_next_target();
+    // --- choosing and trying (forward.cc) ---
+    upstream::Wish wish() const;
+    void begin_model(const upstream::Model& model);
+    void find_place();
+    bool wait_in_line(upstream::Finding finding);
+    void leave_line();
+    bool turn_to_fallback(policy::FallbackChain chain);
+    bool may_retry();
     void count_retry();
+    void note_hop(policy::FailureClass failure);
+    std::uint64_t bit_of_target() const;
+    void look_for_listener();
+    void see_dead(const std::string& cause);
+    void move_on(policy::FailureClass failure, policy::FallbackChain chain, Error error);
+    std::uint64_t failed_context() const;
+    void give_up(Error error);
+    void start_try();
     void try_target(upstream::Pool::Freshness freshness);
     bool send_request();
-    void on_link_lost(std::string cause);
+    void on_link_lost(int code);
     void on_link_ended();
+    void lose(const std::string& cause, policy::AttemptEnd end);
+    void lose_answer(std::string cause);
+    void drop_link(bool reusable);
+    void fail(Error error);
+    void enter(Phase phase);
+
+    // --- the answer's head (forward_answer.cc) ---
     bool read_head();
     void fail_answer(const std::string& what);
-    void end_answer(bool reusable);
     void begin_answer(const http::Head& head);
+    void pass_on();
     bool write_answer_head(const http::Head& head, http::Framing out);
+    bool send_head(http::HeadWriter& writer);
+    void hold(const http::Head& head);
+    void hold_slice(const mem::Slice& slice);
+    void judge_held();
+    void relay_held();
+    void send(mem::Chain&& bytes);
+    void drop_withheld();
+    void stop_withholding();
+    bool judge_begin();
+
+    // --- the answer's body (forward_relay.cc, forward_splice.cc) ---
     void relay_received();
     void relay_slice(const mem::Slice& slice);
+    void pace();
+    void end_answer(bool reusable);
+    void take_usage();
+    void finish(bool reusable);
+    void break_off(std::string cause, End end);
+    void break_off_with(std::string_view event, End end, std::string cause);
+    void listen();
     bool splice_body();
     bool begin_run();
     bool measure_run();
@@ -81,32 +146,48 @@ private:
     std::uint64_t opaque_bytes() const;
     // The silence is the client's doing.
     bool waits_for_client() const { return held_back_ || (run_.active() && client_.unsent() > 0); }
-    void pace();
-    void listen();
-    void take_usage();
-    void finish(bool reusable);
-    void fail(Error error);
-    void break_off(std::string cause, End end);
-    void enter(Phase phase);
-    void drop_link(bool reusable);
+
+    // --- telling a client that it waits (forward_notice.cc) ---
+    bool may_be_told() const;
+    void tell();
+    bool commit();
+    Instant next_notice() const;
+    policy::Deadline phase_deadline() const;
+    void expire_phase(const policy::Deadline& deadline);
+
+    const std::string& backend() const { return exchange_.target->endpoint->url; }
 
     Service& service_;
     Exchange& exchange_;
     io::Actor& owner_;
     net::Stream& client_;
+    upstream::Place place_;
+    policy::RetryBudget::Retry retry_;  // held while a second try is under way
     upstream::Pool* pool_ = nullptr;
     upstream::Link* link_ = nullptr;
     http::HeadReader head_reader_;
     Relay relay_;
     SpliceRun run_;  // of the answer's body, when it is large
+    std::unique_ptr<HeldAnswer> held_answer_;
+    mem::Chain withheld_head_;  // of a stream that has not said anything yet
+    mem::Chain withheld_;
     Error failure_;
+    Duration retry_after_;
     Instant phase_begun_;
+    Instant queued_at_;
+    Instant sent_at_;  // when the client was last sent something
+    Instant told_;  // when the client was last told that it waits
+    std::uint64_t context_min_ = 0;        // contexts of that many tokens are too small
+    std::uint64_t link_bytes_before_ = 0;  // what the link had received when it was leased
+    const upstream::Model* routed_model_ = nullptr;  // whose fallbacks they are
+    std::size_t next_fallback_ = 0;
+    policy::FallbackChain chain_ = policy::FallbackChain::general;
+    int interim_answers_ = 0;
+    std::uint16_t hops_ = 0;  // tries that failed
     Phase phase_ = Phase::idle;
     Outcome outcome_ = Outcome::pending;
     End failure_end_ = End::backend_error;
     bool body_expected_ = false;
-    std::uint64_t link_bytes_before_ = 0;  // what the link had received when it was leased
-    int interim_answers_ = 0;
     bool event_stream_ = false;  // the answer comes in events, of this form
     sse::Form form_ = sse::Form::event_stream;
     bool usage_injected_ = false;  // into the request to this target
@@ -115,6 +196,11 @@ private:
     bool client_must_close_ = false;
     bool pipe_refused_ = false;  // none was to be had: not asked for again
     bool spliced_ = false;       // a part of the answer was
+    bool withholding_ = false;   // the stream's begin, until it says something
+    bool committed_ = false;     // to status 200, by comments
+    bool retried_link_ = false;  // a fresh one, after a kept-alive one was closed
+    bool waits_for_load_ = false;
+    bool backend_dead_ = false;  // what failed last listens no more: moving on is no storm
 };
 
 }  // namespace sluice::proxy

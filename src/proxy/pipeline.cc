@@ -2,6 +2,8 @@
 
 #include "sluice/llm/errors.h"
 
+#include <algorithm>
+
 namespace sluice::proxy {
 namespace {
 
@@ -11,12 +13,33 @@ constexpr Stage stages[] = {
     {"own", own_on_head, nullptr},            // what we answer about ourselves
     {"classify", classify_on_head, nullptr},  // which endpoint, method, kind and size of body
     {"route", nullptr, route_on_body},        // which model, and where it is served
+    {"place", nullptr, place_on_body},        // what a choice between several places goes by
     {"usage", nullptr, usage_on_body},        // see to it that tokens are counted
 };
 
 }  // namespace
 
 std::span<const Stage> pipeline() { return stages; }
+
+std::string_view RequestState::header(std::string_view name) const {
+    for (std::size_t at = 0; at < fields.size();) {
+        const std::size_t end = fields.find("\r\n", at);
+        const std::string_view line = std::string_view(fields).substr(at, end - at);
+        const std::size_t colon = line.find(':');
+        if (colon != line.npos && http::same_name(line.substr(0, colon), name)) {
+            const std::size_t begin = line.find_first_not_of(" \t", colon + 1);
+            return begin == line.npos ? std::string_view() : line.substr(begin);
+        }
+        at = end + 2;
+    }
+    return {};
+}
+
+std::string try_again_fields(Duration after) {
+    const auto millis = std::max<std::int64_t>(after.ns == 0 ? 1000 : after.as_millis(), 1);
+    return "Retry-After: " + std::to_string((millis + 999) / 1000) +
+           "\r\nretry-after-ms: " + std::to_string(millis) + "\r\nx-should-retry: true\r\n";
+}
 
 Reply error_reply(const Exchange& exchange, int status, std::string_view message,
                   std::string_view code, std::string_view param) {

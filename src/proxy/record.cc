@@ -14,8 +14,8 @@ namespace sluice::proxy {
 namespace {
 
 constexpr std::size_t text_bytes_max = limits::KiB;
-// A byte takes six at most when it is escaped; seven texts, and the rest is numbers and keys.
-constexpr std::size_t line_bytes_max = 7 * 6 * text_bytes_max + 2 * limits::KiB;
+// A byte takes six at most when it is escaped; eight texts, and the rest is numbers and keys.
+constexpr std::size_t line_bytes_max = 8 * 6 * text_bytes_max + 2 * limits::KiB;
 constexpr std::size_t digits_max = 20;
 
 // Nothing in it needs to be escaped.
@@ -109,6 +109,8 @@ std::string_view RecordWriter::write(const Exchange& exchange, Instant now,
         put("\"");
     }
     if (exchange.retries > 0) put_number(",\"retries\":", exchange.retries);
+    if (exchange.queued.ns > 0) put_number(",\"queued_us\":", exchange.queued.as_micros());
+    if (!exchange.hops.empty()) put_text(",\"hops\":\"", exchange.hops);
     put(",\"end\":\"");
     put(end_name(*exchange.end));
     put("\"");

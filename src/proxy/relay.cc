@@ -1,6 +1,7 @@
 #include "sluice/proxy/relay.h"
 
 #include "sluice/base/limits.h"
+#include "sluice/llm/failure_body.h"
 
 #include <charconv>
 #include <utility>
@@ -33,7 +34,8 @@ http::Framing choose_framing(http::Framing in, int client_minor, bool length_cha
 }
 
 void Relay::begin(const RelayPlan& plan) {
-    SLUICE_ASSERT(held_.empty());
+    held_.clear();
+    *this = Relay(std::move(held_));
     plan_ = plan;
     scanner_ = sse::Scanner(plan.form);
 }
@@ -53,6 +55,12 @@ http::Progress Relay::take(const mem::Slice& slice, http::Parser& parser, RelayS
 
     Reading reading = read_pieces(slice.text(), scratch);
     if (complete) see_end();
+    const bool broken = malformed_ || (complete && unfinished());
+    if (broken) {
+        // What is whole leaves, but not what would look like an end.
+        scratch.waiting.clear();
+        reading.cut = true;
+    }
     const bool untouched = held_.empty() && scratch.waiting.empty() && !reading.cut;
     if (untouched && emit_raw(slice, scratch, consumed, complete, out)) return progress;
 
@@ -61,7 +69,7 @@ http::Progress Relay::take(const mem::Slice& slice, http::Parser& parser, RelayS
     if (reading.release_held) body.append(std::exchange(held_, held_.empty_like()));
     for (const auto& span : scratch.released)
         body.append(slice.share(span.begin, span.end));
-    if (!emit(std::move(body), buffers, out)) return http::Progress::failed;
+    if (!emit(std::move(body), buffers, out) || broken) return http::Progress::failed;
     mem::Chain waiting = held_.empty_like();
     for (const auto& span : scratch.waiting)
         waiting.append(slice.share(span.begin, span.end));
@@ -116,8 +124,13 @@ void Relay::scan_events(std::string_view text, const http::BodyPiece& piece, Rel
     sse::Event event;
     for (; scanner_.next(run, at, event); at = event.end) {
         bool hidden = false;
-        if (!event.comment_only && !event.oversized)
-            hidden = read_event(event).usage_only && plan_.hide_usage_event;
+        if (!event.comment_only && !event.oversized) {
+            const auto facts = read_event(event);
+            hidden = facts.usage_only && plan_.hide_usage_event;
+            // Of a stream that has shown that it speaks JSON; others may mean something else.
+            malformed_ |= facts.malformed && plan_.must_finish && content_events_ > 0;
+            if (malformed_) return;
+        }
         if (hidden && !oversized_) {
             reading.cut = true;
             if (!reading.release_held) held_.clear();
@@ -141,7 +154,10 @@ llm::EventFacts Relay::read_event(const sse::Event& event) {
     saw_done_ |= facts.done;
     saw_error_ |= facts.error;
     saw_finish_ |= facts.finished;
+    ++events_;
     content_events_ += facts.content ? 1 : 0;
+    if (facts.error && error_text_.empty())
+        error_text_ = event.data.substr(0, llm::failure_body_bytes_max);
     return facts;
 }
 
@@ -223,6 +239,18 @@ bool Relay::end(mem::BufferPool& buffers, mem::Chain& out) {
     if (!emit(std::exchange(held_, held_.empty_like()), buffers, out)) return false;
     if (is_chunked(plan_.out)) out.append(mem::Slice::of_static(last_chunk));
     return true;
+}
+
+bool Relay::insert(std::string_view event, mem::BufferPool& buffers, mem::Chain& out) {
+    if (oversized_) return false;
+    mem::Chain body = held_.empty_like();
+    return body.append_copy(buffers, event) && emit(std::move(body), buffers, out);
+}
+
+std::string Relay::failure(const http::Parser& parser) const {
+    if (malformed_) return "sent an event that is not JSON.";
+    if (unfinished()) return "ended its stream without a finish reason.";
+    return "broke its framing: " + parser.error().message;
 }
 
 bool Relay::break_off(std::string_view event, mem::BufferPool& buffers, mem::Chain& out) {

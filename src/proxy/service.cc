@@ -34,6 +34,7 @@ Service::Service(io::Loop& shard_loop, const config::Settings& all, LineSink& lo
       prng(seed),
       hosts(all.allowed_hosts),
       pools(shard_loop, all.pool_idle, all.connections_max),
+      dispatch(shard_loop, prng.next()),
       connections(all.connections_max),
       exchanges(all.connections_max),
       requests(all.connections_max),
@@ -111,6 +112,13 @@ void Service::settle(Exchange& exchange, End end, std::string_view client) {
     access_log.write(record.write(exchange, loop.now(), client));
     if (exchange.request != nullptr) exchange.forget_request();
     exchanges.destroy(exchange);
+}
+
+void Service::saw_health(const upstream::Model& model, const upstream::Target& target,
+                         upstream::Health health, const std::string& cause) {
+    // Where nobody asks it again nobody would find out that it is well.
+    if (model.setting.health.probe == config::HealthSetting::Probe::off) return;
+    if (reporter != nullptr) reporter->saw_health(target.endpoint, health, cause);
 }
 
 bool Service::charge_body(std::uint64_t bytes) {

@@ -1,5 +1,7 @@
 #include "sluice/shard/shard.h"
 
+#include "sluice/proxy/event_log.h"
+
 #include <algorithm>
 #include <utility>
 
@@ -24,6 +26,7 @@ Shard::Shard(io::Ring& ring, mem::BufferPool& buffers, mem::NodePool& nodes,
       reconcile_(this, [](void* self) { static_cast<Shard*>(self)->reconcile(); }),
       drain_deadline_(this, [](void* self) { static_cast<Shard*>(self)->service_.cut_off(); }) {
     service_.reporter = this;
+    service_.dispatch.set_peers(this);
     ring.on_message(this, [](void* self, std::uint64_t payload) {
         static_cast<Shard*>(self)->on_message(payload);
     });
@@ -37,6 +40,8 @@ Shard::~Shard() {
 void Shard::join_peers(std::size_t index, std::vector<int> peer_rings) {
     index_ = index;
     peer_rings_ = std::move(peer_rings);
+    service_.dispatch.join(static_cast<std::uint16_t>(index),
+                           static_cast<std::uint16_t>(peer_rings_.size() + 1));
 }
 
 void Shard::listen(int listen_fd) {
@@ -56,6 +61,15 @@ void Shard::watch(upstream::WatchPlan plan, void* owner, Told told) {
     SLUICE_ASSERT(!watch_.has_value());
     told_owner_ = owner;
     told_ = told;
+    std::vector<upstream::WatchedServer> servers;
+    for (const auto& server : plan.servers)
+        servers.push_back({server.endpoint, server.health, server.key});
+    health_watch_.emplace(
+        loop_, std::move(servers), service_.prng.next(), this,
+        [](void* self, const std::shared_ptr<const upstream::Endpoint>& endpoint,
+           upstream::Health health, const std::string& cause) {
+            static_cast<Shard*>(self)->on_health(endpoint, health, cause);
+        });
     watch_.emplace(loop_, std::move(plan), this,
                    [](void* self, std::shared_ptr<const upstream::Catalog> catalog) {
                        static_cast<Shard*>(self)->on_catalog(std::move(catalog));
@@ -69,6 +83,7 @@ void Shard::on_catalog(std::shared_ptr<const upstream::Catalog> catalog) {
         message.catalog = catalog;
     });
     use(catalog);
+    if (!draining_) health_watch_->follow(*catalog);
     if (const auto told = std::exchange(told_, nullptr); told != nullptr)
         told(told_owner_, *catalog, watch_->complaints());
 }
@@ -81,7 +96,70 @@ void Shard::on_message(std::uint64_t payload) {
         case Message::Kind::drain: return drain();
         case Message::Kind::catalog: return use(std::move(message->catalog));
         case Message::Kind::statistics: return totals_.learn(std::move(message->snapshot));
+        case Message::Kind::slots:
+            return service_.dispatch.receive(message->number, message->slots);
+        case Message::Kind::health:
+            // What another shard's traffic has seen is the watch's to judge; what the watch has
+            // seen is so.
+            if (message->seen_by_traffic && health_watch_.has_value())
+                return health_watch_->suspect(message->endpoint->id, message->health,
+                                              message->cause);
+            return service_.dispatch.see_health(*message->endpoint, message->health);
     }
+}
+
+int Shard::ring_of(std::size_t shard) const {
+    SLUICE_ASSERT(shard != index_ && shard <= peer_rings_.size());
+    return peer_rings_[shard < index_ ? shard : shard - 1];
+}
+
+// --- what is known of backends --------------------------------------------------------------
+
+void Shard::saw_health(const std::shared_ptr<const upstream::Endpoint>& endpoint,
+                       upstream::Health health, const std::string& cause) {
+    if (service_.dispatch.health_of(*endpoint) == health || draining_) return;
+    service_.dispatch.see_health(*endpoint, health);
+    if (health_watch_.has_value()) return health_watch_->suspect(endpoint->id, health, cause);
+    tell_peers([&](Message& message) {
+        message.kind = Message::Kind::health;
+        message.seen_by_traffic = true;
+        message.endpoint = endpoint;
+        message.health = health;
+        message.cause = cause;
+    });
+}
+
+void Shard::on_health(const std::shared_ptr<const upstream::Endpoint>& endpoint,
+                      upstream::Health health, const std::string& cause) {
+    proxy::write_event(service_.access_log, "health",
+                       {{"backend", endpoint->url},
+                        {"state", upstream::health_name(health)},
+                        {"cause", cause}});
+    tell_peers([&](Message& message) {
+        message.kind = Message::Kind::health;
+        message.endpoint = endpoint;
+        message.health = health;
+    });
+    service_.dispatch.see_health(*endpoint, health);
+}
+
+void Shard::breaker_changed(const upstream::Target& target, const policy::BreakerChange& change) {
+    if (change.to == policy::BreakerState::open) ++service_.statistics.breaker_openings;
+    proxy::write_event(service_.access_log, "breaker",
+                       {{"backend", target.endpoint->url},
+                        {"model", target.upstream_name},
+                        {"from", policy::name_of(change.from)},
+                        {"state", policy::name_of(change.to)},
+                        {"cause", policy::text_of(change.cause)}});
+}
+
+void Shard::send_slots(std::uint32_t slot_pool, const policy::SlotMessage& slots) {
+    const std::size_t home = slot_pool % (peer_rings_.size() + 1);
+    auto message = std::make_unique<Message>();
+    message->kind = Message::Kind::slots;
+    message->number = slot_pool;
+    message->slots = slots;
+    post(loop_.ring(), ring_of(home == index_ ? slots.shard : home), std::move(message));
 }
 
 template <class Fill>
@@ -138,6 +216,7 @@ void Shard::drain() {
     if (std::exchange(draining_, true)) return;
     for (auto& listener : listeners_) listener->stop();
     if (watch_.has_value()) watch_->stop();
+    if (health_watch_.has_value()) health_watch_->stop();
     loop_.timers().disarm(reconcile_);  // nobody asks for counters any more
     service_.drain();
     loop_.timers().arm(drain_deadline_, loop_.now() + settings_.timeouts.drain);
@@ -146,6 +225,7 @@ void Shard::drain() {
 bool Shard::done() const {
     if (!draining_ || !service_.empty() || service_.pools.links() > 0) return false;
     if (watch_.has_value() && !watch_->stopped()) return false;
+    if (health_watch_.has_value() && !health_watch_->stopped()) return false;
     return std::ranges::all_of(listeners_,
                                [](const auto& listener) { return listener->stopped(); }) &&
            loop_.ring().in_flight() == 0;

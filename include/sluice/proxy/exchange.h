@@ -11,6 +11,10 @@
 #include "sluice/llm/endpoints.h"
 #include "sluice/llm/multipart.h"
 #include "sluice/mem/chain.h"
+#include "sluice/policy/prefix_hasher.h"
+#include "sluice/policy/retry_budget.h"
+#include "sluice/policy/timeouts.h"
+#include "sluice/policy/wait_queue.h"
 #include "sluice/proxy/catalog_use.h"
 #include "sluice/proxy/lane.h"
 #include "sluice/proxy/service.h"
@@ -28,15 +32,22 @@ namespace sluice::proxy {
 struct RequestState {
     explicit RequestState(mem::NodePool& nodes) : body(nodes) {}
 
+    // The value of a field that is forwarded; empty when there is none. `name` in lower case.
+    std::string_view header(std::string_view name) const;
+
     std::string method;
     std::string target;
-    std::string fields;  // end-to-end and ours; Host and framing come with each try
+    std::string fields;       // end-to-end and ours; Host and framing come with each try
+    std::string credentials;  // the client's own, for backends of which we have no key
     mem::Chain body;     // as the client sent it, edits applied once it is routed
     llm::BodyReader json;
     std::unique_ptr<llm::MultipartReader> multipart;  // rare and large
     llm::RequestFacts facts;
-    std::uint64_t tried = 0;    // targets that failed, a bit each
+    std::uint64_t tried = 0;    // targets of the model that were tried, a bit each
     std::uint64_t charged = 0;  // bytes of body that the shard has taken into account
+    std::uint64_t hash_key = 0;                   // of what stays together, for Balance::hash
+    std::unique_ptr<policy::PrefixHashes> prompt;  // where several backends may have it cached
+    policy::ClientTimeouts client_timeouts;
 };
 
 struct Exchange {
@@ -60,9 +71,12 @@ struct Exchange {
     RequestState* request = nullptr;  // freed when the answer begins
     bool streamed = false;
     bool usage_asked = false;  // by us, not by the client
+    bool client_retry = false;  // it says that this is not its first try
+    std::uint8_t priority = policy::WaitQueue::class_default;
+    policy::ConsumerKey consumer = 0;  // whom it counts for in a line
     // --- of the route ---
     CatalogUse::Ref catalog;
-    const upstream::Model* model = nullptr;
+    const upstream::Model* model = nullptr;  // that serves it, or is to
     const upstream::Target* target = nullptr;
     // --- of the answer ---
     int status = 0;
@@ -71,6 +85,9 @@ struct Exchange {
     std::uint64_t body_bytes = 0;  // of the request, decoded
     std::uint64_t bytes_out = 0;
     std::uint32_t retries = 0;
+    Duration queued;   // time in lines
+    std::string hops;  // tries that failed: "URL transient, URL rate_limited"
+    policy::RetryBudget::Request offered;  // to the retry budget, until it is settled
     LaneChoice lane;     // splice, once any part of the body was
     Instant first_byte;  // of the backend's body; zero: none came
     Duration overhead;   // our own work: from the turn that saw the whole request to its being

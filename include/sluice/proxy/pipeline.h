@@ -26,8 +26,8 @@ struct Reply {
 };
 
 // What goes with an answer that may be better in a moment; official clients obey it.
-inline constexpr const char* try_again_fields =
-    "Retry-After: 1\r\nretry-after-ms: 1000\r\nx-should-retry: true\r\n";
+// `after` zero: in a second.
+std::string try_again_fields(Duration after = {});
 
 // An error in the dialect of the endpoint that was asked. `code` and `param` may be empty.
 Reply error_reply(const Exchange& exchange, int status, std::string_view message,
@@ -56,6 +56,7 @@ Verdict guard_on_head(Exchange& exchange, const http::Head& head, Reply& reply);
 Verdict own_on_head(Exchange& exchange, const http::Head& head, Reply& reply);
 Verdict classify_on_head(Exchange& exchange, const http::Head& head, Reply& reply);
 Verdict route_on_body(Exchange& exchange, Reply& reply);
+Verdict place_on_body(Exchange& exchange, Reply& reply);
 Verdict usage_on_body(Exchange& exchange, Reply& reply);
 
 }  // namespace sluice::proxy

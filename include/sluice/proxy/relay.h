@@ -32,6 +32,7 @@ struct RelayPlan {
     sse::Form form = sse::Form::event_stream;
     bool readable = false;          // otherwise JSON whose usage is read
     bool hide_usage_event = false;  // the client did not ask for the event that only reports usage
+    bool must_finish = false;       // a stream that says how a generation ended
 };
 
 // Working memory of one turn, shared by all relays of a shard so that no slice allocates.
@@ -58,8 +59,8 @@ public:
 
     // Reads `slice` through the backend's parser and appends what may leave to `out`.
     // `complete`: the body has ended and `out` has its end. `failed`: the backend broke its
-    // framing, and nothing of this slice was taken; or out_of_buffers(). `leftover`: bytes of the
-    // slice behind the body.
+    // framing, and nothing of this slice was taken; or its stream, and `out` has the events before
+    // that; or out_of_buffers(). `leftover`: bytes of the slice behind the body.
     http::Progress take(const mem::Slice& slice, http::Parser& parser, RelayScratch& scratch,
                         mem::BufferPool& buffers, mem::Chain& out, std::size_t& leftover);
 
@@ -80,17 +81,34 @@ public:
     // client cannot be told in band (not an event stream, or a body of declared length).
     bool break_off(std::string_view event, mem::BufferPool& buffers, mem::Chain& out);
 
+    // A comment, or another whole event of ours, between two of the stream. False when it is not
+    // between two, or there is no buffer.
+    bool insert(std::string_view event, mem::BufferPool& buffers, mem::Chain& out);
+    // What broke, when take() failed for the backend's sake: "broke its framing: ...".
+    std::string failure(const http::Parser& parser) const;
+
     // What passed so far.
     const llm::Usage& usage() const;
     bool saw_done() const { return saw_done_; }
     bool saw_error() const { return saw_error_; }
     bool saw_finish() const { return saw_finish_; }
+    // A generation has begun and did not say how it ended.
+    bool unfinished() const {
+        return plan_.must_finish && content_events_ > 0 && !saw_finish_ && !saw_done_ &&
+               !saw_error_;
+    }
+    // The first error object that the stream held; its begin.
+    const std::string& error_text() const { return error_text_; }
+    // Events that were not comments.
+    std::uint64_t events() const { return events_; }
     // Events that carried generated text: about as many as tokens.
     std::uint64_t content_events() const { return content_events_; }
     // Framing could not be written for want of a buffer; take() failed for that, not the backend.
     bool out_of_buffers() const { return out_of_buffers_; }
 
 private:
+    explicit Relay(mem::Chain&& held) : held_(std::move(held)) {}
+
     // How the slice at hand was read.
     struct Reading {
         bool release_held = false;  // the event that was held has its end in this slice
@@ -119,7 +137,10 @@ private:
     bool saw_done_ = false;
     bool saw_error_ = false;
     bool saw_finish_ = false;
+    bool malformed_ = false;  // an event was
+    std::uint64_t events_ = 0;
     std::uint64_t content_events_ = 0;
+    std::string error_text_;
 };
 
 }  // namespace sluice::proxy

@@ -8,11 +8,13 @@
 #include "sluice/io/loop.h"
 #include "sluice/io/pipe_pool.h"
 #include "sluice/mem/slab.h"
+#include "sluice/policy/retry_budget.h"
 #include "sluice/proxy/catalog_use.h"
 #include "sluice/proxy/host_list.h"
 #include "sluice/proxy/record.h"
 #include "sluice/proxy/relay.h"
 #include "sluice/proxy/statistics.h"
+#include "sluice/upstream/dispatch.h"
 #include "sluice/upstream/pool.h"
 
 #include <cstdint>
@@ -48,6 +50,9 @@ class Reporter {
 public:
     virtual void statistics_changed() = 0;             // something was counted
     virtual void write_metrics(std::string& out) = 0;  // the answer to GET /metrics
+    // Traffic has found out about a server.
+    virtual void saw_health(const std::shared_ptr<const upstream::Endpoint>& endpoint,
+                            upstream::Health health, const std::string& cause) = 0;
 
 protected:
     ~Reporter() = default;
@@ -81,6 +86,8 @@ struct Service {
     void release_body(std::uint64_t bytes);
     // The client's own id where it is harmless, else a new one.
     std::string request_id(std::string_view given);
+    void saw_health(const upstream::Model& model, const upstream::Target& target,
+                    upstream::Health health, const std::string& cause);
     // A connection of that address has ended.
     void forget_client(const std::string& client);
 
@@ -91,6 +98,8 @@ struct Service {
     Prng prng;
     HostList hosts;
     upstream::Pools pools;
+    upstream::Dispatch dispatch;
+    policy::RetryBudget retries{{}};
     io::PipePool pipes{limits::pipes_max};
     CatalogUse catalog;
     Statistics statistics;
@@ -105,7 +114,6 @@ struct Service {
     bool stopping = false;  // the time for draining is over
     enum class Supply : std::uint8_t { plenty, low, exhausted };
     Supply buffers_seen = Supply::plenty;  // the last that everybody was told
-    std::uint64_t next_target = 0;         // round robin
     std::uint64_t body_bytes_charged = 0;
 
     RecordWriter record;

@@ -55,6 +55,7 @@ struct Statistics {
     std::uint64_t exchanges_begun = 0;
     EndCounts exchanges_ended{};
     std::uint64_t retries = 0;       // a request went out a second time
+    std::uint64_t breaker_openings = 0;
     std::uint64_t uncounted = 0;     // answers of a model whose backend told no usage
     std::map<Key, Served, KeyLess> served;  // as many as the catalog has pairs
 

@@ -9,6 +9,7 @@
 #include "sluice/net/listener.h"
 #include "sluice/proxy/service.h"
 #include "sluice/shard/totals.h"
+#include "sluice/upstream/health.h"
 #include "sluice/upstream/watch.h"
 
 #include <atomic>
@@ -22,8 +23,14 @@ namespace sluice::shard {
 
 // What a shard tells another one; allocated by the sender, freed by the receiver.
 struct Message {
-    enum class Kind : std::uint8_t { drain, catalog, statistics };
+    enum class Kind : std::uint8_t { drain, catalog, statistics, health, slots };
     Kind kind = Kind::drain;
+    bool seen_by_traffic = false;                   // health: not by the watch
+    upstream::Health health = upstream::Health::up;
+    std::uint32_t number = 0;                       // of a pool of slots
+    policy::SlotMessage slots;
+    std::shared_ptr<const upstream::Endpoint> endpoint;  // shared with the catalogs that name it
+    std::string cause;
     // Set by post(), seen by the receiver: the kernel carries only the address, and this is what
     // makes the rest of the message visible with it.
     std::atomic<bool> posted{false};
@@ -37,7 +44,7 @@ void post(io::Ring& from, int ring_fd, std::unique_ptr<Message> message);
 // Writes what /metrics says.
 using MetricsWriter = void (*)(const Totals& totals, std::string& out);
 
-class Shard final : public proxy::Reporter {
+class Shard final : public proxy::Reporter, public upstream::Dispatch::Peers {
 public:
     // Everything outlives the shard. `seed` is for ids and jitter.
     Shard(io::Ring& ring, mem::BufferPool& buffers, mem::NodePool& nodes,
@@ -77,6 +84,11 @@ public:
     bool done() const;
 
     void statistics_changed() override;
+    void saw_health(const std::shared_ptr<const upstream::Endpoint>& endpoint,
+                    upstream::Health health, const std::string& cause) override;
+    void send_slots(std::uint32_t slot_pool, const policy::SlotMessage& message) override;
+    void breaker_changed(const upstream::Target& target,
+                         const policy::BreakerChange& change) override;
     void write_metrics(std::string& out) override;
 
     proxy::Service& service() { return service_; }
@@ -85,6 +97,9 @@ public:
 private:
     void on_message(std::uint64_t payload);
     void on_catalog(std::shared_ptr<const upstream::Catalog> catalog);
+    void on_health(const std::shared_ptr<const upstream::Endpoint>& endpoint,
+                   upstream::Health health, const std::string& cause);
+    int ring_of(std::size_t shard) const;
     void reconcile();
     std::shared_ptr<const Snapshot> take_snapshot() const;
     template <class Fill>
@@ -95,6 +110,7 @@ private:
     proxy::Service service_;
     std::vector<std::unique_ptr<net::Listener>> listeners_;
     std::optional<upstream::Watch> watch_;
+    std::optional<upstream::HealthWatch> health_watch_;
     std::size_t index_ = 0;
     std::vector<int> peer_rings_;
     Totals totals_;

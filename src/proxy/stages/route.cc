@@ -22,7 +22,7 @@ Reply unknown_model_reply(const Exchange& exchange, std::string_view model) {
                                   "The gateway is still asking the model servers "
                                   "what they serve. Try again in a moment.",
                                   "starting");
-        reply.fields = try_again_fields;
+        reply.fields = try_again_fields();
         return reply;
     }
     const std::string message =
@@ -45,7 +45,7 @@ Reply out_of_memory_reply(const Exchange& exchange) {
                               "The gateway has no memory for this request beside the others "
                               "(--buffers). Try again later.",
                               "overloaded");
-    reply.fields = try_again_fields;
+    reply.fields = try_again_fields();
     return reply;
 }
 
@@ -63,8 +63,11 @@ Verdict route_on_body(Exchange& exchange, Reply& reply) {
     const auto& catalog = *exchange.catalog;
     if (!read.model.empty()) {
         exchange.model = catalog.find(read.model);
+        if (exchange.model == nullptr) exchange.model = catalog.default_model();
         if (exchange.model == nullptr)
             return refuse(reply, unknown_model_reply(exchange, read.model));
+    } else if (catalog.default_model() != nullptr) {
+        exchange.model = catalog.default_model();
     } else if (catalog.models().size() == 1) {
         exchange.model = catalog.models().front().get();
     } else if (catalog.empty()) {

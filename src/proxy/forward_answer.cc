@@ -1,0 +1,314 @@
+// The head of a backend's answer: passed on, or held until it is known that no other will do.
+#include "forward.h"
+
+#include "sluice/base/limits.h"
+#include "sluice/http/writer.h"
+#include "sluice/llm/failure_body.h"
+
+#include <utility>
+
+namespace sluice::proxy {
+namespace {
+
+using policy::AttemptEnd;
+using policy::FailureClass;
+
+// Fields of an answer that are ours to say.
+constexpr std::string_view not_forwarded[] = {
+    "x-request-id",
+    "x-sluice-*",
+    // A backend's own word on which pages may read its answers is not the gateway's.
+    "access-control-allow-origin",
+    "access-control-allow-credentials",
+    "access-control-allow-headers",
+    "access-control-allow-methods",
+    "access-control-expose-headers",
+    "access-control-allow-private-network",
+};
+
+// A stream that has said nothing by then is passed on as it is.
+constexpr std::size_t withheld_bytes_max = 16 * limits::KiB;
+
+bool is_type(std::string_view value, std::string_view type) {
+    value = value.substr(0, value.find(';'));
+    while (value.ends_with(' '))
+        value.remove_suffix(1);
+    return http::same_name(value, type);
+}
+
+}  // namespace
+
+// False: the head is not complete yet.
+bool Forward::read_head() {
+    http::Head& head = service_.head;
+    auto& received = link_->stream.received();
+    const auto progress = head_reader_.read(received, link_->parser, head);
+    if (progress == http::Progress::incomplete) return false;
+    if (progress == http::Progress::failed) {
+        fail_answer("sent an answer that is not valid HTTP: " + link_->parser.error().message);
+        return true;
+    }
+    if (head.status < 200) {
+        // 101 would turn the connection into a tunnel; nobody asked for one.
+        if (head.status == 101 || ++interim_answers_ > limits::informational_responses_max)
+            fail_answer("sent interim answers only.");
+        else
+            head_reader_.consume(received, head);
+        return true;
+    }
+    begin_answer(head);
+    if (link_ == nullptr) return true;
+    head_reader_.consume(received, head);
+    if (body_expected_) return true;
+    if (phase_ == Phase::holding) {
+        drop_link(received.empty() && link_keeps_alive_);
+        judge_held();
+    } else {
+        end_answer(received.empty() && link_keeps_alive_);
+    }
+    return true;
+}
+
+// An answer that cannot be used: nothing of it has reached the client.
+void Forward::fail_answer(const std::string& what) {
+    drop_link(false);
+    held_answer_ = nullptr;
+    const policy::FailureFacts facts{
+        .end = AttemptEnd::malformed, .status = 0, .error = nullptr};
+    const auto failure = policy::classify(facts);
+    move_on(failure, policy::choose_chain(failure, facts),
+            Error::backend(502, Retry::no, "The backend " + backend() + " " + what));
+}
+
+void Forward::begin_answer(const http::Head& head) {
+    const bool encoded = !head.find("content-encoding").empty() &&
+                         !http::same_name(head.find("content-encoding"), "identity");
+    const std::string_view type = head.find("content-type");
+    const bool json_lines = is_type(type, "application/x-ndjson");
+    form_ = json_lines ? sse::Form::json_lines : sse::Form::event_stream;
+    event_stream_ = !encoded && (json_lines || is_type(type, "text/event-stream"));
+    const bool readable = !encoded && is_type(type, "application/json");
+    const bool hide = usage_injected_ && event_stream_;
+    body_expected_ = head.framing == http::Framing::length ? head.content_length > 0
+                                                           : head.framing != http::Framing::none;
+    // llama-server closes after a stream although it says keep-alive: do not meet the reset.
+    const bool closes_silently = event_stream_ && head.find("server") == "llama.cpp";
+    link_keeps_alive_ = head.keep_alive && !closes_silently;
+    exchange_.overhead = exchange_.overhead + (monotonic_now() - service_.loop.now());
+    if (head.status >= 400 && !event_stream_ &&
+        (head.framing != http::Framing::length || head.content_length <= HeldAnswer::bytes_max))
+        return hold(head);
+    if (committed_ && (!event_stream_ || head.status != 200))
+        return fail_answer("answered with status " + std::to_string(head.status) +
+                           " and no stream, although a stream was asked for.");
+
+    // A stream of declared length could not be ended with an error event: chunks can.
+    const auto out = choose_framing(head.framing, exchange_.client_minor, event_stream_);
+    client_must_close_ = out == http::Framing::until_close;
+    withholding_ = event_stream_ && head.status == 200 && exchange_.endpoint->usage_injectable &&
+                   (exchange_.model->has_others() || exchange_.model->setting.resume);
+    if (!committed_ && !write_answer_head(head, out)) {
+        drop_link(false);
+        place_.cancel();
+        withholding_ = false;
+        return give_up({Source::gateway, Retry::yes, 503, out_of_memory});
+    }
+    relay_.begin({.in = head.framing,
+                  .out = out,
+                  .length = head.content_length,
+                  .event_stream = event_stream_,
+                  .form = form_,
+                  .readable = readable,
+                  .hide_usage_event = hide,
+                  .must_finish = head.status == 200 && exchange_.endpoint->says_finish()});
+    exchange_.status = head.status;
+    exchange_.lane = choose_lane({.mode = service_.settings.relay,
+                                  .in = head.framing,
+                                  .out = out,
+                                  .event_stream = event_stream_,
+                                  .events_taken_out = hide,
+                                  .bytes_ahead = head.content_length,
+                                  .pipe_refused = pipe_refused_});
+    pool_->expect_large(exchange_.lane.lane == Lane::splice);
+    enter(Phase::relaying);
+    if (!withholding_) pass_on();
+}
+
+// From here on the answer is the client's, and nothing is tried again.
+void Forward::pass_on() {
+    exchange_.answer_begun = true;
+    retry_ = {};
+    exchange_.forget_request();
+}
+
+bool Forward::write_answer_head(const http::Head& head, http::Framing out) {
+    http::HeadWriter writer(service_.head_space());
+    writer.status_line(head.status, head.reason);
+    writer.forward(head, not_forwarded);
+    if (out == http::Framing::length) writer.field("Content-Length", head.content_length);
+    if (out == http::Framing::chunked) writer.field("Transfer-Encoding", "chunked");
+    if (out == http::Framing::none && head.has_content_length && head.status != 204)
+        writer.field("Content-Length", head.content_length);
+    return send_head(writer);
+}
+
+// What every answer of a backend gets, and the end of the head.
+bool Forward::send_head(http::HeadWriter& writer) {
+    writer.field("x-request-id", exchange_.id);
+    if (exchange_.target != nullptr) writer.field("x-sluice-backend", backend());
+    if (exchange_.retries > 0) writer.field("x-sluice-retries", exchange_.retries);
+    if (client_must_close_ || !exchange_.keep_alive)
+        writer.field("Connection", "close");
+    else if (exchange_.client_minor == 0)
+        writer.field("Connection", "keep-alive");
+    writer.end();
+    if (writer.overflowed()) return false;
+    mem::Chain bytes(service_.loop.nodes());
+    if (!bytes.append_copy(service_.loop.buffers(), writer.text())) return false;
+    if (withholding_) {
+        withheld_head_.append(std::move(bytes));
+    } else {
+        exchange_.bytes_out += bytes.size();
+        client_.send(std::move(bytes));
+    }
+    return true;
+}
+
+// --- refusals -------------------------------------------------------------------------------
+
+void Forward::hold(const http::Head& head) {
+    held_answer_ = std::make_unique<HeldAnswer>();  // rare: a backend refuses
+    held_answer_->status = head.status;
+    held_answer_->reason = head.reason;
+    held_answer_->backend = backend();
+    held_answer_->advice = policy::read_retry_advice(head, wall_now());
+    http::HeadWriter writer(service_.head_space());
+    writer.forward(head, not_forwarded);
+    if (writer.overflowed()) return fail_answer("sent an answer whose head is too long.");
+    held_answer_->fields = writer.text();
+    enter(Phase::holding);
+}
+
+void Forward::hold_slice(const mem::Slice& slice) {
+    auto& pieces = service_.relay.pieces;
+    pieces.clear();
+    std::size_t consumed = 0;
+    const auto progress = link_->parser.parse_body(slice.text(), pieces, consumed);
+    phase_begun_ = service_.loop.now();
+    for (const auto& piece : pieces)
+        held_answer_->body += slice.text().substr(piece.begin, piece.end - piece.begin);
+    if (progress == http::Progress::failed)
+        return fail_answer("broke its framing: " + link_->parser.error().message);
+    if (held_answer_->body.size() > HeldAnswer::bytes_max)
+        return fail_answer("refused with status " + std::to_string(held_answer_->status) +
+                           " and too long a text.");
+    if (progress == http::Progress::incomplete) return;
+    const bool clean = consumed == slice.size() && link_->stream.received().empty();
+    drop_link(clean && link_keeps_alive_);
+    judge_held();
+}
+
+// The refusal is read: what it means for the backend, and who else is asked.
+void Forward::judge_held() {
+    const auto said = llm::read_failure_body(held_answer_->body);
+    const auto credential = exchange_.target->setting.key.empty() ? policy::Credential::client
+                                                                  : policy::Credential::gateway;
+    const policy::FailureFacts facts{.end = AttemptEnd::answered,
+                                     .status = held_answer_->status,
+                                     .error = &said,
+                                     .credential = credential};
+    const auto failure = policy::classify(facts);
+    if (said.n_ctx) context_min_ = std::max(context_min_, *said.n_ctx);
+    if (failure == FailureClass::loading)
+        service_.saw_health(*exchange_.model, *exchange_.target, upstream::Health::loading,
+                            "it is loading its model");
+    if (failure == FailureClass::none) {
+        place_.release(FailureClass::none);
+        return relay_held();
+    }
+    move_on(failure, policy::choose_chain(failure, facts),
+            Error::backend(held_answer_->status, Retry::no,
+                           "The backend " + backend() + " refused with status " +
+                               std::to_string(held_answer_->status) +
+                               (said.message.empty() ? "." : ": " + said.message)));
+}
+
+// It is the answer after all.
+void Forward::relay_held() {
+    SLUICE_ASSERT(!place_.held() && !committed_);
+    const auto held = std::move(held_answer_);
+    http::HeadWriter writer(service_.head_space());
+    writer.status_line(held->status, held->reason);
+    writer.lines(held->fields);
+    // Nobody else will do either: that much an official client need not find out again by itself.
+    const bool ours_failed = held->status >= 500 && !held->advice.should_retry;
+    if (ours_failed) writer.field("x-should-retry", held->advice.after ? "true" : "false");
+    writer.field("Content-Length", held->body.size());
+    mem::Chain body(service_.loop.nodes());
+    if (!send_head(writer) || !body.append_copy(service_.loop.buffers(), held->body))
+        return fail({Source::gateway, Retry::yes, 503, out_of_memory});
+    exchange_.status = held->status;
+    exchange_.answer_begun = true;
+    exchange_.error = hops_ > 0 ? failure_.message : std::string();
+    exchange_.bytes_out += body.size();
+    client_.send(std::move(body));
+    finish(false);
+}
+
+// --- the begin of a stream ------------------------------------------------------------------
+
+// To the client; or kept, while the stream has not said anything that another could not.
+void Forward::send(mem::Chain&& bytes) {
+    if (withholding_) return withheld_.append(std::move(bytes));
+    // From here on a client is behind, and what waits for it is packed into few buffers.
+    constexpr std::size_t unsent_slices_behind = 4;
+    exchange_.bytes_out += bytes.size();
+    if (client_.unsent_slices() < unsent_slices_behind)
+        client_.send(std::move(bytes));
+    else
+        client_.send_compact(std::move(bytes));
+}
+
+void Forward::drop_withheld() {
+    withholding_ = false;
+    withheld_head_.clear();
+    withheld_.clear();
+}
+
+void Forward::stop_withholding() {
+    SLUICE_ASSERT(withholding_);
+    withholding_ = false;
+    // A head of ours may be out already.
+    if (!committed_) {
+        exchange_.bytes_out += withheld_head_.size();
+        client_.send(std::move(withheld_head_));
+    }
+    withheld_head_.clear();
+    send(std::move(withheld_));
+    pass_on();
+}
+
+// Something of the stream has come: what it is decides whether another backend is asked.
+// False: this one is not read any further.
+bool Forward::judge_begin() {
+    if (!withholding_) return true;
+    if (relay_.saw_error() && relay_.content_events() == 0) {
+        const auto said = llm::read_failure_body(relay_.error_text());
+        drop_link(false);
+        drop_withheld();
+        const policy::FailureFacts facts{
+            .end = AttemptEnd::error_event, .status = said.status, .error = &said};
+        const auto failure = policy::classify(facts);
+        move_on(failure, policy::choose_chain(failure, facts),
+                Error::backend(502, Retry::no,
+                               "The backend " + backend() + " ended its stream with an error: " +
+                                   said.message));
+        return false;
+    }
+    if (relay_.content_events() > 0 || relay_.saw_finish() || relay_.saw_done() ||
+        withheld_.size() > withheld_bytes_max)
+        stop_withholding();
+    return true;
+}
+
+}  // namespace sluice::proxy

@@ -1,0 +1,151 @@
+// The body of a backend's answer, on its way to the client, and how it ends.
+#include "forward.h"
+
+#include "sluice/base/limits.h"
+#include "sluice/llm/errors.h"
+
+#include <utility>
+
+namespace sluice::proxy {
+namespace {
+
+// A client that takes nothing holds at most this much of its stream; at half of it the backend is
+// listened to again.
+constexpr std::size_t unsent_bytes_max = 32 * limits::KiB;
+
+// English text and JSON around it; only where a backend did not count.
+constexpr std::uint64_t bytes_a_token = 4;
+
+}  // namespace
+
+void Forward::relay_received() {
+    while (link_ != nullptr && !link_->stream.received().empty()) {
+        if (phase_ == Phase::waiting) {
+            if (!read_head()) break;
+            continue;
+        }
+        const mem::Slice slice = link_->stream.received().pop_front();
+        if (phase_ == Phase::holding)
+            hold_slice(slice);
+        else
+            relay_slice(slice);
+    }
+    if (link_ == nullptr) return;
+    // Behind a part of a head, or an interim one, that was received for itself.
+    if ((phase_ == Phase::waiting || phase_ == Phase::holding) && link_->stream.open()) listen();
+    if (!splice_body()) pace();
+}
+
+void Forward::relay_slice(const mem::Slice& slice) {
+    SLUICE_ASSERT(phase_ == Phase::relaying);
+    if (exchange_.first_byte == Instant{}) {
+        exchange_.first_byte = service_.loop.now();
+        place_.first_byte();
+    } else if (event_stream_) {
+        service_.statistics.between_tokens.observe(service_.loop.now() - phase_begun_);
+    }
+    const std::uint64_t events_before = relay_.events();
+    mem::Chain out(service_.loop.nodes());
+    std::size_t leftover = 0;
+    const auto progress =
+        relay_.take(slice, link_->parser, service_.relay, service_.loop.buffers(), out, leftover);
+    // Comments are no progress.
+    if (!event_stream_ || relay_.events() > events_before) phase_begun_ = service_.loop.now();
+    send(std::move(out));
+    if (!judge_begin()) return;
+    if (progress == http::Progress::incomplete) return;
+    if (progress == http::Progress::failed) {
+        if (relay_.out_of_buffers()) {
+            drop_link(false);
+            place_.cancel();
+            return break_off(out_of_memory, End::unavailable);
+        }
+        const std::string cause = "The backend " + backend() + " " + relay_.failure(link_->parser);
+        drop_link(false);
+        return lose_answer(cause);
+    }
+    const bool clean = leftover == 0 && link_->stream.received().empty();
+    finish(clean && link_keeps_alive_);
+}
+
+// Back-pressure: while the client does not take what is queued, the backend is not listened to.
+void Forward::pace() {
+    if (phase_ != Phase::relaying) return;
+    service_.watch_buffers();
+    const std::size_t unsent = client_.unsent();
+    const bool scarce = unsent > 0 && service_.low_on_buffers();
+    if (!held_back_ && (unsent >= unsent_bytes_max || scarce)) {
+        held_back_ = true;
+        link_->stream.hold_receiving();
+    } else if (held_back_ && unsent <= unsent_bytes_max / 2 && !scarce) {
+        held_back_ = false;
+        phase_begun_ = service_.loop.now();  // the silence was ours
+    }
+    if (!held_back_) listen();
+}
+
+// --- endings --------------------------------------------------------------------------------
+
+// Nothing more comes: the client gets the end of its framing.
+void Forward::end_answer(bool reusable) {
+    if (relay_.unfinished()) {
+        if (link_ != nullptr) drop_link(false);
+        return lose_answer("The backend " + backend() +
+                           " ended its stream without a finish reason.");
+    }
+    mem::Chain out(service_.loop.nodes());
+    if (!relay_.end(service_.loop.buffers(), out)) {
+        if (link_ != nullptr) drop_link(false);
+        place_.cancel();
+        return break_off(out_of_memory, End::unavailable);
+    }
+    send(std::move(out));
+    finish(reusable);
+}
+
+// What the backend told, or what can be said without it when a stream was cut.
+void Forward::take_usage() {
+    exchange_.usage = relay_.usage();
+    if (exchange_.usage.known || !event_stream_ || exchange_.status != 200) return;
+    exchange_.usage_estimated = true;
+    exchange_.usage.prompt = exchange_.body_bytes / bytes_a_token;
+    exchange_.usage.completion = relay_.content_events();
+}
+
+void Forward::finish(bool reusable) {
+    if (withholding_) stop_withholding();
+    take_usage();
+    if (link_ != nullptr) drop_link(reusable);
+    if (place_.held()) place_.release(policy::FailureClass::none);
+    retry_ = {};
+    phase_ = Phase::finished;
+    outcome_ = Outcome::done;
+}
+
+void Forward::break_off(std::string cause, End end) {
+    const std::string event = llm::error_event(
+        exchange_.dialect(), form_, {.status = 502, .message = cause, .code = "upstream_error"});
+    break_off_with(event, end, std::move(cause));
+}
+
+// The answer has begun; it ends with `event` where the client can be told in band.
+void Forward::break_off_with(std::string_view event, End end, std::string cause) {
+    SLUICE_ASSERT(link_ == nullptr);
+    if (withholding_) stop_withholding();
+    take_usage();
+    if (place_.held()) place_.release(policy::FailureClass::transient);
+    retry_ = {};
+    exchange_.error = cause;
+    failure_ = {Source::backend, Retry::no, 502, std::move(cause)};
+    failure_end_ = end;
+    mem::Chain out(service_.loop.nodes());
+    relay_.break_off(event, service_.loop.buffers(), out);
+    exchange_.bytes_out += out.size();
+    client_.send(std::move(out));
+    client_must_close_ = true;
+    phase_ = Phase::finished;
+    outcome_ = Outcome::broken;
+    service_.loop.make_ready(owner_);
+}
+
+}  // namespace sluice::proxy

@@ -1,0 +1,27 @@
+// HeldAnswer: a backend's answer that is not passed on before it is known that no other will do.
+//
+// Of a refusal: its head as it goes to the client, and its body, decoded, up to a bound; past the
+// bound it cannot be held. Rare and small, so it is copied.
+#pragma once
+
+#include "sluice/base/limits.h"
+#include "sluice/policy/retry_after.h"
+
+#include <cstdint>
+#include <string>
+
+namespace sluice::proxy {
+
+struct HeldAnswer {
+    static constexpr std::size_t bytes_max = 64 * limits::KiB;
+
+    int status = 0;
+    std::string reason;
+    std::string fields;  // end-to-end lines, each with its CRLF; without framing
+    std::string body;
+    std::string backend;  // its URL
+    policy::RetryAdvice advice;
+    bool json = false;
+};
+
+}  // namespace sluice::proxy

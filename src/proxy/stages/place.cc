@@ -1,0 +1,60 @@
+// place: what a choice between the backends of the model goes by: whose turn it is, what the prompt
+// begins with, what stays together.
+#include "sluice/policy/hash.h"
+#include "sluice/proxy/pipeline.h"
+
+namespace sluice::proxy {
+namespace {
+
+// Feeds the bytes [span.begin, span.end) of the body, slice by slice.
+void feed(policy::PrefixHasher& hasher, const mem::Chain& body, llm::Span span) {
+    std::size_t at = 0;
+    body.for_each([&](const mem::Slice& slice) {
+        const std::size_t begin = std::max(span.begin, at);
+        const std::size_t end = std::min(span.end, at + slice.size());
+        if (begin < end) hasher.feed(slice.text().substr(begin - at, end - begin));
+        at += slice.size();
+        return at < span.end;
+    });
+}
+
+void hash_prompt(Exchange& exchange) {
+    RequestState& request = *exchange.request;
+    const auto& facts = request.facts;
+    const auto prompt = llm::inside(facts.prompt_value);
+    if (prompt.empty()) return;
+    // Rare enough to be allocated: pools of several backends only.
+    request.prompt = std::make_unique<policy::PrefixHashes>();
+    const auto instructions = llm::inside(facts.instructions_value);
+    const std::size_t opening =
+        facts.opening.empty()
+            ? 0
+            : (instructions.end - instructions.begin) + (facts.opening.end - prompt.begin);
+    policy::PrefixHasher hasher(*request.prompt,
+                                exchange.service.dispatch.prefix_seed(*exchange.model), opening);
+    feed(hasher, request.body, instructions);
+    feed(hasher, request.body, prompt);
+    hasher.finish();
+}
+
+}  // namespace
+
+Verdict place_on_body(Exchange& exchange, Reply&) {
+    using By = config::HashSetting::By;
+    const upstream::Model& model = *exchange.model;
+    RequestState& request = *exchange.request;
+    if (model.targets.size() < 2 || request.multipart != nullptr) return Verdict::next;
+    const bool by_hash = model.setting.balance == config::Balance::hash;
+    const bool by_conversation = by_hash && model.setting.hash.by == By::conversation;
+    if (upstream::balances_by_prefix(model) || by_conversation) hash_prompt(exchange);
+    if (!by_hash) return Verdict::next;
+    if (by_conversation)
+        request.hash_key = request.prompt != nullptr ? request.prompt->conversation : 0;
+    else if (model.setting.hash.by == By::header)
+        request.hash_key = policy::hash_text(request.header(model.setting.hash.header));
+    else
+        request.hash_key = exchange.consumer;
+    return Verdict::next;
+}
+
+}  // namespace sluice::proxy
