@@ -1,4 +1,3 @@
-#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include "sluice/config/settings.h"
 
 #include <doctest/doctest.h>
@@ -121,4 +120,15 @@ TEST_CASE("the defaults are those of the documentation") {
     CHECK(settings.pool_idle < Duration::seconds(5));
     CHECK(settings.timeouts.head == Duration::seconds(10));
     CHECK(settings.timeouts.drain == Duration::seconds(30));
+    CHECK(settings.model_timeouts.connect == Duration::seconds(1));
+    CHECK(settings.model_timeouts.queue == Duration::seconds(60));
+    CHECK(settings.model_timeouts.load == Duration::seconds(300));
+    CHECK(settings.model_timeouts.first_byte == Duration::seconds(300));
+    CHECK(settings.model_timeouts.gap == Duration::seconds(60));
+    CHECK(settings.model_timeouts.total == Duration{});
+    CHECK(settings.model_breaker.failures == 3);
+    CHECK(settings.model_breaker.hard_open == Duration::seconds(1800));
+    CHECK(settings.model_health.interval == Duration::seconds(2));
+    CHECK(settings.model_queue.length == 128);
+    CHECK(settings.default_model.empty());
 }

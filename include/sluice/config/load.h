@@ -1,0 +1,62 @@
+// Loading: a file of settings, read whole and checked whole; every mistake is told at once, with
+// its place.
+//
+// What flags say wins over the file. They are applied between the file's general part and its
+// models, so that a model which says nothing of its own has what the flags say.
+// Limits: 1 MiB of text, one document, 32 levels, 100,000 values after its anchors are expanded.
+#pragma once
+
+#include "sluice/config/settings.h"
+
+#include <cstddef>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sluice::config {
+
+inline constexpr std::size_t file_bytes_max = limits::MiB;
+
+// A place in the text, counted from 1; columns are bytes. Line 0: the file as a whole.
+struct Place {
+    int line = 0;
+    int column = 0;
+
+    auto operator<=>(const Place&) const = default;
+};
+
+// A mistake, in words for the person who wrote the file.
+struct Problem {
+    Place at;
+    std::string message;
+
+    // "FILE:3:7: message"
+    std::string to_text(std::string_view file) const;
+};
+
+struct LoadOutcome {
+    Settings settings;              // of use only where there is no problem
+    std::vector<Problem> problems;  // in the order of the text
+
+    bool ok() const { return problems.empty(); }
+};
+
+// What only other modules can judge. One that is missing judges nothing.
+struct Checks {
+    std::function<Status(std::string_view)> url;      // of a backend
+    std::function<Status(std::string_view)> address;  // to listen on
+    std::function<Status(std::string_view)> host;     // an allowed name
+};
+
+// Puts what the flags say over `settings`. Models it leaves there have a name and backends only:
+// the backends replace those of the file's model of that name.
+using Override = std::function<void(Settings& settings)>;
+
+// `path` is a regular file or a pipe.
+LoadOutcome load_file(const std::string& path, const Checks& checks = {},
+                      const Override& flags = {});
+// An empty text is a file that says nothing.
+LoadOutcome load_text(std::string_view text, const Checks& checks = {}, const Override& flags = {});
+
+}  // namespace sluice::config

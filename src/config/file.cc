@@ -1,0 +1,59 @@
+#include "file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace sluice::config {
+namespace {
+
+constexpr mode_t others = S_IRWXG | S_IRWXO;
+
+struct File {
+    explicit File(const std::string& path) : fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
+    ~File() {
+        if (fd >= 0) ::close(fd);
+    }
+    File(const File&) = delete;
+    File& operator=(const File&) = delete;
+
+    int fd;
+};
+
+Error wrong(std::string what) {
+    return Error::gateway(std::move(what));
+}
+
+Error not_readable() {
+    return wrong(std::string("cannot be read: ") + std::strerror(errno));
+}
+
+}  // namespace
+
+Result<std::string> read_file(const std::string& path, std::size_t bytes_max, Readers readers) {
+    const File file(path);
+    if (file.fd < 0) return not_readable();
+    struct stat status{};
+    if (::fstat(file.fd, &status) != 0) return not_readable();
+    if (!S_ISREG(status.st_mode) && !S_ISFIFO(status.st_mode)) return wrong("is no file");
+    // Of the file that is open, so that none can be put in its place in between.
+    if (readers == Readers::owner_only && (status.st_mode & others) != 0)
+        return wrong("can be read by others: chmod 600 it");
+    std::string text(bytes_max + 1, '\0');
+    std::size_t length = 0;
+    while (length < text.size()) {
+        const ssize_t got = ::read(file.fd, text.data() + length, text.size() - length);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return not_readable();
+        if (got == 0) break;
+        length += static_cast<std::size_t>(got);
+    }
+    if (length > bytes_max) return wrong("has more than " + std::to_string(bytes_max) + " bytes");
+    text.resize(length);
+    return text;
+}
+
+}  // namespace sluice::config

@@ -1,0 +1,252 @@
+// The tables of a model and of what it has in common with a route.
+#include "schema.h"
+#include "values.h"
+
+namespace sluice::config {
+namespace {
+
+constexpr std::int64_t requests_max = 1'000'000;
+constexpr Duration day = Duration::seconds(24LL * 3600);
+
+const Choice<HashSetting::By> hash_by{{{"conversation", HashSetting::By::conversation},
+                                       {"client", HashSetting::By::client},
+                                       {"consumer", HashSetting::By::consumer},
+                                       {"header", HashSetting::By::header}}};
+
+const Choice<Balance> balances{{{"auto", Balance::automatic},
+                                {"round-robin", Balance::round_robin},
+                                {"least-busy", Balance::least_busy},
+                                {"least-latency", Balance::least_latency},
+                                {"hash", Balance::hash},
+                                {"prefix", Balance::prefix}}};
+
+const Choice<HealthSetting::Probe> probes{{{"auto", HealthSetting::Probe::automatic},
+                                           {"http", HealthSetting::Probe::http},
+                                           {"slots", HealthSetting::Probe::slots},
+                                           {"off", HealthSetting::Probe::off}}};
+
+Text named_model() {
+    return model_reference();
+}
+
+const Section& fallback_section() {
+    using F = FallbackSetting;
+    static const Section section =
+        Table<F>(
+            "Models to turn to, in order, when no backend of this one can serve a request. A "
+            "chain for a cause is taken instead of `any`.")
+            .key("any", &F::any, Texts{named_model()},
+                 {"For every cause that has no chain of its own", "[qwen-small, cloud-mini]"})
+            .key("context_length", &F::context_length, Texts{named_model()},
+                 {"The prompt is too long for this model", "[qwen-long]"})
+            .key("policy_block", &F::policy_block, Texts{named_model()},
+                 {"The provider refuses the content", "[qwen-small]"})
+            .key("rate_limit", &F::rate_limit, Texts{named_model()},
+                 {"429 of every backend", "[cloud-mini]"})
+            .key("overload", &F::overload, Texts{named_model()},
+                 {"529, a full queue, no memory left", "[qwen-small]"})
+            .done();
+    return section;
+}
+
+// A list for any cause, or a map of lists by cause.
+void read_fallback(Reader& reader, const Node& node, ModelSetting& model) {
+    if (node.kind == Node::Kind::list)
+        return Texts{named_model()}.read(reader, node, model.fallback.any);
+    if (node.kind == Node::Kind::map)
+        return read_section(reader, fallback_section(), node, &model.fallback);
+    reader.expected(node, "a list of models' names, or a map of such lists by cause");
+}
+
+Key fallback_key() {
+    Key key;
+    key.name = "fallback";
+    key.type = "list of models' names, or map of lists by cause";
+    key.doc = "Models to turn to, in order, when no backend of this one can serve";
+    key.example = "[qwen-small, cloud-mini]";
+    key.section = &fallback_section();
+    return key;
+}
+
+BackendSetting backend_of(const ModelSetting& model) {
+    BackendSetting backend;
+    backend.timeouts = model.timeouts;
+    return backend;
+}
+
+// What a model's backend and a route's have in common.
+Table<BackendSetting> backend_table(std::string doc) {
+    using B = BackendSetting;
+    Table<B> table(std::move(doc));
+    table
+        .key("url", &B::url, backend_url(),
+             {"Where it listens: http://host:port or unix:/path", "http://127.0.0.1:8081", true})
+        .key("weight", &B::weight, Whole<unsigned>{1, 1000},
+             {"Its share of the requests beside the others of its tier", "2"})
+        .key("priority", &B::priority, Whole<int>{-1000, 1000},
+             {"Its tier: the lowest that has a healthy backend serves", "1"})
+        .key("slots", &B::slots, Whole<unsigned>{0, 65536, "requests"},
+             {"Requests that it serves at a time; 0: what it says itself, else as many as come",
+              "4"})
+        .key("labels", &B::labels, TextMap{plain_text("names"), plain_text("texts")},
+             {"What is known of it, for rules and limits", "{locality: local}"})
+        .key("key", &B::key, SecretPlace{},
+             {"Where its API key is; a file that only its owner can read. The key itself is "
+              "never written here",
+              "env:OPENAI_API_KEY"})
+        .map("timeouts", &B::timeouts, timeouts_section(),
+             {"Its own deadlines; what is not said is that of its model or route", ""});
+    return table;
+}
+
+}  // namespace
+
+const Section& timeouts_section() {
+    using M = ModelTimeouts;
+    static const Section section =
+        Table<M>("Deadlines of a request to a backend. 0 switches one off.")
+            .key("connect", &M::connect, Time{}, {"To connect to the backend", "500ms"})
+            .key("queue", &M::queue, Time{}, {"For a free slot", "30s"})
+            .key("load", &M::load, Time{}, {"For a model that is being loaded", "10m"})
+            .key("first_byte", &M::first_byte, Time{},
+                 {"From the request sent to the first byte of the answer (prefill)", "2m"})
+            .key("gap", &M::gap, Time{}, {"Between two events or reads of an answer", "30s"})
+            .key("total", &M::total, Time{}, {"From the request's head to the answer's end", "15m"})
+            .done();
+    return section;
+}
+
+const Section& hash_section() {
+    using H = HashSetting;
+    static const Section section =
+        Table<H>("What requests have in common that go to the same place.")
+            .key("by", &H::by, hash_by, {"Whose requests stay together", "header"})
+            .key("header", &H::header, header_name(),
+                 {"Requests with the same value of it, for `by: header`", "x-session-id"})
+            .checked([](Reader& reader, const Node& node, HashSetting& hash) {
+                const bool by_header = hash.by == HashSetting::By::header;
+                if (by_header == !hash.header.empty()) return;
+                reader.problem(node.at, by_header ? "'by: header' needs the key 'header'"
+                                                  : "the key 'header' needs 'by: header'");
+            });
+    return section;
+}
+
+const Section& breaker_section() {
+    using B = BreakerSetting;
+    static const Section section =
+        Table<B>("When a backend is left alone for a model, and when it is tried again.")
+            .key("failures", &B::failures, Whole<unsigned>{0, 1000, "requests"},
+                 {"Failures in a row that open it; 0: never by that", "5"})
+            .key("error_rate", &B::error_rate, Share{},
+                 {"Share of failures in the window that opens it; 0: never by that", "0.25"})
+            .key("window", &B::window, Time{Duration::seconds(1), Duration::seconds(3600)},
+                 {"What counts for `error_rate`", "1m"})
+            .key("window_requests_min", &B::window_requests_min,
+                 Whole<unsigned>{1, 100'000, "requests"}, {"Fewer in the window say nothing", "20"})
+            .key("open", &B::open, Time{Duration::millis(1), day},
+                 {"Left alone that long the first time, twice that the next, and so on", "5s"})
+            .key("open_max", &B::open_max, Time{Duration::millis(1), day},
+                 {"At most that long", "2m"})
+            .key("hard_open", &B::hard_open, Time{Duration::millis(1), day},
+                 {"Left alone that long when it refuses the key or the bill", "1h"})
+            .key("successes", &B::successes, Whole<unsigned>{1, 1000, "requests"},
+                 {"Probes in a row that have to succeed to close it", "2"})
+            .checked([](Reader& reader, const Node& node, BreakerSetting& breaker) {
+                if (breaker.open > breaker.open_max)
+                    reader.problem(node.at, "'open' is longer than 'open_max'");
+            });
+    return section;
+}
+
+const Section& health_section() {
+    using H = HealthSetting;
+    static const Section section =
+        Table<H>(
+            "How it is found out whether a backend is well. No probe makes a token or loads "
+            "a model.")
+            .key("interval", &H::interval, Time{Duration::millis(10), day},
+                 {"Between two probes, some random part more or less", "5s"})
+            .key("timeout", &H::timeout, Time{Duration::millis(1), Duration::seconds(300)},
+                 {"For the answer of a probe", "2s"})
+            .key("probe", &H::probe, probes,
+                 {"What is asked: what suits the server, GET `path`, llama-server's /slots (which "
+                  "sees an engine that hangs), or nothing",
+                  "slots"})
+            .key("path", &H::path, path_prefix(),
+                 {"What `probe: http` asks for; without it what the kind of server has", "/health"})
+            .done();
+    return section;
+}
+
+const Section& queue_section() {
+    using Q = QueueSetting;
+    static const Section section =
+        Table<Q>("Where requests wait while every slot of the model's backends is busy.")
+            .key("length", &Q::length, Whole<std::size_t>{0, requests_max, "requests"},
+                 {"More are refused with 429; 0: none waits", "32"})
+            .key("notice_first", &Q::notice_first, Time{{}, day},
+                 {"The client of a stream is told its place after this time; 0: never", "2s"})
+            .key("notice_every", &Q::notice_every, Time{{}, day},
+                 {"and again, also through load and prefill; 0: never", "15s"})
+            .key("priority_header", &Q::priority_header, header_name(),
+                 {"A request's header that holds its priority, lower first; without it none does",
+                  "x-priority"})
+            .done();
+    return section;
+}
+
+const Section& model_backend_section() {
+    using B = BackendSetting;
+    static const Section section =
+        backend_table("A server that serves the model.")
+            .key("model", &B::model, model_name(),
+                 {"What the server itself calls the model; without it the same", "qwen2.5-coder"})
+            .key("context", &B::context, Whole<std::uint64_t>{0, 1'000'000'000, "tokens"},
+                 {"The longest prompt with its answer; 0: what the server says itself", "32768"})
+            .done();
+    return section;
+}
+
+const Section& route_backend_section() {
+    static const Section section = backend_table("A server behind the route.").done();
+    return section;
+}
+
+const Section& model_section() {
+    using M = ModelSetting;
+    static const Section section =
+        Table<M>(
+            "A name that requests may ask for, or a wildcard like `gpt-4o*` for many, and who "
+            "serves it.")
+            .key("aliases", &M::aliases, Texts{model_alias()},
+                 {"Other names for it", "[gpt-4o-mini]"})
+            .key("balance", &M::balance, balances,
+                 {"How one of the backends is chosen. auto: prefix for several llama-servers, "
+                  "else least-busy",
+                  "round-robin"})
+            .map("hash", &M::hash, hash_section(), {"For `balance: hash`", ""})
+            .map("timeouts", &M::timeouts, timeouts_section(),
+                 {"Its own deadlines; what is not said is that of `defaults`", ""})
+            .maps("backends", &M::backends, model_backend_section(), backend_of,
+                  {"Who serves it; at least one", ""})
+            .custom(fallback_key(), read_fallback)
+            .map("breaker", &M::breaker, breaker_section(), {"When a backend is left alone", ""})
+            .map("health", &M::health, health_section(), {"How backends are watched", ""})
+            .map("queue", &M::queue, queue_section(), {"Where requests wait for a slot", ""})
+            .key("resume", &M::resume, Truth{},
+                 {"A stream whose backend dies goes on on another one", "true"})
+            .done();
+    return section;
+}
+
+ModelSetting standard_model(const Settings& settings) {
+    ModelSetting model;
+    model.timeouts = settings.model_timeouts;
+    model.breaker = settings.model_breaker;
+    model.health = settings.model_health;
+    model.queue = settings.model_queue;
+    return model;
+}
+
+}  // namespace sluice::config

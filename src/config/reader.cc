@@ -1,0 +1,46 @@
+#include "reader.h"
+
+#include "text.h"
+
+namespace sluice::config {
+
+Reader::Step::Step(Reader& reader, std::string_view part)
+    : reader_(reader), length_(reader.path_.size()) {
+    if (!part.starts_with('[') && !reader.path_.empty()) reader.path_ += '.';
+    reader.path_ += shown(part);
+}
+
+void Reader::problem(Place at, const std::string& what) {
+    if (is_full()) return;
+    problems_.push_back({at, path_.empty() ? what : path_ + ": " + what});
+}
+
+void Reader::expected(const Node& node, std::string_view what, std::string_view hint) {
+    std::string found;
+    switch (node.kind) {
+        case Node::Kind::nothing:
+            found = "nothing";
+            break;
+        case Node::Kind::text:
+            found = node.quoted ? "the text \"" + shown(node.text) + "\""
+                                : "'" + shown(node.text) + "'";
+            break;
+        case Node::Kind::list:
+            found = "a list";
+            break;
+        case Node::Kind::map:
+            found = "a map";
+            break;
+    }
+    problem(node.at, "expected " + std::string(what) + ", found " + found + std::string(hint));
+}
+
+void Reader::mentions_model(const std::string& name, Place at) {
+    mentioned_.push_back({name, at, path_, model});
+}
+
+void Reader::gives_alias(const std::string& name, Place at) {
+    aliases_.push_back({name, at, path_, model});
+}
+
+}  // namespace sluice::config

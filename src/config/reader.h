@@ -1,0 +1,73 @@
+// Reader: walks a document by the tables of schema.h, and collects what is wrong with it.
+//
+// It goes on behind each mistake, so that one look at a file tells them all. Cold path.
+#pragma once
+
+#include "document.h"
+#include "sluice/config/load.h"
+
+#include <cstddef>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace sluice::config {
+
+// More are told by their number only.
+inline constexpr std::size_t problems_max = 100;
+
+class Reader {
+public:
+    explicit Reader(const Checks& checks) : checks_(checks) {}
+    Reader(const Reader&) = delete;
+    Reader& operator=(const Reader&) = delete;
+
+    const Checks& checks() const { return checks_; }
+
+    // "models.a.slots: what"
+    void problem(Place at, const std::string& what);
+    // "...: expected WHAT, found 'x'" and what else there is to say
+    void expected(const Node& node, std::string_view what, std::string_view hint = {});
+    bool is_full() const { return problems_.size() > problems_max; }
+    std::vector<Problem>& problems() { return problems_; }
+
+    // Where in the file the reading is, for messages.
+    class Step {
+    public:
+        Step(Reader& reader, std::string_view part);
+        ~Step() { reader_.path_.resize(length_); }
+        Step(const Step&) = delete;
+        Step& operator=(const Step&) = delete;
+
+    private:
+        Reader& reader_;
+        std::size_t length_;
+    };
+    const std::string& path() const { return path_; }
+
+    // A name that is given or used; who is meant is known only when all are read.
+    struct Mention {
+        std::string name;
+        Place at;
+        std::string path;
+        std::string model;  // inside of whose entry it stands
+    };
+    void mentions_model(const std::string& name, Place at);
+    void gives_alias(const std::string& name, Place at);
+    const std::vector<Mention>& mentioned() const { return mentioned_; }
+    const std::vector<Mention>& aliases() const { return aliases_; }
+
+    std::string model;                     // whose entry is being read; empty: none
+    std::set<std::string> flagged_models;  // whose backends come from flags
+
+private:
+    const Checks& checks_;
+    std::vector<Problem> problems_;
+    std::string path_;
+    std::vector<Mention> mentioned_;
+    std::vector<Mention> aliases_;
+};
+
+}  // namespace sluice::config

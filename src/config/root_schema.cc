@@ -1,0 +1,198 @@
+// The table of the whole file.
+#include "schema.h"
+#include "sluice/config/wildcard.h"
+#include "values.h"
+
+#include <algorithm>
+
+namespace sluice::config {
+namespace {
+
+constexpr std::int64_t connections_max = 1'000'000;
+constexpr std::size_t models_max = 4096;
+
+auto in(auto Settings::* group, auto member) {
+    return [=](Settings& settings) -> auto& { return settings.*group.*member; };
+}
+
+const Section& limits_section() {
+    using S = Settings;
+    constexpr std::size_t size_max = std::size_t{1} << 40;
+    static const Section section =
+        Table<S>("What the gateway takes at most.")
+            .key("body", &S::body_bytes_max, Size{limits::KiB, size_max},
+                 {"Largest request body", "32MiB"})
+            .key("connections", &S::connections_max, Whole<std::size_t>{1, connections_max},
+                 {"Client connections, a shard", "5000"})
+            .key("connections_per_client", &S::connections_per_client_max,
+                 Whole<std::size_t>{1, connections_max},
+                 {"Connections from one address, a shard", "100"})
+            .key("buffers", &S::buffer_memory, Size{limits::MiB, size_max},
+                 {"Memory for bytes on their way, a shard; taken only as needed", "64MiB"})
+            .done();
+    return section;
+}
+
+const Section& client_timeouts_section() {
+    using S = Settings;
+    using T = Timeouts;
+    static const Section section =
+        Table<S>(
+            "Deadlines of clients; those of backends are in `defaults` and in the models. 0 "
+            "switches one off.")
+            .key("head", in(&S::timeouts, &T::head), Time{}, {"For a request's whole head", "5s"})
+            .key("body_gap", in(&S::timeouts, &T::body_gap), Time{},
+                 {"Between two reads of a request's body", "10s"})
+            .key("body_total", in(&S::timeouts, &T::body_total), Time{},
+                 {"For a request's whole body", "1m"})
+            .key("idle", in(&S::timeouts, &T::idle), Time{},
+                 {"For a kept-alive connection without a request", "2m"})
+            .key("write_stall", in(&S::timeouts, &T::write_stall), Time{},
+                 {"For a client that takes nothing of its answer", "30s"})
+            .key("linger", in(&S::timeouts, &T::linger), Time{},
+                 {"Reading on behind an answer that came before the request was complete", "2s"})
+            .key("drain", in(&S::timeouts, &T::drain), Time{},
+                 {"From SIGTERM until streams that still run are ended", "10s"})
+            .key("pool_idle", &S::pool_idle, Time{},
+                 {"Unused connections to a backend are kept that long (llama-server closes after "
+                  "5s)",
+                  "3s"})
+            .done();
+    return section;
+}
+
+const Section& log_section() {
+    using S = Settings;
+    static const Section section =
+        Table<S>("What is written down.")
+            .key("access", &S::access_log, plain_text("stderr, off or a file"),
+                 {"Where a line for each request goes", "off"})
+            .done();
+    return section;
+}
+
+const Section& defaults_section() {
+    using S = Settings;
+    static const Section section =
+        Table<S>("What a model has that says nothing of its own.")
+            .map("timeouts", &S::model_timeouts, timeouts_section(), {"Deadlines of backends", ""})
+            .map("breaker", &S::model_breaker, breaker_section(),
+                 {"When a backend is left alone", ""})
+            .map("health", &S::model_health, health_section(), {"How backends are watched", ""})
+            .map("queue", &S::model_queue, queue_section(), {"Where requests wait for a slot", ""})
+            .done();
+    return section;
+}
+
+Settings& itself(Settings& settings) {
+    return settings;
+}
+
+void read_model(Reader& reader, const Entry& entry, Settings& settings) {
+    const Reader::Step step(reader, entry.key);
+    ModelSetting model = standard_model(settings);
+    Node name;
+    name.kind = Node::Kind::text;
+    name.at = entry.at;
+    name.text = entry.key;
+    if (!model_name().read(reader, name, model.name)) return;
+    if (std::ranges::count(model.name, '*') > static_cast<std::ptrdiff_t>(wildcard_stars_max))
+        reader.problem(entry.at,
+                       "a wildcard has at most " + std::to_string(wildcard_stars_max) + " '*'");
+    const std::size_t problems = reader.problems().size();
+    reader.model = model.name;
+    read_section(reader, model_section(), *entry.value, &model);
+    reader.model.clear();
+    const bool sound = reader.problems().size() == problems;
+    if (sound && model.backends.empty() && !reader.flagged_models.contains(model.name))
+        reader.problem(entry.at, "a model needs at least one backend: the key 'backends'");
+    settings.models.push_back(std::move(model));
+}
+
+void read_models(Reader& reader, const Node& node, Settings& settings) {
+    if (node.kind != Node::Kind::map)
+        return reader.expected(node, "a map of models by their names");
+    if (node.entries.size() > models_max)
+        return reader.problem(node.at, "more than " + std::to_string(models_max) + " models");
+    for (const Entry& entry : node.entries)
+        read_model(reader, entry, settings);
+}
+
+Key models_key() {
+    Key key;
+    key.name = "models";
+    key.type = "map of maps";
+    key.doc = "The models by their names";
+    key.section = &model_section();
+    key.below = ".NAME";
+    return key;
+}
+
+RouteSetting standard_route(const Settings& settings) {
+    RouteSetting route;
+    route.timeouts = settings.model_timeouts;
+    return route;
+}
+
+}  // namespace
+
+const Section& root_section() {
+    using S = Settings;
+    static const Section section =
+        Table<S>("The file is YAML: one map.")
+            .key("listen", &S::listen, Texts{listen_address(), true},
+                 {"Where to listen: host:port or unix:/path; port 0 takes a free one",
+                  "[127.0.0.1:8642, \"unix:/run/sluice.sock\"]"})
+            .key("allowed_hosts", &S::allowed_hosts, Texts{host_name()},
+                 {"Further names by which clients and their pages may call the gateway; localhost "
+                  "and IP addresses always may",
+                  "[gpu-box.lan]"})
+            .key("insecure_listen", &S::insecure_listen, Truth{},
+                 {"Allow listening on addresses that other machines can reach, without keys",
+                  "true"})
+            .key("half_close", &S::half_close_tolerated,
+                 Choice<bool>{{{"abort", false}, {"tolerate", true}}},
+                 {"A client that ends its sending side has left (abort), or still waits (tolerate)",
+                  "tolerate"})
+            .key("shards", &S::shards, Whole<std::size_t>{1, 64, "threads"},
+                 {"Threads, each with its own ring", "2"})
+            .map("limits", itself, limits_section(), {"What the gateway takes at most", ""})
+            .map("timeouts", itself, client_timeouts_section(), {"Deadlines of clients", ""})
+            .key("relay", &S::relay,
+                 Choice<RelayMode>{{{"auto", RelayMode::automatic},
+                                    {"buffer", RelayMode::buffer},
+                                    {"splice", RelayMode::splice}}},
+                 {"How answers pass: as suits each, through buffers, or spliced by the kernel "
+                  "wherever no byte has to be read",
+                  "buffer"})
+            .map("log", itself, log_section(), {"What is written down", ""})
+            .key("backends", &S::backends, Texts{backend_url()},
+                 {"Servers of which whatever they list is served", "[\"http://127.0.0.1:8080\"]"})
+            .key("fallback_backend", &S::fallback_backend, backend_url(),
+                 {"Used when no model server is found on this machine", "http://127.0.0.1:9000"})
+            .key("discover", &S::discover, Truth{},
+                 {"Look for model servers on the well-known local ports, when there are neither "
+                  "`models` nor `backends`",
+                  "false"})
+            .key("default_model", &S::default_model, model_reference(),
+                 {"Serves requests that name no model, or none that there is", "qwen-coder"})
+            .key("aliases", &S::aliases, TextMap{model_alias(), model_reference()},
+                 {"Other names for models, also for those that servers list themselves",
+                  "{gpt-4o-mini: qwen-coder}"})
+            .map("defaults", itself, defaults_section(),
+                 {"What a model has that says nothing of its own", ""})
+            .custom(models_key(), read_models)
+            .maps("rules", &S::rules, rule_section(), [](const S&) { return RuleSetting{}; },
+                  {"Which model serves a request, by more than the name it asks for", ""})
+            .maps("routes", &S::routes, route_section(), standard_route,
+                  {"Paths that are relayed as they are", ""})
+            .done();
+    return section;
+}
+
+std::size_t model_part() {
+    const auto& keys = root_section().keys;
+    return static_cast<std::size_t>(std::ranges::find(keys, "models", &Key::name) - keys.begin());
+}
+
+}  // namespace sluice::config

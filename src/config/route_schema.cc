@@ -1,0 +1,159 @@
+// The tables of rules and routes.
+#include "schema.h"
+#include "values.h"
+
+#include <regex>
+
+namespace sluice::config {
+namespace {
+
+// Without prefix: a path that is no model's has no prompt.
+const Choice<Balance> balances{{{"auto", Balance::automatic},
+                                {"round-robin", Balance::round_robin},
+                                {"least-busy", Balance::least_busy},
+                                {"least-latency", Balance::least_latency},
+                                {"hash", Balance::hash}}};
+
+constexpr std::int64_t bound_max = 1'000'000'000'000;
+
+const Section& range_section() {
+    static const Section section =
+        Table<Range>("Both ends belong to it.")
+            .key("min", &Range::min, Whole<std::uint64_t>{0, bound_max, "tokens or bytes"},
+                 {"At least", "1000"})
+            .key("max", &Range::max, Whole<std::uint64_t>{0, bound_max, "tokens or bytes"},
+                 {"At most; without it no bound", "8000"})
+            .checked([](Reader& reader, const Node& node, Range& range) {
+                if (range.min > range.max) reader.problem(node.at, "'min' is more than 'max'");
+            });
+    return section;
+}
+
+const Section& condition_section() {
+    using C = RuleCondition;
+    static const Section section =
+        Table<C>("Everything that is said has to hold; what is not said always does.")
+            .key("path", &C::path, path_prefix(), {"How the path begins", "/v1/chat/"})
+            .key("method", &C::method, method_name(), {"The method", "POST"})
+            .key("headers", &C::headers, TextMap{header_name(), wildcard()},
+                 {"Headers that are there and whose values fit", "{x-team: \"blue*\"}"})
+            .key("query", &C::query, TextMap{plain_text("names"), wildcard()},
+                 {"Query parameters that are there and whose values fit", "{beta: \"1\"}"})
+            .key("model", &C::model, wildcard(), {"The model that the request names", "gpt-4o*"})
+            .key("stream", &C::stream, Truth{}, {"Whether it asks for a stream", "true"})
+            .key("tools", &C::tools, Truth{}, {"Whether it offers tools", "false"})
+            .map("max_tokens", &C::max_tokens, range_section(),
+                 {"What it sets as its bound of tokens; does not hold where it sets none", ""})
+            .map("prompt_bytes", &C::prompt_bytes, range_section(),
+                 {"The size of its body in bytes", ""})
+            .key("consumer", &C::consumer, TextMap{plain_text("names"), plain_text("texts")},
+                 {"Labels that its consumer has", "{team: a}"})
+            .done();
+    return section;
+}
+
+const Section& share_section() {
+    using S = RuleShare;
+    static const Section section =
+        Table<S>("A model and its share.")
+            .key("model", &S::model, model_reference(), {"Which one", "qwen-coder", true})
+            .key("percent", &S::percent, Whole<unsigned>{0, 100, "percent"},
+                 {"Of the requests; all of a split make 100", "10", true})
+            .done();
+    return section;
+}
+
+void check_rule(Reader& reader, const Node& node, RuleSetting& rule) {
+    const bool uses = node.find("use") != nullptr;
+    const Node* split = node.find("split");
+    if (uses == (split != nullptr))
+        return reader.problem(node.at, uses ? "either 'use' or 'split', not both"
+                                            : "needs 'use' with a model, or 'split' with several");
+    if (split == nullptr) return;
+    unsigned sum = 0;
+    for (const RuleShare& share : rule.split)
+        sum += share.percent;
+    if (sum == 100) return;
+    reader.problem(split->at,
+                   "the percents of 'split' make " + std::to_string(sum) + ": expected 100");
+}
+
+const Section& rewrite_section() {
+    using R = RewriteSetting;
+    static const Section section =
+        Table<R>("The path is changed where the pattern fits the whole of it or a part.")
+            .key("pattern", &R::pattern, regular_expression(),
+                 {"What is replaced", "^/v1/(.*)$", true})
+            .key("replacement", &R::replacement, plain_text("a text"),
+                 {"By what; $1 to $9 are the groups of the pattern", "/api/$1", true})
+            .checked([](Reader& reader, const Node& node, RewriteSetting& rewrite) {
+                // It has been compiled once, so it compiles.
+                const unsigned groups = std::regex(rewrite.pattern).mark_count();
+                const std::string& text = rewrite.replacement;
+                for (std::size_t i = 0; i + 1 < text.size(); ++i) {
+                    if (text[i] != '$') continue;
+                    const char digit = text[++i];
+                    if (digit < '1' || digit > '9') continue;
+                    if (static_cast<unsigned>(digit - '0') <= groups) continue;
+                    reader.problem(node.at, std::string("the replacement names group $") + digit +
+                                                ", the pattern has " + std::to_string(groups));
+                }
+            });
+    return section;
+}
+
+BackendSetting backend_of(const RouteSetting& route) {
+    BackendSetting backend;
+    backend.timeouts = route.timeouts;
+    return backend;
+}
+
+}  // namespace
+
+const Section& rule_section() {
+    using R = RuleSetting;
+    static const Section section =
+        Table<R>(
+            "Which model serves a request, by more than the name it asks for. The first rule "
+            "of the list that holds decides.")
+            .key("name", &R::name, plain_text("a text"), {"For the log", "long-prompts", true})
+            .map("when", &R::when, condition_section(), {"What has to hold; without it all", ""})
+            .key("use", &R::use, model_reference(), {"The model that serves it", "qwen-coder"})
+            .maps("split", &R::split, share_section(), [](const R&) { return RuleShare{}; },
+                  {"Or several models by percentage", ""})
+            .map("sticky", &R::sticky, hash_section(), {"Who stays with its share of a split", ""})
+            .checked(check_rule);
+    return section;
+}
+
+const Section& route_section() {
+    using R = RouteSetting;
+    static const Section section =
+        Table<R>("A path that is relayed as it is, for tools and APIs that are no models.")
+            .key("path", &R::path, path_prefix(),
+                 {"How the path begins, in whole segments", "/ai/predict", true})
+            .key("methods", &R::methods, Texts{method_name()},
+                 {"Only these; without it all", "[GET, POST]"})
+            .key("headers", &R::headers, TextMap{header_name(), wildcard()},
+                 {"Only with these headers, whose values fit", "{x-version: \"2*\"}"})
+            .key("balance", &R::balance, balances,
+                 {"How one of the backends is chosen; auto: least-busy", "round-robin"})
+            .map("hash", &R::hash, hash_section(),
+                 {"For `balance: hash`; without it by client", ""})
+            .map("timeouts", &R::timeouts, timeouts_section(),
+                 {"Its own deadlines; what is not said is that of `defaults`", ""})
+            .maps("backends", &R::backends, route_backend_section(), backend_of,
+                  {"Who serves it; at least one", "", true})
+            .key("strip_prefix", &R::strip_prefix, Truth{},
+                 {"Take `path` off the front of the path, before `rewrite`", "true"})
+            .map("rewrite", &R::rewrite, rewrite_section(), {"Change the path", ""})
+            .checked([](Reader& reader, const Node& node, RouteSetting& route) {
+                const Node* backends = node.find("backends");
+                if (backends != nullptr && backends->kind == Node::Kind::list &&
+                    route.backends.empty())
+                    reader.problem(backends->at, "a route needs at least one backend");
+            });
+    return section;
+}
+
+}  // namespace sluice::config

@@ -1,0 +1,23 @@
+// Small things about texts: how they are shown in a message, and which of some names was meant.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace sluice::config {
+
+// Length of the UTF-8 sequence at the start of `text`; 0 if it is none (RFC 3629).
+std::size_t utf8_length(std::string_view text);
+
+// At most some tens of characters, none of them a control character.
+std::string shown(std::string_view text);
+
+// "" or "; did you mean 'x'?" with the name of fewest edits, if that is few enough.
+std::string did_you_mean(std::string_view text, std::span<const std::string_view> names);
+
+// "a, b or c"
+std::string one_of(std::span<const std::string_view> names);
+
+}  // namespace sluice::config
