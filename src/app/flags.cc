@@ -1,16 +1,24 @@
 #include "flags.h"
 
+#include "sluice/config/load.h"
+#include "sluice/net/address.h"
 #include "sluice/proxy/host_list.h"
 
 #include <CLI/CLI.hpp>
+#include <fmt/format.h>
 
+#include <algorithm>
+#include <cstdio>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace sluice::app {
 namespace {
 
 using config::Settings;
+
+constexpr int exit_mistake = 2;
 
 // A flag whose text one of the config parsers reads; its error becomes the flag's.
 template <class T, class Parse>
@@ -34,6 +42,7 @@ void add_list(CLI::App& app, const std::string& flag, std::vector<T>& target, Pa
     app.add_option_function<std::vector<std::string>>(
            flag,
            [&target, parse, flag](const std::vector<std::string>& texts) {
+               target.clear();  // what the file says
                for (const auto& text : texts) {
                    auto value = parse(text);
                    if (!value) throw CLI::ValidationError(flag, value.error().message);
@@ -55,12 +64,35 @@ Result<std::string> parse_host(const std::string& text) {
     return text;
 }
 
+// The same name twice makes a pool.
+void pool_models(std::vector<config::ModelSetting>& models, const std::vector<std::string>& texts) {
+    models.clear();
+    for (const auto& text : texts) {
+        auto model = config::parse_model(text);
+        if (!model) throw CLI::ValidationError("--model", model.error().message);
+        const auto pool = std::ranges::find(models, model->name, &config::ModelSetting::name);
+        if (pool == models.end())
+            models.push_back(std::move(*model));
+        else
+            pool->backends.push_back(std::move(model->backends.front()));
+    }
+}
+
 void add_models(CLI::App& app, Settings& settings) {
     const std::string group = "Models";
-    add_list(
-        app, "--model", settings.models, config::parse_model, "NAME=URL[#UPSTREAM]",
-        "Serve model NAME from the server at URL (http://host:port or unix:/path), which calls "
-        "it UPSTREAM. Repeat it for more models; the same NAME twice makes a pool");
+    app.add_option_function<std::vector<std::string>>(
+           "--model",
+           [&settings](const std::vector<std::string>& texts) {
+               pool_models(settings.models, texts);
+           },
+           "Serve model NAME from the server at URL (http://host:port or unix:/path), which calls "
+           "it UPSTREAM. Repeat it for more models; the same NAME twice makes a pool. Takes the "
+           "place of the backends that the file has for NAME")
+        ->type_name("NAME=URL[#UPSTREAM]")
+        ->allow_extra_args(false);
+    app.add_option("--default-model", settings.default_model,
+                   "Serves requests that name no model, or none that there is")
+        ->type_name("NAME");
     add_list(app, "--alias", settings.aliases, config::parse_alias, "ALIAS=NAME",
              "Another name for a model; repeatable");
     app.add_option("--backend", settings.backends,
@@ -73,8 +105,8 @@ void add_models(CLI::App& app, Settings& settings) {
     app.add_flag("!--no-discovery", settings.discover,
                  "Do not look for model servers on the well-known local ports (done when neither "
                  "--model nor --backend is given)");
-    for (const char* name :
-         {"--model", "--alias", "--backend", "--fallback-backend", "--no-discovery"})
+    for (const char* name : {"--model", "--default-model", "--alias", "--backend",
+                             "--fallback-backend", "--no-discovery"})
         app.get_option(name)->group(group);
 }
 
@@ -172,33 +204,111 @@ void add_timeouts(CLI::App& app, Settings& settings) {
         app.get_option(name)->group("Timeouts (250ms, 10s, 5m; 0 switches one off)");
 }
 
-}  // namespace
+void add_settings(CLI::App& app, Settings& settings) {
+    add_models(app, settings);
+    add_listening(app, settings);
+    add_limits(app, settings);
+    add_relay(app, settings);
+    add_timeouts(app, settings);
+    app.add_option("--access-log", settings.access_log,
+                   "Where a line for each request goes: stderr, off, or a file")
+        ->type_name("WHERE")
+        ->default_str("stderr");
+}
 
-CommandLine parse_command_line(int argc, char** argv) {
+template <class T>
+Status as_status(const Result<T>& read) {
+    if (!read) return read.error();
+    return Done{};
+}
+
+config::Checks checks() {
+    return {.url = [](std::string_view text) { return as_status(net::parse_url(text)); },
+            .address = [](std::string_view text) { return as_status(net::Address::parse(text)); },
+            .host = [](std::string_view text) { return proxy::HostList::check(text); }};
+}
+
+void print(const std::vector<config::Problem>& problems, const std::string& file) {
+    for (const auto& problem : problems)
+        fmt::print(stderr, "{}\n", problem.to_text(file));
+}
+
+// Runs `parse`; the exit status where there is nothing more to do.
+template <class Parse>
+std::optional<int> exit_of(CLI::App& app, Parse parse) {
+    try {
+        parse();
+        return std::nullopt;
+    } catch (const CLI::ParseError& error) {
+        // Help and version are "errors" with code 0; a mistake is 2, as in other tools.
+        return app.exit(error) == 0 ? 0 : exit_mistake;
+    }
+}
+
+int check(int argc, char** argv) {
+    CLI::App app(
+        "Tells what is wrong with a file of settings: everything at once, each mistake "
+        "with its line and column. Serves nothing.",
+        "sluice check");
+    std::string file;
+    app.add_option("FILE", file, "The file; docs/configuration.md lists what it may say")
+        ->required();
+    if (const auto status = exit_of(app, [&] { app.parse(argc, argv); })) return *status;
+    const auto outcome = config::load_file(file, checks());
+    print(outcome.problems, file);
+    if (!outcome.ok()) return exit_mistake;
+    const Settings& settings = outcome.settings;
+    fmt::print("{}: ok, {} models, {} rules, {} routes\n", file, settings.models.size(),
+               settings.rules.size(), settings.routes.size());
+    return 0;
+}
+
+// Flags are read twice: to find mistakes and the file, and then over what the file says.
+CommandLine serve(int argc, char** argv) {
     CommandLine result;
+    const auto build = [](CLI::App& app, Settings& settings, std::string& file) {
+        app.set_version_flag("--version", "sluice " SLUICE_VERSION);
+        app.add_option("--config", file,
+                       "A file of settings, over which flags win; docs/configuration.md lists what "
+                       "it may say. None is read that is not named")
+            ->type_name("FILE");
+        add_settings(app, settings);
+        app.footer(
+            "Commands:\n"
+            "  sluice [serve] [OPTIONS]    what is described here\n"
+            "  sluice check FILE           tells what is wrong with a file of settings");
+    };
     CLI::App app(
         "Sluice: one OpenAI-compatible endpoint in front of the model servers of this machine.\n"
         "Without flags it finds them by itself. `sluice serve` is the same as `sluice`.",
         "sluice");
-    app.set_version_flag("--version", "sluice " SLUICE_VERSION);
-    add_models(app, result.settings);
-    add_listening(app, result.settings);
-    add_limits(app, result.settings);
-    add_relay(app, result.settings);
-    add_timeouts(app, result.settings);
-    app.add_option("--access-log", result.settings.access_log,
-                   "Where a line for each request goes: stderr, off, or a file")
-        ->type_name("WHERE")
-        ->default_str("stderr");
-    // `sluice serve FLAGS` and `sluice FLAGS` are the same.
-    const bool named = argc > 1 && std::string_view(argv[1]) == "serve";
-    try {
-        app.parse(named ? argc - 1 : argc, named ? argv + 1 : argv);
-    } catch (const CLI::ParseError& error) {
-        // Help and version are "errors" with code 0; a mistake is 2, as in other tools.
-        result.exit_code = app.exit(error) == 0 ? 0 : 2;
-    }
+    Settings flags_only;
+    std::string file;
+    build(app, flags_only, file);
+    result.exit_code = exit_of(app, [&] { app.parse(argc, argv); });
+    if (result.exit_code.has_value()) return result;
+
+    const auto flags = [&](Settings& settings) {
+        CLI::App again("", "sluice");
+        std::string same;
+        build(again, settings, same);
+        again.parse(argc, argv);
+    };
+    auto outcome = app.count("--config") > 0 ? config::load_file(file, checks(), flags)
+                                             : config::load_text("", checks(), flags);
+    print(outcome.problems, file.empty() ? "sluice" : file);
+    if (!outcome.ok()) result.exit_code = exit_mistake;
+    result.settings = std::move(outcome.settings);
     return result;
+}
+
+}  // namespace
+
+CommandLine parse_command_line(int argc, char** argv) {
+    const std::string_view command = argc > 1 ? argv[1] : "";
+    if (command == "check") return {.settings = {}, .exit_code = check(argc - 1, argv + 1)};
+    // `sluice serve FLAGS` and `sluice FLAGS` are the same.
+    return command == "serve" ? serve(argc - 1, argv + 1) : serve(argc, argv);
 }
 
 }  // namespace sluice::app

@@ -1,16 +1,16 @@
-// The command line: flags to settings.
+// The command line: flags and the file that they name to settings, and `sluice check`.
 #pragma once
+
+#include "sluice/config/settings.h"
 
 #include <optional>
 #include <string>
-
-#include "sluice/config/settings.h"
 
 namespace sluice::app {
 
 struct CommandLine {
     config::Settings settings;
-    // Set when the program has nothing more to do: --help, --version, or a mistake.
+    // Set when the program has nothing more to do: --help, --version, check, or a mistake.
     std::optional<int> exit_code;
 };
 

@@ -3,6 +3,7 @@
 #include "sluice/config/wildcard.h"
 #include "text.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -166,6 +167,14 @@ void check_names(Reader& reader, const Settings& settings) {
     const bool all_known =
         settings.backends.empty() && (!settings.models.empty() || !settings.discover);
     if (all_known) check_mentions(reader, names);
+    // What a flag says stands nowhere in the file.
+    const auto in_file =
+        std::ranges::find(reader.mentioned(), settings.default_model, &Reader::Mention::name);
+    if (all_known && !settings.default_model.empty() && in_file == reader.mentioned().end() &&
+        !names.is_known(settings.default_model))
+        reader.problem({}, "the default model: there is no model '" +
+                               shown(settings.default_model) + "'" +
+                               did_you_mean(settings.default_model, names.all()));
     Cycles(reader, names, settings).tell_all();
 }
 

@@ -187,6 +187,12 @@ TEST_CASE("names lead somewhere, once, and not back") {
     // Two ways to the same model are no way back.
     CHECK(problems_of("models: {a: " + m + ", fallback: [b, c]}, b: " + m +
                       ", fallback: [c]}, c: " + m + "}}") == "");
+    // A flag is not in the text.
+    const auto flagged = load_text("models: {one: " + m + "}}", {},
+                                   [](Settings& settings) { settings.default_model = "ones"; });
+    REQUIRE(flagged.problems.size() == 1);
+    CHECK(flagged.problems[0].to_text("f") ==
+          "f: the default model: there is no model 'ones'; did you mean 'one'?");
     // A wildcard serves what it matches, and servers that are asked may have anything.
     CHECK(problems_of("default_model: gpt-4o-mini\nmodels: {gpt-4o*: " + m + "}}") == "");
     CHECK(problems_of("default_model: any\nbackends: [http://a]\nmodels: {m: " + m + "}}") == "");
