@@ -13,7 +13,8 @@ namespace {
 constexpr mode_t others = S_IRWXG | S_IRWXO;
 
 struct File {
-    explicit File(const std::string& path) : fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
+    File(const std::string& path, int flags)
+        : fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | flags)) {}
     ~File() {
         if (fd >= 0) ::close(fd);
     }
@@ -34,11 +35,14 @@ Error not_readable() {
 }  // namespace
 
 Result<std::string> read_file(const std::string& path, std::size_t bytes_max, Readers readers) {
-    const File file(path);
+    // A pipe is waited for where one is of use: `sluice check <(...)`.
+    const bool pipe_will_do = readers == Readers::anyone;
+    const File file(path, pipe_will_do ? 0 : O_NONBLOCK);
     if (file.fd < 0) return not_readable();
     struct stat status{};
     if (::fstat(file.fd, &status) != 0) return not_readable();
-    if (!S_ISREG(status.st_mode) && !S_ISFIFO(status.st_mode)) return wrong("is no file");
+    const bool is_pipe = S_ISFIFO(status.st_mode);
+    if (!S_ISREG(status.st_mode) && !(is_pipe && pipe_will_do)) return wrong("is no file");
     // Of the file that is open, so that none can be put in its place in between.
     if (readers == Readers::owner_only && (status.st_mode & others) != 0)
         return wrong("can be read by others: chmod 600 it");

@@ -11,7 +11,8 @@ namespace sluice::config {
 
 enum class Readers : std::uint8_t { anyone, owner_only };
 
-// Regular files and pipes only. The error says what is wrong and repeats neither path nor content.
+// Regular files; pipes too where anyone may read. The error says what is wrong and repeats neither
+// path nor content.
 Result<std::string> read_file(const std::string& path, std::size_t bytes_max, Readers readers);
 
 }  // namespace sluice::config
