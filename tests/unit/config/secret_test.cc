@@ -53,7 +53,7 @@ TEST_CASE("a key is read from the environment or from its owner's file") {
     CHECK(Secret().empty());
 }
 
-TEST_CASE("row 169: a key file that others can read is refused") {
+TEST_CASE("fault 169: a key file that others can read is refused") {
     for (const mode_t mode : {0640U, 0604U, 0660U, 0644U, 0610U}) {
         CAPTURE(mode);
         const KeyFile file("sk-456", mode);
