@@ -5,6 +5,7 @@
 #include "schema.h"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 namespace sluice::config {
@@ -27,7 +28,9 @@ void merge(Settings& settings, std::vector<ModelSetting> flagged) {
 
 // In the order of the text, and what several aliases of YAML lead to once.
 void arrange(std::vector<Problem>& problems) {
-    std::ranges::stable_sort(problems, {}, &Problem::at);
+    std::ranges::sort(problems, [](const Problem& a, const Problem& b) {
+        return std::tie(a.at, a.message) < std::tie(b.at, b.message);
+    });
     const auto same = [](const Problem& a, const Problem& b) {
         return a.at == b.at && a.message == b.message;
     };

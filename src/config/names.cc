@@ -64,8 +64,7 @@ private:
 };
 
 void tell(Reader& reader, const Reader::Mention& mention, const std::string& what) {
-    const Reader::Step step(reader, mention.path);
-    reader.problem(mention.at, what);
+    reader.problem(mention.at, mention.path + ": " + what);
 }
 
 void check_aliases(Reader& reader, const Names& names) {

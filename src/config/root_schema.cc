@@ -10,6 +10,8 @@ namespace {
 
 constexpr std::int64_t connections_max = 1'000'000;
 constexpr std::size_t models_max = 4096;
+// Each is tried on every name that is nothing else.
+constexpr std::ptrdiff_t wildcards_max = 256;
 
 auto in(auto Settings::* group, auto member) {
     return [=](Settings& settings) -> auto& { return settings.*group.*member; };
@@ -114,6 +116,10 @@ void read_models(Reader& reader, const Node& node, Settings& settings) {
         return reader.expected(node, "a map of models by their names");
     if (node.entries.size() > models_max)
         return reader.problem(node.at, "more than " + std::to_string(models_max) + " models");
+    const auto wildcards = std::ranges::count_if(
+        node.entries, is_wildcard, [](const Entry& entry) { return std::string_view(entry.key); });
+    if (wildcards > wildcards_max)
+        return reader.problem(node.at, "more than " + std::to_string(wildcards_max) + " wildcards");
     for (const Entry& entry : node.entries)
         read_model(reader, entry, settings);
 }

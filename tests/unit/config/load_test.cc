@@ -289,6 +289,19 @@ TEST_CASE("nesting and aliases are bounded") {
     CHECK(problems_of(bomb).find("more than 100000 values") != std::string::npos);
 }
 
+TEST_CASE("there are at most 4096 models, and 256 wildcards among them") {
+    const auto file = [](const std::string& star, int count) {
+        std::string text = "models:\n";
+        for (int i = 0; i < count; ++i)
+            text += "  m" + std::to_string(i) + star + ": {backends: [{url: http://a}]}\n";
+        return text;
+    };
+    CHECK(problems_of(file("", 4096)) == "");
+    CHECK(problems_of(file("", 4097)) == ":2:3: models: more than 4096 models\n");
+    CHECK(problems_of(file("*", 256)) == "");
+    CHECK(problems_of(file("*", 257)) == ":2:3: models: more than 256 wildcards\n");
+}
+
 TEST_CASE("mistakes come in the order of the text, each once, and not without end") {
     const auto outcome = load_text(
         "models:\n  b: &b {backends: [{url: 5}]}\n  c: *b\nlisten: []\nx: 1\nshards: 0\n");
