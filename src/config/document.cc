@@ -17,6 +17,9 @@
 namespace sluice::config {
 namespace {
 
+// Messages of the library repeat names of the text, however long they are.
+constexpr std::size_t library_bytes_max = 200;
+
 // What ends the reading of a text; thrown through the library and caught in parse().
 struct Stop {
     Problem problem;
@@ -77,7 +80,7 @@ private:
 
     static void check_tag(const YAML::Mark& mark, const std::string& tag) {
         if (!tag.empty() && tag != "?" && tag != "!")
-            stop(place_of(mark), "tags are not used here: leave '" + tag + "' out");
+            stop(place_of(mark), "tags are not used here: leave '" + shown(tag) + "' out");
     }
 
     Node& make(Node::Kind kind, const YAML::Mark& mark, YAML::anchor_t anchor) {
@@ -216,10 +219,12 @@ Document Document::parse(std::string_view text) {
         document.problems.push_back(std::move(stop.problem));
         document.root = nullptr;
     } catch (const YAML::Exception& error) {
-        document.problems.push_back({place_of(error.mark), "no sound YAML: " + error.msg});
+        document.problems.push_back(
+            {place_of(error.mark), "no sound YAML: " + shown(error.msg, library_bytes_max)});
         document.root = nullptr;
     } catch (const std::exception& error) {
-        document.problems.push_back({{}, std::string("no sound YAML: ") + error.what()});
+        document.problems.push_back(
+            {{}, "no sound YAML: " + shown(error.what(), library_bytes_max)});
         document.root = nullptr;
     }
     return document;

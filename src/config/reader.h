@@ -4,6 +4,7 @@
 #pragma once
 
 #include "document.h"
+#include "sluice/base/assert.h"
 #include "sluice/config/load.h"
 
 #include <cstddef>
@@ -37,7 +38,10 @@ public:
     class Step {
     public:
         Step(Reader& reader, std::string_view part);
-        ~Step() { reader_.path_.resize(length_); }
+        ~Step() {
+            SLUICE_ASSERT(reader_.path_.size() >= length_);
+            reader_.path_.resize(length_);
+        }
         Step(const Step&) = delete;
         Step& operator=(const Step&) = delete;
 

@@ -8,7 +8,6 @@
 namespace sluice::config {
 namespace {
 
-constexpr std::size_t shown_bytes_max = 60;
 // Names are compared that long: nobody means a name by a text that is much longer.
 constexpr std::size_t compared_bytes_max = 64;
 
@@ -53,10 +52,10 @@ std::size_t utf8_length(std::string_view text) {
     return length;
 }
 
-std::string shown(std::string_view text) {
+std::string shown(std::string_view text, std::size_t bytes_max) {
     std::string out;
     std::size_t at = 0;
-    while (at < text.size() && out.size() < shown_bytes_max) {
+    while (at < text.size() && out.size() < bytes_max) {
         const std::size_t length = std::max<std::size_t>(1, utf8_length(text.substr(at)));
         const auto byte = static_cast<unsigned char>(text[at]);
         if (byte < 0x20 || byte == 0x7f || (byte >= 0x80 && length == 1))

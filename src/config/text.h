@@ -11,8 +11,10 @@ namespace sluice::config {
 // Length of the UTF-8 sequence at the start of `text`; 0 if it is none (RFC 3629).
 std::size_t utf8_length(std::string_view text);
 
-// At most some tens of characters, none of them a control character.
-std::string shown(std::string_view text);
+inline constexpr std::size_t shown_bytes_max = 60;
+
+// About `bytes_max` of it and whole characters, none of them a control character.
+std::string shown(std::string_view text, std::size_t bytes_max = shown_bytes_max);
 
 // "" or "; did you mean 'x'?" with the name of fewest edits, if that is few enough.
 std::string did_you_mean(std::string_view text, std::span<const std::string_view> names);
