@@ -39,6 +39,9 @@ inline constexpr std::size_t model_name_bytes_max = 256;
 inline constexpr std::size_t request_body_bytes_max = 16 * MiB;
 // One SSE event longer than this is relayed unread: the scanner gives up, never the relay.
 inline constexpr std::size_t sse_event_bytes_max = 64 * KiB;
+// What a stream has said is kept so far while another backend could go on with it: more than any
+// model writes in one answer.
+inline constexpr std::size_t resumable_text_bytes_max = 1 * MiB;
 
 // --- buffers --------------------------------------------------------------------------------
 // One SSE event of a token is about 240 bytes; see the buffer table in docs/decisions.

@@ -8,9 +8,11 @@
 
 #include <simdjson.h>
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace sluice::llm::test {
 
@@ -73,6 +75,86 @@ inline Comparison compare(std::string_view body) {
 inline bool agrees(const Comparison& seen) {
     if (!seen.same_model) return false;
     return seen.ours == seen.theirs || (!seen.ours && seen.refused_on_purpose);
+}
+
+// What a client reads in the events of a chat stream. `sound`: all of it could be read.
+struct ReadChat {
+    bool sound = true;
+    bool done = false;
+    int roles = 0;
+    std::string text;
+    std::string reasoning;
+    std::string finish;
+    std::vector<std::string> ids;      // of each event that has one
+    std::vector<std::string> created;  // as it stands there
+    std::uint64_t prompt_tokens = 0;   // the last report's
+    std::uint64_t completion_tokens = 0;
+    std::uint64_t total_tokens = 0;
+    std::uint64_t cached_tokens = 0;
+};
+
+inline void read_chat_choice(simdjson::dom::element choice, ReadChat& chat) {
+    const auto add = [&choice](const char* key, std::string& text) {
+        std::string_view value;
+        if (choice["delta"][key].get(value) == simdjson::SUCCESS) text += value;
+        return !value.empty();
+    };
+    std::string role;
+    if (add("role", role)) ++chat.roles;
+    add("content", chat.text);
+    if (!add("reasoning_content", chat.reasoning)) add("reasoning", chat.reasoning);
+    std::string_view finish;
+    if (choice["finish_reason"].get(finish) == simdjson::SUCCESS) chat.finish += finish;
+}
+
+inline ReadChat read_chat(const std::vector<std::string>& events) {
+    ReadChat chat;
+    simdjson::dom::parser parser;
+    for (const std::string& data : events) {
+        if (data == "[DONE]") {
+            chat.done = true;
+            continue;
+        }
+        simdjson::dom::element event;
+        if (parser.parse(data).get(event) != simdjson::SUCCESS) {
+            chat.sound = false;
+            continue;
+        }
+        std::string_view id;
+        if (event["id"].get(id) == simdjson::SUCCESS) chat.ids.emplace_back(id);
+        simdjson::dom::element created;
+        if (event["created"].get(created) == simdjson::SUCCESS)
+            chat.created.push_back(simdjson::minify(created));
+        simdjson::dom::array choices;
+        if (event["choices"].get(choices) == simdjson::SUCCESS) {
+            for (const simdjson::dom::element choice : choices)
+                read_chat_choice(choice, chat);
+        }
+        const auto usage = event["usage"];
+        std::uint64_t count = 0;
+        if (usage["prompt_tokens"].get(count) == simdjson::SUCCESS) chat.prompt_tokens = count;
+        if (usage["completion_tokens"].get(count) == simdjson::SUCCESS)
+            chat.completion_tokens = count;
+        if (usage["total_tokens"].get(count) == simdjson::SUCCESS) chat.total_tokens = count;
+        if (usage["prompt_tokens_details"]["cached_tokens"].get(count) == simdjson::SUCCESS)
+            chat.cached_tokens = count;
+    }
+    return chat;
+}
+
+// The content of a request's last message, when that is the assistant's.
+inline std::optional<std::string> read_prefill(std::string_view body) {
+    simdjson::dom::parser parser;
+    simdjson::dom::element document;
+    simdjson::dom::array messages;
+    if (parser.parse(body.data(), body.size()).get(document) != simdjson::SUCCESS) return {};
+    if (document["messages"].get(messages) != simdjson::SUCCESS || messages.size() == 0) return {};
+    const simdjson::dom::element last = messages.at(messages.size() - 1).value();
+    std::string_view role;
+    std::string_view content;
+    if (last["role"].get(role) != simdjson::SUCCESS || role != "assistant") return {};
+    if (last["content"].get(content) != simdjson::SUCCESS) return {};
+    return std::string(content);
 }
 
 }  // namespace sluice::llm::test
