@@ -110,7 +110,8 @@ private:
     std::string_view inner_key_;  // in the value of a field
     ChatField field_ = ChatField::count;
     MessageKey message_key_ = MessageKey::other;
-    bool has_role_ = false;      // the message at hand
+    bool has_role_ = false;  // the message at hand
+    bool has_content_ = false;
     bool other_format_ = false;  // a type of response_format other than text
     bool sound_ = true;
 };
@@ -149,20 +150,21 @@ void ChatHandler::take(int depth, const ChatValue& value) {
     if (!in_messages()) return;
     if (depth == 2) begin_message(value.kind == Kind::object);
     if (depth == 2) body_.last_message_end = value.span.end;
-    if (depth != 3 || !value.given()) return;
+    if (depth != 3) return;
     switch (message_key_) {
         case MessageKey::role:
             if (has_role_) sound_ = false;
             has_role_ = true;
             break;
+        case MessageKey::content:
+            if (has_content_) sound_ = false;
+            has_content_ = true;
+            if (value.kind == Kind::string) body_.last_content = value.span;
+            break;
         case MessageKey::name:
             break;
-        case MessageKey::content:
-            if (!body_.last_content.empty()) sound_ = false;
-            body_.last_content = value.kind == Kind::string ? value.span : Span{};
-            break;
         case MessageKey::other:
-            body_.last_is_plain = false;
+            body_.last_is_plain &= !value.given();
             break;
     }
 }
@@ -175,6 +177,7 @@ void ChatHandler::begin_message(bool is_object) {
     body_.last_content = {};
     message_key_ = MessageKey::other;
     has_role_ = false;
+    has_content_ = false;
 }
 
 void ChatHandler::on_string(int depth, const JsonText& string) {

@@ -13,15 +13,32 @@ namespace {
 // Longer ones are nobody's ids; they are left as the backends send them.
 constexpr std::size_t frame_value_bytes_max = 1024;
 
-void keep(std::string& value, std::string_view data, Span span) {
-    if (!span.empty() && span.end - span.begin <= frame_value_bytes_max) {
-        value = data.substr(span.begin, span.end - span.begin);
-    }
-}
-
 std::string_view inside_quotes(std::string_view data, Span string) {
     SLUICE_ASSERT(string.end - string.begin >= 2);
     return data.substr(string.begin + 1, string.end - string.begin - 2);
+}
+
+// A string, a plain number, or null: what is not sound is not put into other events.
+bool is_sound_value(std::string_view value) {
+    if (value == "null") return true;
+    if (value.starts_with('"')) {
+        return decode_json_string(
+            value.substr(1, value.size() - 2), [](std::string_view) { return true; },
+            [](std::uint32_t) { return false; });
+    }
+    const std::size_t point = std::min(value.find('.'), value.size());
+    const std::string_view whole = value.substr(0, point);
+    const bool digits_only = value.find_first_not_of("0123456789.") == value.npos &&
+                             value.find('.', point + 1) == value.npos;
+    return digits_only && !whole.empty() && !value.ends_with('.') &&
+           (whole == "0" || !whole.starts_with('0'));
+}
+
+void keep(std::string& kept, std::string_view data, Span span) {
+    const std::string_view value = data.substr(span.begin, span.end - span.begin);
+    if (!value.empty() && value.size() <= frame_value_bytes_max && is_sound_value(value)) {
+        kept = value;
+    }
 }
 
 }  // namespace

@@ -120,6 +120,8 @@ inline ReadChat read_chat(const std::vector<std::string>& events) {
             chat.sound = false;
             continue;
         }
+        simdjson::dom::element error;
+        if (event["error"].get(error) == simdjson::SUCCESS && !error.is_null()) continue;
         std::string_view id;
         if (event["id"].get(id) == simdjson::SUCCESS) chat.ids.emplace_back(id);
         simdjson::dom::element created;

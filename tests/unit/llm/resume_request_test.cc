@@ -255,6 +255,7 @@ TEST_CASE("requests that cannot be resumed, and why") {
         {R"(,"Messages":[{"role":"user"}])", ResumeObstacle::not_a_chat},
         {",\"me\u017F\u017Fages\":[{\"role\":\"user\"}]", ResumeObstacle::not_a_chat},
         {R"(,"Grammar":"x")", ResumeObstacle::not_a_chat},
+        {R"(,"n":1,"n":1)", ResumeObstacle::not_a_chat},
     };
     for (const Case& c : cases) {
         CHECK_MESSAGE(can_resume(chat(c.fields)) == c.obstacle, c.fields);
@@ -264,6 +265,8 @@ TEST_CASE("requests that cannot be resumed, and why") {
          {R"({"messages":[{"role":"user"}]})", R"({"stream":false,"messages":[{"role":"user"}]})",
           R"({"stream":true})", R"({"stream":true,"messages":[]})",
           R"({"stream":true,"messages":{"role":"user"}})", R"({"stream":true,"messages":null})",
+          R"({"stream":true,"messages":[{"content":"x","content":null}]})",
+          R"({"stream":true,"messages":[{"role":"user","role":"assistant"}]})",
           R"({"stream":true,"messages":["x"]})", R"({"stream":true,"messages":[{},1]})", "[]", "",
           R"({"stream":true,"messages":[{"role":"user"}])"}) {
         CHECK_MESSAGE(can_resume(body) == ResumeObstacle::not_a_chat, body);

@@ -244,3 +244,16 @@ TEST_CASE("the frame is the first choice's, as it stands there") {
     CHECK(journal.model() == "\"m\"");
     CHECK(journal.system_fingerprint() == "null");
 }
+
+TEST_CASE("a frame that is not sound is not spread") {
+    const auto created = [](const std::string& value) {
+        return std::string(read({R"({"choices":[{}],"created":)" + value + "}"}).created());
+    };
+    for (const std::string sound : {"0", "17", "1763000001.25", "null", R"("a\n\u00e9")", R"("")"})
+        CHECK(created(sound) == sound);
+    for (const std::string odd : {"01", "-1", "1.", "1.2.3", "1e5", "true", "\"\x80\"", R"("\x")",
+                                  R"("\ud83c")", "[1]", "{}"}) {
+        CHECK_MESSAGE(created(odd).empty(), odd);
+    }
+    CHECK(created("\"" + std::string(2000, 'a') + "\"").empty());
+}
