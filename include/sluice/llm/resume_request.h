@@ -10,8 +10,10 @@
 // anew behind the prefill. A request that ends with an assistant's message has the text put behind
 // that.
 //
-// Measured with llama-server 0.7.0: with temperature 0 the text is the same as without the
-// interruption, wherever it was cut; usage moves the tokens sent from completion to prompt.
+// Measured with llama-server 0.7.0 at temperature 0, cut at every event: text, finish and usage are
+// those of the uninterrupted stream. Not so behind reasoning: the server drops the white space
+// around its tags, and its template writes its own, so the text is another one that the model could
+// have written. With a temperature above 0 it is another one in any case.
 #pragma once
 
 #include "sluice/llm/edits.h"
@@ -27,8 +29,7 @@ namespace sluice::llm {
 // How a backend is asked to continue an assistant's message.
 enum class Continuation : std::uint8_t {
     unsupported,   // it would answer the message instead (OpenAI), or nobody knows
-    llama_server,  // text and reasoning to the byte; knows vLLM's fields, older builds always did
-                   // it
+    llama_server,  // the text to the byte, and complete reasoning; old builds need no field
     vllm,    // continue_final_message; templates may cut white space off, reasoning is dropped
     ollama,  // continues by itself when the last message is the assistant's
 };
