@@ -167,6 +167,8 @@ void write_pools(Text& text, const shard::Totals& totals) {
             sum.connects += pool.connects;
             sum.reuses += pool.reuses;
             sum.closed_by_peer += pool.closed_by_peer;
+            sum.preconnects += pool.preconnects;
+            sum.preconnects_used += pool.preconnects_used;
         }
     }
     const auto each = [&](const char* name, const char* type, const char* help,
@@ -185,6 +187,10 @@ void write_pools(Text& text, const shard::Totals& totals) {
          &shard::PoolGauges::reuses);
     each("sluice_backend_idle_closes_total", "counter", "Idle connections the backend closed.",
          &shard::PoolGauges::closed_by_peer);
+    each("sluice_backend_preconnects_total", "counter",
+         "Connections that were made ahead of a request.", &shard::PoolGauges::preconnects);
+    each("sluice_backend_preconnects_used_total", "counter", "Those that a request then took.",
+         &shard::PoolGauges::preconnects_used);
 }
 
 }  // namespace

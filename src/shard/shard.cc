@@ -201,7 +201,8 @@ std::shared_ptr<const Snapshot> Shard::take_snapshot() const {
         const auto& counters = pool.counters();
         snapshot->pools.push_back({pool.endpoint().url, pool.links(), pool.idle(),
                                    counters.connects, counters.reuses,
-                                   counters.idle_closed_by_peer});
+                                   counters.idle_closed_by_peer, counters.preconnects,
+                                   counters.preconnects_used});
     });
     snapshot->connections_open = service_.connections.in_use();
     snapshot->exchanges_in_flight = service_.exchanges.in_use();

@@ -24,8 +24,11 @@ bool Link::spoiled() const {
 void Link::advance() {
     if (stream.closed()) return pool_.pools_.loop_.retire(*this);
     if (!idle_hook_.linked()) return;  // closing
-    if (!spoiled()) return;
-    ++pool_.counters_.idle_closed_by_peer;
+    if (!spoiled()) {
+        if (stream.open()) pool_.listen(*this);  // opened ahead, and connected now
+        return;
+    }
+    if (!stream.connecting()) ++pool_.counters_.idle_closed_by_peer;
     pool_.retire_idle(*this);
 }
 
@@ -54,16 +57,31 @@ Link* Pool::lease(io::Actor& user, Freshness freshness) {
         --idle_count_;
         pools_.loop_.timers().disarm(link.idle_timer_);
         link.stream.set_owner(user);
+        if (&link == ahead_) {
+            ahead_ = nullptr;
+            link.stood_ready_ = link.stream.open();
+            ++counters_.preconnects_used;
+            need_new_link();
+        } else {
+            ++counters_.reuses;
+        }
         ++link.exchanges_;
-        ++counters_.reuses;
         return &link;
     }
+    Link* link = connect();
+    if (link == nullptr) return nullptr;
+    ++link->exchanges_;
+    link->stream.set_owner(user);
+    need_new_link();
+    return link;
+}
+
+// Null: there is no room for one.
+Link* Pool::connect() {
     Link* link = pools_.slab_.create(*this);
     if (link == nullptr) return nullptr;
     ++links_;
-    ++link->exchanges_;
     ++counters_.connects;
-    link->stream.set_owner(user);
     link->stream.connect(endpoint_->target.address);
     return link;
 }
@@ -75,25 +93,72 @@ void Pool::give_back(Link& link, bool reusable) {
                         link.stream.unsent() == 0 && pools_.idle_max_.ns > 0;
     if (usable) {
         idle_.push_back(link);
-        ++idle_count_;
-        if (expects_large_)
-            link.stream.receive_once();
-        else
-            link.stream.start_receiving();
-        pools_.loop_.timers().arm(link.idle_timer_, pools_.loop_.now() + pools_.idle_max_);
-        return;
+        listen(link);
+        return wait_for_request(link);
     }
+    // Nothing is opened ahead to where nothing can be reached.
+    if (link.stream.connecting())
+        demand_.forget();
+    else
+        look_ahead();
     link.stream.close();
     pools_.loop_.make_ready(link);
 }
 
+void Pool::listen(Link& link) {
+    if (expects_large_)
+        link.stream.receive_once();
+    else
+        link.stream.start_receiving();
+}
+
+void Pool::wait_for_request(Link& link) {
+    SLUICE_ASSERT(link.idle_hook_.linked());
+    ++idle_count_;
+    pools_.loop_.timers().arm(link.idle_timer_, pools_.loop_.now() + pools_.idle_max_);
+}
+
 void Pool::retire_idle(Link& link) {
     SLUICE_ASSERT(link.idle_hook_.linked());
+    if (&link == ahead_) {
+        ahead_ = nullptr;
+        demand_.forget();
+    }
     pools_.loop_.timers().disarm(link.idle_timer_);
     link.idle_hook_.unlink();
     --idle_count_;
     link.stream.close();
     pools_.loop_.make_ready(link);
+}
+
+// --- ahead of demand ------------------------------------------------------------------------
+
+Duration Pool::window() const {
+    return pools_.idle_max_ / 2;
+}
+
+void Pool::need_new_link() {
+    if (window().ns == 0) return;
+    demand_.note(pools_.loop_.now(), window());
+    look_ahead();
+}
+
+// Not at once: what the turn has to send to a backend goes first.
+void Pool::look_ahead() {
+    if (window().ns == 0 || !idle_.empty()) return;
+    if (demand_.steady(pools_.loop_.now(), window())) pools_.loop_.make_ready(*this);
+}
+
+void Pool::advance() {
+    if (window().ns == 0 || !idle_.empty()) return;
+    if (!demand_.steady(pools_.loop_.now(), window())) return;
+    Link* link = connect();
+    if (link == nullptr) return;
+    ++counters_.preconnects;
+    ahead_ = link;
+    // Behind those that are known to work.
+    idle_.push_front(*link);
+    wait_for_request(*link);
 }
 
 void Pool::close_idle() {

@@ -210,10 +210,18 @@ void GatewayClient::connection_lost(bool reset) {
 
 // --- judging --------------------------------------------------------------------------------
 
+// A later answer on the connection broke and only a reset could tell (to HTTP/1.0), which takes
+// what was on its way before it as well.
+bool GatewayClient::reset_by_later() const {
+    for (std::size_t i = answered_ + 1; i < sent_; ++i)
+        if (cases_[i]->http_1_0 && cases_[i]->plan.failure != Plan::Failure::none) return true;
+    return false;
+}
+
 // Fails unless something was arranged that may hit an innocent request.
 void GatewayClient::excuse(const Case& asked, const char* what) const {
     if (ledger_.lenient || asked.may_fail || asked.client_left) return;
-    if (habits_.stalls || habits_.deaf) return;
+    if (habits_.stalls || habits_.deaf || reset_by_later()) return;
     if (asked.plan.failure != Plan::Failure::none) return;
     accuse(asked, what);
 }

@@ -56,6 +56,7 @@ private:
     void judge_broken_stream(const Case& asked, std::string_view body, std::string_view whole,
                              bool reset) const;
     void connection_lost(bool reset);
+    bool reset_by_later() const;
     void excuse(const Case& asked, const char* what) const;
     void stop();
 

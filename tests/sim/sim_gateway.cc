@@ -30,6 +30,8 @@ const net::Address backend_a = net::Address::parse("127.0.0.1:8081").value();
 const net::Address backend_b = net::Address::parse("127.0.0.1:8082").value();
 
 std::uint64_t tally[5];  // of all runs, by outcome
+std::uint64_t opened_ahead = 0;
+std::uint64_t opened_ahead_used = 0;
 
 config::Settings random_settings(Prng& prng) {
     config::Settings settings;
@@ -48,6 +50,19 @@ config::Settings random_settings(Prng& prng) {
     settings.timeouts.drain = Duration::millis(static_cast<std::int64_t>(prng.below(5000)));
     return settings;
 }
+
+// What came later draws from randomness of its own: seeds that once failed stay the runs they were.
+struct Variation {
+    explicit Variation(std::uint64_t seed) {
+        Prng prng(seed ^ 0x5eed'0f'7a57'ba5f);
+        busy = prng.chance(1, 5);
+        pool_idle = Duration::millis(static_cast<std::int64_t>(prng.between(20, 300)));
+    }
+
+    // Many requests and a short idle time: demand for new links becomes steady within the run.
+    bool busy;
+    Duration pool_idle;
+};
 
 // One shard with all that it runs on.
 class Box {
@@ -106,8 +121,10 @@ public:
         : may_lose_(run.may_lose),
           simulation_(run.seed, run.faults),
           prng_(simulation_.prng()),
+          variation_(run.seed),
           ledger_(prng_),
           settings_(random_settings(prng_)) {
+        if (variation_.busy) settings_.pool_idle = variation_.pool_idle;
         ledger_.lenient = run.may_lose;
         ledger_.half_close_tolerated = settings_.half_close_tolerated;
         start_servers();
@@ -132,6 +149,7 @@ private:
     bool may_lose_;
     Simulation simulation_;
     Prng& prng_;
+    const Variation variation_;
     Ledger ledger_;
     config::Settings settings_;
     ServerHabits habits_[2];
@@ -197,11 +215,11 @@ void Scene::add_clients() {
         ledger_.backend_b_is_down = true;
         simulation_.network().stop_serving(backend_b);
     }
-    const std::size_t clients = prng_.between(1, 8);
+    const std::size_t clients = variation_.busy ? 8 : prng_.between(1, 8);
     clients_open_ = clients;
     for (std::size_t i = 0; i < clients; ++i) {
         std::vector<Case*> cases;
-        const std::size_t count = prng_.between(1, 5);
+        const std::size_t count = prng_.between(1, variation_.busy ? 20 : 5);
         while (cases.size() < count) {
             cases.push_back(&ledger_.add());
             if (cases.back()->closes) break;
@@ -258,8 +276,15 @@ std::size_t Scene::play() {
     for (const Case& each : ledger_.cases())
         check_case(each);
     check_logs();
-    for (const auto& box : boxes_)
+    for (const auto& box : boxes_) {
+        box->shard().service().pools.for_each([](const upstream::Pool& pool) {
+            opened_ahead += pool.counters().preconnects;
+            opened_ahead_used += pool.counters().preconnects_used;
+            expect(pool.counters().preconnects_used <= pool.counters().preconnects,
+                   "a link was opened ahead once and used twice");
+        });
         box->check_empty();
+    }
     boxes_.clear();
     expect(simulation_.network().open_descriptors() == 0, "a descriptor is left open");
     std::size_t begun = 0;
@@ -323,5 +348,8 @@ int main(int argc, char** argv) {
     std::printf("right %llu, error %llu, broken %llu, unanswered or left %llu\n",
                 count(Outcome::right), count(Outcome::error), count(Outcome::broken),
                 count(Outcome::unanswered));
+    std::printf("links opened ahead %llu, used %llu\n",
+                static_cast<unsigned long long>(sluice::sim::opened_ahead),
+                static_cast<unsigned long long>(sluice::sim::opened_ahead_used));
     return status;
 }

@@ -22,6 +22,8 @@ struct PoolGauges {
     std::uint64_t connects = 0;
     std::uint64_t reuses = 0;
     std::uint64_t closed_by_peer = 0;
+    std::uint64_t preconnects = 0;
+    std::uint64_t preconnects_used = 0;
 };
 
 // One shard's counters and gauges at one moment.

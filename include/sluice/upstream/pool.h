@@ -4,12 +4,20 @@
 // themselves: a server that closes one (llama-server does after 5 s, and after 100 requests) is
 // noticed at once, and idle time stays below the server's own. Share-nothing: no shard sees another
 // one's links.
+//
+// While demand for new links is steady (see demand.h; llama-server ends each one behind a streamed
+// answer) one is opened ahead, so that a request does not pay for the connect. One and no more: a
+// link that waits keeps one of llama-server's few HTTP threads, which are as many as its slots and
+// two. It is opened behind what the turn sends, falls to the idle time when nobody comes, and one
+// that could not connect or was not used ends the expectation: nothing is opened ahead until demand
+// has been steady anew.
 #pragma once
 
 #include "sluice/http/parser.h"
 #include "sluice/io/loop.h"
 #include "sluice/mem/slab.h"
 #include "sluice/net/stream.h"
+#include "sluice/upstream/demand.h"
 #include "sluice/upstream/endpoint.h"
 
 #include <cstdint>
@@ -29,8 +37,8 @@ public:
 
     net::Stream stream;
     http::Parser parser{http::Parser::Side::response};
-    // It carried an exchange before: a failure without a byte of answer may be the keep-alive race.
-    bool reused() const { return exchanges_ > 1; }
+    // It stood idle before: a failure without a byte of answer may be the keep-alive race.
+    bool reused() const { return exchanges_ > 1 || stood_ready_; }
     const Endpoint& endpoint() const;
 
     void advance() override;  // idle or closing: nobody holds the lease
@@ -44,15 +52,18 @@ private:
     io::Timer idle_timer_;
     ListHook idle_hook_;
     std::uint32_t exchanges_ = 0;
+    bool stood_ready_ = false;  // opened ahead, and connected when it was leased
 };
 
 struct PoolCounters {
     std::uint64_t connects = 0;
     std::uint64_t reuses = 0;
     std::uint64_t idle_closed_by_peer = 0;
+    std::uint64_t preconnects = 0;  // of the connects: those that were made ahead
+    std::uint64_t preconnects_used = 0;
 };
 
-class Pool {
+class Pool final : public io::Actor {
 public:
     // Shared: catalogs come and go, and the endpoint's links outlive those that name it.
     Pool(Pools& pools, std::shared_ptr<const Endpoint> endpoint);
@@ -73,6 +84,10 @@ public:
     // Closes all idle links.
     void close_idle();
 
+    void advance() override;  // opens a link ahead, where that is due
+    void bury() override {}
+
+    // Those that wait for a request, one that was opened ahead among them.
     std::size_t idle() const { return idle_count_; }
     std::size_t links() const { return links_; }
     const PoolCounters& counters() const { return counters_; }
@@ -81,11 +96,19 @@ private:
     friend class Link;
     using Idle = List<Link, &Link::idle_hook_>;
 
+    Duration window() const;
+    Link* connect();
+    void listen(Link& link);
+    void wait_for_request(Link& link);
+    void need_new_link();
+    void look_ahead();
     void retire_idle(Link& link);
 
     Pools& pools_;
     std::shared_ptr<const Endpoint> endpoint_;  // shared with catalogs
     Idle idle_;                                 // most recently used last
+    Link* ahead_ = nullptr;                     // one of the idle: opened ahead, perhaps connecting
+    Demand demand_;
     std::size_t idle_count_ = 0;
     std::size_t links_ = 0;
     PoolCounters counters_;

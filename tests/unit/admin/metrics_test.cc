@@ -92,10 +92,10 @@ TEST_CASE("counters of all shards are added, row by row") {
 TEST_CASE("pools of one backend are added, gauges of shards stand side by side") {
     Totals totals;
     Snapshot zero = snapshot_of(0);
-    zero.pools = {{"http://a", 1, 2, 3, 4, 5}, {"http://b", 1, 1, 1, 1, 1}};
+    zero.pools = {{"http://a", 1, 2, 3, 4, 5, 6, 7}, {"http://b", 1, 1, 1, 1, 1, 1, 1}};
     zero.buffers_in_use = 8;
     Snapshot two = snapshot_of(2);
-    two.pools = {{"http://a", 10, 20, 30, 40, 50}};
+    two.pools = {{"http://a", 10, 20, 30, 40, 50, 60, 70}};
     two.buffers_in_use = 9;
     learn(totals, std::move(two));
     learn(totals, std::move(zero));
@@ -105,6 +105,8 @@ TEST_CASE("pools of one backend are added, gauges of shards stand side by side")
                  R"(sluice_backend_connects_total{backend="http://a"} 33)",
                  R"(sluice_backend_reuses_total{backend="http://a"} 44)",
                  R"(sluice_backend_idle_closes_total{backend="http://a"} 55)",
+                 R"(sluice_backend_preconnects_total{backend="http://a"} 66)",
+                 R"(sluice_backend_preconnects_used_total{backend="http://a"} 77)",
                  R"(sluice_backend_connections{backend="http://b"} 1)",
                  R"(sluice_buffers_in_use{shard="0"} 8)", R"(sluice_buffers_in_use{shard="2"} 9)"});
     // A shard that was not heard of is left out, which is not the same as zero.
