@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -36,12 +37,36 @@ std::ptrdiff_t Pipe::fill(int fd, std::size_t most) {
     return moved;
 }
 
-std::ptrdiff_t Pipe::drain(int fd) {
+std::ptrdiff_t Pipe::drain(int fd, std::size_t most) {
     SLUICE_ASSERT(!empty());
-    const auto moved = move(read_fd_, fd, size_);
+    SLUICE_ASSERT(most > 0);
+    const auto moved = move(read_fd_, fd, std::min(size_, most));
     SLUICE_ASSERT(moved != 0);
     if (moved > 0) size_ -= static_cast<std::size_t>(moved);
     return moved;
+}
+
+std::ptrdiff_t Pipe::copy(const Pipe& other) {
+    SLUICE_ASSERT(empty() && !other.empty());
+    for (;;) {
+        const auto copied = ::tee(other.read_fd_, write_fd_, other.size_, SPLICE_F_NONBLOCK);
+        if (copied < 0 && errno == EINTR) continue;
+        if (copied < 0) return -errno;
+        size_ = static_cast<std::size_t>(copied);
+        return copied;
+    }
+}
+
+std::size_t Pipe::read(char* to, std::size_t most) {
+    SLUICE_ASSERT(!empty());
+    SLUICE_ASSERT(most > 0);
+    for (;;) {
+        const auto taken = ::read(read_fd_, to, std::min(size_, most));
+        if (taken < 0 && errno == EINTR) continue;
+        SLUICE_ASSERT(taken > 0);  // what is in it cannot be refused
+        size_ -= static_cast<std::size_t>(taken);
+        return static_cast<std::size_t>(taken);
+    }
 }
 
 PipePool::~PipePool() {

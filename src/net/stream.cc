@@ -237,10 +237,10 @@ std::ptrdiff_t Stream::fill(io::Pipe& pipe, std::size_t most) {
     return moved;
 }
 
-std::ptrdiff_t Stream::drain(io::Pipe& pipe) {
+std::ptrdiff_t Stream::drain(io::Pipe& pipe, std::size_t most) {
     SLUICE_ASSERT(state_ == State::open);
     SLUICE_ASSERT(outbound_.empty());
-    const std::ptrdiff_t moved = pipe.drain(fd_);
+    const std::ptrdiff_t moved = pipe.drain(fd_, most);
     in_pipe_ = pipe.size();
     if (moved > 0)
         bytes_sent_ += static_cast<std::uint64_t>(moved);
@@ -252,6 +252,7 @@ std::ptrdiff_t Stream::drain(io::Pipe& pipe) {
 }
 
 void Stream::await_readable() {
+    SLUICE_ASSERT(!receiving());
     if (receive_.in_flight()) return;
     awaits_readable_ = true;
     loop_.ring().wait_readable(receive_, fd_);

@@ -30,6 +30,7 @@ Forward::Forward(Service& service, Exchange& exchange, io::Actor& owner, net::St
       client_(client),
       relay_(service.loop.nodes()),
       run_(service.pipes),
+      tap_(service.pipes),
       withheld_head_(service.loop.nodes()),
       withheld_(service.loop.nodes()) {}
 
@@ -340,7 +341,7 @@ void Forward::on_link_ended() {
     relay_.see_end();
     // A stream whose own last event is out is whole, however its framing ends; one that only the
     // connection's end delimits is not whole without it.
-    if (event_stream_ ? relay_.saw_done() : allowed) return end_answer(false);
+    if (event_stream_ ? relay_.saw_done() && relay_.can_end() : allowed) return end_answer(false);
     lose_answer("The backend " + backend() + " ended the answer before it was complete.");
 }
 
@@ -350,7 +351,7 @@ void Forward::lose(const std::string& cause, AttemptEnd end) {
     const bool reused = link_->reused();
     drop_link(false);
     if (phase_ == Phase::relaying) {
-        if (event_stream_ && relay_.saw_done()) return end_answer(false);
+        if (event_stream_ && relay_.saw_done() && relay_.can_end()) return end_answer(false);
         return lose_answer("The backend " + backend() + " broke off: " + cause);
     }
     if (silent && reused && !std::exchange(retried_link_, true)) {
@@ -397,10 +398,7 @@ void Forward::lose_answer(std::string cause) {
 
 void Forward::drop_link(bool reusable) {
     SLUICE_ASSERT(link_ != nullptr);
-    if (run_.active()) {
-        run_.end();
-        client_.forget_pipe();
-    }
+    empty_pipes();
     pool_->give_back(*std::exchange(link_, nullptr), reusable);
 }
 

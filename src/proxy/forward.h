@@ -23,6 +23,7 @@
 #include "sluice/upstream/dispatch.h"
 #include "sluice/upstream/pool.h"
 #include "splice_run.h"
+#include "stream_tap.h"
 
 #include <cstdint>
 #include <memory>
@@ -129,7 +130,7 @@ private:
     void stop_withholding();
     bool judge_begin();
 
-    // --- the answer's body (forward_relay.cc, forward_splice.cc) ---
+    // --- the answer's body (forward_relay.cc, forward_splice.cc, forward_events.cc) ---
     void relay_received();
     void relay_slice(const mem::Slice& slice);
     void pace();
@@ -139,13 +140,23 @@ private:
     void break_off(std::string cause, End end);
     void break_off_with(std::string_view event, End end, std::string cause);
     void listen();
+    void note_arrival();
+    void empty_pipes();
+    bool choose_answer_lane(LaneFacts facts);
     bool splice_body();
+    bool splice_events();
+    void note_moved();
+    bool watch_copy();
+    bool watch(std::string_view text);
+    bool receive_events_instead();
     bool begin_run();
     bool measure_run();
     void end_run();
     std::uint64_t opaque_bytes() const;
     // The silence is the client's doing.
-    bool waits_for_client() const { return held_back_ || (run_.active() && client_.unsent() > 0); }
+    bool waits_for_client() const {
+        return held_back_ || ((run_.active() || tap_.active()) && client_.unsent() > 0);
+    }
 
     // --- telling a client that it waits (forward_notice.cc) ---
     bool may_be_told() const;
@@ -168,6 +179,7 @@ private:
     http::HeadReader head_reader_;
     Relay relay_;
     SpliceRun run_;  // of the answer's body, when it is large
+    StreamTap tap_;  // of its events, where these shall be spliced
     std::unique_ptr<HeldAnswer> held_answer_;
     mem::Chain withheld_head_;  // of a stream that has not said anything yet
     mem::Chain withheld_;
@@ -194,8 +206,10 @@ private:
     bool link_keeps_alive_ = false;
     bool held_back_ = false;  // the client is slow: the backend's receive is on hold
     bool client_must_close_ = false;
-    bool pipe_refused_ = false;  // none was to be had: not asked for again
-    bool spliced_ = false;       // a part of the answer was
+    bool pipe_refused_ = false;     // none was to be had: not asked for again
+    bool spliced_ = false;          // a part of the answer was
+    bool events_complete_ = false;  // the copy of them says so
+    bool bytes_behind_ = false;     // and something came behind them
     bool withholding_ = false;   // the stream's begin, until it says something
     bool committed_ = false;     // to status 200, by comments
     bool retried_link_ = false;  // a fresh one, after a kept-alive one was closed

@@ -113,6 +113,10 @@ void Forward::begin_answer(const http::Head& head) {
         withholding_ = false;
         return give_up({Source::gateway, Retry::yes, 503, out_of_memory});
     }
+    const bool raw = choose_answer_lane({.in = head.framing,
+                                         .out = out,
+                                         .events_taken_out = hide || withholding_,
+                                         .bytes_ahead = head.content_length});
     relay_.begin({.in = head.framing,
                   .out = out,
                   .length = head.content_length,
@@ -120,15 +124,9 @@ void Forward::begin_answer(const http::Head& head) {
                   .form = form_,
                   .readable = readable,
                   .hide_usage_event = hide,
-                  .must_finish = head.status == 200 && exchange_.endpoint->says_finish()});
+                  .must_finish = head.status == 200 && exchange_.endpoint->says_finish(),
+                  .raw = raw});
     exchange_.status = head.status;
-    exchange_.lane = choose_lane({.mode = service_.settings.relay,
-                                  .in = head.framing,
-                                  .out = out,
-                                  .event_stream = event_stream_,
-                                  .events_taken_out = hide,
-                                  .bytes_ahead = head.content_length,
-                                  .pipe_refused = pipe_refused_});
     pool_->expect_large(exchange_.lane.lane == Lane::splice);
     enter(Phase::relaying);
     if (!withholding_) pass_on();

@@ -38,12 +38,7 @@ void Forward::relay_received() {
 
 void Forward::relay_slice(const mem::Slice& slice) {
     SLUICE_ASSERT(phase_ == Phase::relaying);
-    if (exchange_.first_byte == Instant{}) {
-        exchange_.first_byte = service_.loop.now();
-        place_.first_byte();
-    } else if (event_stream_) {
-        service_.statistics.between_tokens.observe(service_.loop.now() - phase_begun_);
-    }
+    note_arrival();
     const std::uint64_t events_before = relay_.events();
     mem::Chain out(service_.loop.nodes());
     std::size_t leftover = 0;
@@ -116,7 +111,10 @@ void Forward::finish(bool reusable) {
     if (withholding_) stop_withholding();
     take_usage();
     if (link_ != nullptr) drop_link(reusable);
-    if (place_.held()) place_.release(policy::FailureClass::none);
+    // What passed through pipes can only be judged behind its leaving.
+    if (place_.held())
+        place_.release(relay_.unfinished() ? policy::FailureClass::transient
+                                           : policy::FailureClass::none);
     retry_ = {};
     phase_ = Phase::finished;
     outcome_ = Outcome::done;

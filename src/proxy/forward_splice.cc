@@ -15,8 +15,28 @@ void Forward::listen() {
         link_->stream.start_receiving();
 }
 
+// Bytes of the answer's body have come.
+void Forward::note_arrival() {
+    if (exchange_.first_byte == Instant{}) {
+        exchange_.first_byte = service_.loop.now();
+        place_.first_byte();
+    } else if (event_stream_) {
+        service_.statistics.between_tokens.observe(service_.loop.now() - phase_begun_);
+    }
+}
+
+// What the client has not taken is lost.
+void Forward::empty_pipes() {
+    if (!run_.active() && !tap_.active()) return;
+    if (!tap_.empty()) relay_.lose_place();
+    run_.end();
+    tap_.end();
+    client_.forget_pipe();
+}
+
 // True: a run is under way, or everything is over; the backend is not received from here.
 bool Forward::splice_body() {
+    if (event_stream_) return splice_events();
     if (phase_ != Phase::relaying) return phase_ == Phase::finished;
     if (!run_.active() && !begin_run()) return false;
     net::Stream& from = link_->stream;
@@ -28,8 +48,8 @@ bool Forward::splice_body() {
     const auto progress = run_.move(from, client_);
     if (const std::uint64_t moved = run_.take_moved(); moved > 0) {
         exchange_.bytes_out += moved;
+        note_arrival();
         phase_begun_ = service_.loop.now();
-        if (exchange_.first_byte == Instant{}) exchange_.first_byte = phase_begun_;
     }
     if (progress == SpliceRun::Progress::goes_on) service_.loop.make_ready(owner_);
     if (progress == SpliceRun::Progress::complete) end_run();
@@ -38,7 +58,7 @@ bool Forward::splice_body() {
 
 // False: this body, or what is left of it, stays in its lane.
 bool Forward::begin_run() {
-    if (event_stream_) return false;
+    SLUICE_ASSERT(!event_stream_);
     LaneFacts facts{.mode = service_.settings.relay,
                     .in = relay_.plan().in,
                     .out = relay_.plan().out,

@@ -32,8 +32,12 @@ LaneChoice choose_lane(const LaneFacts& facts) {
     if (facts.events_taken_out) return {Lane::copy, "an event is taken out"};
     if (facts.in == Framing::none) return {Lane::buffer, "no body"};
     if (facts.in != facts.out) return {Lane::copy, "framed anew"};
-    // Each one is read, and cut off honestly where it breaks.
-    if (facts.event_stream) return {Lane::buffer, "events"};
+    // Each one is read, and cut off honestly where it breaks. Spliced, for comparison, a copy is
+    // read behind what leaves, and what broke in the middle of an event can only be cut off.
+    if (facts.event_stream && facts.mode != RelayMode::splice) return {Lane::buffer, "events"};
+    if (facts.event_stream)
+        return facts.pipe_refused ? LaneChoice{Lane::buffer, "no pipe"}
+                                  : LaneChoice{Lane::splice, "asked for"};
     if (facts.mode == RelayMode::buffer) return {Lane::buffer, "asked for"};
     if (facts.in == Framing::until_close && facts.bytes_passed < large_reads)
         return {Lane::buffer, "unknown length"};

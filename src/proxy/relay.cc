@@ -46,6 +46,12 @@ const llm::Usage& Relay::usage() const {
 
 http::Progress Relay::take(const mem::Slice& slice, http::Parser& parser, RelayScratch& scratch,
                            mem::BufferPool& buffers, mem::Chain& out, std::size_t& leftover) {
+    if (plan_.raw) {
+        const auto progress = watch(slice.text(), parser, scratch, leftover);
+        if (progress != http::Progress::failed)
+            out.append(slice.share(0, slice.size() - leftover));
+        return progress;
+    }
     scratch.pieces.clear();
     std::size_t consumed = 0;
     const auto progress = parser.parse_body(slice.text(), scratch.pieces, consumed);
@@ -75,6 +81,21 @@ http::Progress Relay::take(const mem::Slice& slice, http::Parser& parser, RelayS
         waiting.append(slice.share(span.begin, span.end));
     held_.append_compact(buffers, std::move(waiting));
     return complete && !end(buffers, out) ? http::Progress::failed : progress;
+}
+
+http::Progress Relay::watch(std::string_view text, http::Parser& parser, RelayScratch& scratch,
+                            std::size_t& leftover) {
+    SLUICE_ASSERT(plan_.raw && plan_.event_stream);
+    SLUICE_ASSERT(plan_.in == plan_.out && !plan_.hide_usage_event);
+    scratch.pieces.clear();
+    std::size_t consumed = 0;
+    const auto progress = parser.parse_body(text, scratch.pieces, consumed);
+    leftover = text.size() - consumed;
+    between_chunks_ = parser.between_chunks();
+    if (progress == http::Progress::failed) return progress;
+    read_pieces(text, scratch);
+    if (progress == http::Progress::complete) see_end();
+    return progress;
 }
 
 // An event that is longer than may be held passes in parts from here on.
@@ -256,6 +277,7 @@ std::string Relay::failure(const http::Parser& parser) const {
 bool Relay::break_off(std::string_view event, mem::BufferPool& buffers, mem::Chain& out) {
     held_.clear();
     if (!plan_.event_stream || plan_.out == http::Framing::length) return false;
+    if (plan_.raw && !(between_chunks_ && scanner_.at_boundary())) return false;
     mem::Chain body = held_.empty_like();
     // Part of an event that was too long to be held is out already: end it first.
     if (oversized_)

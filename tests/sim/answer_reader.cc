@@ -4,17 +4,24 @@
 
 #include <algorithm>
 #include <charconv>
+#include <optional>
 
 namespace sluice::sim {
 namespace {
 
 constexpr std::string_view crlf = "\r\n";
 
-std::size_t number(std::string_view text, int base) {
+std::optional<std::size_t> number_in(std::string_view text, int base) {
     std::size_t value = 0;
     const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value, base);
-    expect(code == std::errc{} && end == text.data() + text.size(), "a client got a bad number");
+    if (code != std::errc{} || end != text.data() + text.size()) return std::nullopt;
     return value;
+}
+
+std::size_t number(std::string_view text, int base) {
+    const auto value = number_in(text, base);
+    expect(value.has_value(), "a client got a bad number");
+    return *value;
 }
 
 }  // namespace
@@ -28,6 +35,7 @@ void AnswerReader::begin(bool head_request) {
     length_ = 0;
     body_.clear();
     partial_.clear();
+    broken_ = false;
 }
 
 std::string AnswerReader::field(const std::string& lower_name) const {
@@ -113,7 +121,11 @@ bool AnswerReader::read_chunks() {
     for (;;) {
         const auto line_end = text_.find(crlf);
         if (line_end == std::string::npos) return false;
-        const std::size_t size = number(std::string_view(text_).substr(0, line_end), 16);
+        const auto read = number_in(std::string_view(text_).substr(0, line_end), 16);
+        broken_ = broken_ || (broken_chunks_expected_ && !read.has_value());
+        if (broken_) return false;
+        expect(read.has_value(), "a client got a bad number");
+        const std::size_t size = *read;
         const std::size_t whole = line_end + crlf.size() + size + crlf.size();
         if (text_.size() < whole) {
             // What is there of this chunk counts when the answer breaks off here.

@@ -17,6 +17,8 @@ public:
     void feed(std::string_view bytes) { text_ += bytes; }
     // Reads on; true: the answer is complete, and what follows it stays for the next one.
     bool read();
+    // A broken chunk may come: nothing is read behind it, and the answer never completes.
+    void expect_broken_chunks() { broken_chunks_expected_ = true; }
     // The connection ended: true if that completes the answer.
     bool end() const { return head_done_ && framing_ == Framing::until_close; }
 
@@ -45,6 +47,8 @@ private:
     std::map<std::string, std::string> fields_;
     std::size_t length_ = 0;
     std::string body_;
+    bool broken_chunks_expected_ = false;
+    bool broken_ = false;
     std::string partial_;  // of the chunk that is coming
 };
 

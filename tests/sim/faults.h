@@ -23,6 +23,8 @@ struct Faults {
     unsigned starved = 0;             // a receive finds no buffer although there are some
     unsigned target_wins = 0;         // what was cancelled achieves something first
     unsigned no_pipe = 0;             // no pipe is to be had
+    unsigned no_copy = 0;             // what is in a pipe cannot be duplicated
+    unsigned short_copies = 0;        // only a part of it is
     unsigned out_of_descriptors = 0;  // an accept or an open finds no descriptor
     // --- the machine ---
     unsigned stalls = 0;  // a turn in which the process stands still
@@ -48,6 +50,8 @@ inline Faults Faults::light() {
     faults.starved = 20;
     faults.target_wins = 300;
     faults.no_pipe = 50;
+    faults.no_copy = 5;
+    faults.short_copies = 100;
     faults.out_of_descriptors = 2;
     faults.stalls = 1;
     faults.stall_max = Duration::millis(200);
@@ -68,6 +72,8 @@ inline Faults Faults::heavy() {
     faults.starved = 200;
     faults.target_wins = 500;
     faults.no_pipe = 300;
+    faults.no_copy = 50;
+    faults.short_copies = 400;
     faults.out_of_descriptors = 30;
     faults.stalls = 5;
     faults.stall_max = Duration::seconds(30);

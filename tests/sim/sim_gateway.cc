@@ -30,6 +30,7 @@ const net::Address backend_a = net::Address::parse("127.0.0.1:8081").value();
 const net::Address backend_b = net::Address::parse("127.0.0.1:8082").value();
 
 std::uint64_t tally[5];  // of all runs, by outcome
+std::uint64_t spliced_streams = 0;
 std::uint64_t opened_ahead = 0;
 std::uint64_t opened_ahead_used = 0;
 
@@ -57,11 +58,15 @@ struct Variation {
         Prng prng(seed ^ 0x5eed'0f'7a57'ba5f);
         busy = prng.chance(1, 5);
         pool_idle = Duration::millis(static_cast<std::int64_t>(prng.between(20, 300)));
+        const auto dice = prng.below(8);
+        if (dice < 2) relay = config::RelayMode::splice;
+        if (dice == 2) relay = config::RelayMode::buffer;
     }
 
     // Many requests and a short idle time: demand for new links becomes steady within the run.
     bool busy;
     Duration pool_idle;
+    config::RelayMode relay = config::RelayMode::automatic;
 };
 
 // One shard with all that it runs on.
@@ -125,7 +130,9 @@ public:
           ledger_(prng_),
           settings_(random_settings(prng_)) {
         if (variation_.busy) settings_.pool_idle = variation_.pool_idle;
+        settings_.relay = variation_.relay;
         ledger_.lenient = run.may_lose;
+        ledger_.events_spliced = settings_.relay == config::RelayMode::splice;
         ledger_.half_close_tolerated = settings_.half_close_tolerated;
         start_servers();
         start_shards();
@@ -299,6 +306,8 @@ void Scene::check_case(const Case& each) {
     const auto wrong = [&each](const char* what) {
         fail(std::string(what) + ": " + each.wire.substr(0, 300) + "\nlog: " + each.logged_line);
     };
+    if (each.plan.events() && each.logged_line.find("\"lane\":\"splice\"") != std::string::npos)
+        ++spliced_streams;
     if (each.outcome == Case::Outcome::open) wrong("a request without an outcome");
     if (each.outcome == Case::Outcome::right) {
         if (each.logged != 1) wrong("an answer that is not in the log");
@@ -348,7 +357,8 @@ int main(int argc, char** argv) {
     std::printf("right %llu, error %llu, broken %llu, unanswered or left %llu\n",
                 count(Outcome::right), count(Outcome::error), count(Outcome::broken),
                 count(Outcome::unanswered));
-    std::printf("links opened ahead %llu, used %llu\n",
+    std::printf("streams spliced %llu; links opened ahead %llu, used %llu\n",
+                static_cast<unsigned long long>(sluice::sim::spliced_streams),
                 static_cast<unsigned long long>(sluice::sim::opened_ahead),
                 static_cast<unsigned long long>(sluice::sim::opened_ahead_used));
     return status;

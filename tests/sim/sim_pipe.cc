@@ -46,12 +46,12 @@ std::ptrdiff_t Pipe::fill(int fd, std::size_t most) {
     return static_cast<std::ptrdiff_t>(size);
 }
 
-std::ptrdiff_t Pipe::drain(int fd) {
+std::ptrdiff_t Pipe::drain(int fd, std::size_t most) {
     SLUICE_ASSERT(!empty());
     sim::Endpoint& end = *simulation().network().socket(fd).endpoint;
     if (end.error != 0) return -end.error;
     if (end.other->end_sent) return -EPIPE;
-    std::size_t size = std::min(size_, sim::Network::room(end));
+    std::size_t size = std::min({size_, most, sim::Network::room(end)});
     if (size == 0) return -EAGAIN;
     size = some_of(size, simulation().faults().short_sends);
     std::string& text = contents[read_fd_];
@@ -59,6 +59,25 @@ std::ptrdiff_t Pipe::drain(int fd) {
     text.erase(0, size);
     size_ -= size;
     return static_cast<std::ptrdiff_t>(size);
+}
+
+std::ptrdiff_t Pipe::copy(const Pipe& other) {
+    SLUICE_ASSERT(empty() && !other.empty());
+    if (simulation().happens(simulation().faults().no_copy)) return -ENOMEM;
+    size_ = some_of(other.size_, simulation().faults().short_copies);
+    contents[read_fd_] = contents[other.read_fd_].substr(0, size_);
+    return static_cast<std::ptrdiff_t>(size_);
+}
+
+std::size_t Pipe::read(char* to, std::size_t most) {
+    SLUICE_ASSERT(!empty());
+    const std::size_t size = std::min(size_, most);
+    std::string& text = contents[read_fd_];
+    SLUICE_ASSERT(text.size() == size_);
+    text.copy(to, size);
+    text.erase(0, size);
+    size_ -= size;
+    return size;
 }
 
 PipePool::~PipePool() {

@@ -68,6 +68,12 @@ public:
     // So many of them passed elsewhere, unread. A chunk's last byte must not be among them.
     Progress skip(std::uint64_t bytes);
 
+    // The body's framing stands where a chunk may be put in; without chunks it always does.
+    bool between_chunks() const {
+        if (phase_ != Phase::chunks) return phase_ == Phase::until_close;
+        return body_.chunk_part == ChunkPart::size_line && body_.line_bytes == 0;
+    }
+
     // The peer closed its side: `complete` if the message may end so (RFC 9112 section 8).
     Progress finish();
 

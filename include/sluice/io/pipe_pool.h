@@ -1,5 +1,5 @@
-// Pipe: bytes on their way from one socket to another inside the kernel (splice(2)); PipePool: the
-// pipes of one shard.
+// Pipe: bytes on their way from one socket to another inside the kernel (splice(2), tee(2));
+// PipePool: the pipes of one shard.
 //
 // Neither call blocks: both sockets are non-blocking. Chosen at link time together with the ring:
 // src/io/pipe_pool.cc talks to the kernel, tests/sim to the simulated network. A pipe takes two
@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -26,8 +27,14 @@ public:
     // Moves up to `most` bytes that have arrived at the socket into the pipe, which must be empty.
     // How many; 0: the stream has ended; -errno, where -EAGAIN says that nothing has arrived.
     std::ptrdiff_t fill(int fd, std::size_t most);
-    // Moves what is in the pipe to the socket, as much as it takes. -EAGAIN: nothing now.
-    std::ptrdiff_t drain(int fd);
+    // Moves what is in the pipe, up to `most` bytes of it, to the socket, as much as that takes.
+    // -EAGAIN: nothing now.
+    std::ptrdiff_t drain(int fd, std::size_t most = SIZE_MAX);
+    // Duplicates what `other` holds, from its begin, into this pipe, which must be empty: how many
+    // bytes (fewer where this one has less room), or -errno. `other` keeps them.
+    std::ptrdiff_t copy(const Pipe& other);
+    // Takes bytes out into memory; how many. There must be some.
+    std::size_t read(char* to, std::size_t most);
 
 private:
     friend class PipePool;

@@ -78,7 +78,11 @@ public:
 
     // --- past user space: see io/pipe_pool.h for what they return ---
     std::ptrdiff_t fill(io::Pipe& pipe, std::size_t most);
-    std::ptrdiff_t drain(io::Pipe& pipe);
+    std::ptrdiff_t drain(io::Pipe& pipe, std::size_t most = SIZE_MAX);
+    // The owner is made ready when there is something to fill() from; fill() itself asks for that
+    // where there was nothing.
+    void await_readable();
+    bool awaits_readable() const { return awaits_readable_; }
     void forget_pipe() { in_pipe_ = 0; }  // what is in it will not be sent
 
     std::uint64_t bytes_received() const { return bytes_received_; }
@@ -92,7 +96,6 @@ private:
     void on_connect(io::Completion&& completion);
     void on_receive(io::Completion&& completion);
     void on_send(io::Completion&& completion);
-    void await_readable();
     void await_writable();
     void receive_on();
     void record_error(int code);

@@ -33,6 +33,8 @@ struct RelayPlan {
     bool readable = false;          // otherwise JSON whose usage is read
     bool hide_usage_event = false;  // the client did not ask for the event that only reports usage
     bool must_finish = false;       // a stream that says how a generation ended
+    // Every byte leaves as it comes, framing included, and at once: events that nobody holds back.
+    bool raw = false;
 };
 
 // Working memory of one turn, shared by all relays of a shard so that no slice allocates.
@@ -64,6 +66,14 @@ public:
     http::Progress take(const mem::Slice& slice, http::Parser& parser, RelayScratch& scratch,
                         mem::BufferPool& buffers, mem::Chain& out, std::size_t& leftover);
 
+    // Raw events that leave by another way: reads this copy of them, as take() does.
+    http::Progress watch(std::string_view text, http::Parser& parser, RelayScratch& scratch,
+                         std::size_t& leftover);
+    // Raw bytes that were read here were lost on their way.
+    void lose_place() { between_chunks_ = false; }
+    // Whether end() may say that the body is whole: not in the middle of a raw chunk.
+    bool can_end() const { return between_chunks_; }
+
     // Body bytes that pass this by, in runs that nobody reads: what goes to the client before a run
     // of that many bytes (false: out_of_buffers()), and what goes behind it.
     [[nodiscard]] bool begin_run(std::uint64_t bytes, mem::BufferPool& buffers, mem::Chain& out);
@@ -78,7 +88,8 @@ public:
     // False: out_of_buffers(), and the body is not whole.
     [[nodiscard]] bool end(mem::BufferPool& buffers, mem::Chain& out);
     // The stream broke: an error event at an event boundary, and no proper end. False when the
-    // client cannot be told in band (not an event stream, or a body of declared length).
+    // client cannot be told in band (not an event stream, a body of declared length, or a raw
+    // stream that stands in the middle of an event).
     bool break_off(std::string_view event, mem::BufferPool& buffers, mem::Chain& out);
 
     // A comment, or another whole event of ours, between two of the stream. False when it is not
@@ -139,6 +150,7 @@ private:
     bool saw_finish_ = false;
     bool malformed_ = false;  // an event was
     std::uint64_t events_ = 0;
+    bool between_chunks_ = true;  // the raw framing that has left is
     std::uint64_t content_events_ = 0;
     std::string error_text_;
 };

@@ -1,0 +1,111 @@
+// The event streams of a forward that pass through pipes (--relay splice): what leaves is read
+// behind its leaving, from a copy.
+//
+// So nothing is held back: a stream that breaks in the middle of an event is cut off, and bytes
+// that a backend sends behind its answer are noticed when they are out, and end both connections.
+#include "forward.h"
+
+#include "sluice/base/limits.h"
+
+#include <array>
+#include <utility>
+
+namespace sluice::proxy {
+
+// The lane of an answer whose head says so much; true: its events leave as they come.
+bool Forward::choose_answer_lane(LaneFacts facts) {
+    facts.mode = service_.settings.relay;
+    facts.event_stream = event_stream_;
+    facts.pipe_refused = pipe_refused_;
+    exchange_.lane = choose_lane(facts);
+    if (!event_stream_ || exchange_.lane.lane != Lane::splice) return false;
+    if (tap_.available()) return true;
+    facts.pipe_refused = pipe_refused_ = true;
+    exchange_.lane = choose_lane(facts);
+    return false;
+}
+
+// True: the events pass through pipes, or everything is over; the backend is not received from.
+bool Forward::splice_events() {
+    if (phase_ != Phase::relaying) return phase_ == Phase::finished;
+    if (!relay_.plan().raw || pipe_refused_) return false;
+    net::Stream& from = link_->stream;
+    from.hold_receiving();
+    // What was on its way into buffers is relayed from there, and leaves first.
+    if (from.receiving() || (!tap_.active() && client_.unsent() > 0)) return true;
+    for (;;) {
+        const bool nothing_comes = events_complete_ || from.awaits_readable() || from.ended() ||
+                                   from.receive_error() != 0;
+        if (tap_.empty() && nothing_comes) break;
+        const auto progress = tap_.move(from, client_);
+        note_moved();
+        if (!watch_copy()) return true;
+        if (progress == StreamTap::Progress::refused) return !receive_events_instead();
+        if (progress == StreamTap::Progress::waits || tap_.blocked()) break;
+        // Others have their turn; this one is called again when there is more.
+        if (tap_.empty() && !events_complete_) from.await_readable();
+    }
+    tap_.rest();
+    if (events_complete_ && tap_.empty()) {
+        client_must_close_ |= bytes_behind_;
+        finish(link_keeps_alive_ && !bytes_behind_);
+    }
+    return true;
+}
+
+void Forward::note_moved() {
+    const std::uint64_t moved = tap_.take_moved();
+    if (moved == 0) return;
+    exchange_.bytes_out += moved;
+    note_arrival();
+}
+
+// Reads what has just left. False: it was not what it should be, and the stream has ended.
+bool Forward::watch_copy() {
+    std::array<char, 4 * limits::buffer_bytes> space;
+    for (auto text = tap_.read_copy(space); !text.empty(); text = tap_.read_copy(space))
+        if (!watch(text)) return false;
+    return true;
+}
+
+bool Forward::watch(std::string_view text) {
+    std::size_t leftover = text.size();
+    auto progress = http::Progress::complete;
+    const std::uint64_t events_before = relay_.events();
+    if (!events_complete_) progress = relay_.watch(text, link_->parser, service_.relay, leftover);
+    if (relay_.events() > events_before) phase_begun_ = service_.loop.now();
+    events_complete_ = progress == http::Progress::complete;
+    bytes_behind_ |= events_complete_ && leftover > 0;
+    if (progress != http::Progress::failed) return true;
+    const std::string cause = "The backend " + backend() + " " + relay_.failure(link_->parser);
+    drop_link(false);
+    break_off(cause, End::backend_error);
+    return false;
+}
+
+// There are no pipes, or nothing can be copied: what is left of the stream, as it comes, goes
+// through buffers. False: that was its end.
+bool Forward::receive_events_instead() {
+    pipe_refused_ = true;
+    pool_->expect_large(false);
+    std::array<char, limits::buffer_bytes> space;
+    mem::Chain out(service_.loop.nodes());
+    for (auto text = tap_.take_back(space); !text.empty(); text = tap_.take_back(space)) {
+        if (!watch(text)) return false;
+        if (!out.append_copy(service_.loop.buffers(), text)) {
+            relay_.lose_place();
+            drop_link(false);
+            break_off(out_of_memory, End::unavailable);
+            return false;
+        }
+    }
+    tap_.rest();
+    client_.forget_pipe();
+    client_.send(std::move(out));
+    if (!events_complete_) return true;
+    client_must_close_ |= bytes_behind_;
+    finish(link_keeps_alive_ && !bytes_behind_);
+    return false;
+}
+
+}  // namespace sluice::proxy
