@@ -1,6 +1,7 @@
 // The relay must say the same about a stream of any bytes however its chunks and its slices fall: a
 // body leaves byte for byte, or without the events that a naive reader finds to be usage only; and
-// wherever it breaks, an error event can be put behind what has left.
+// wherever it breaks, an error event can be put behind what has left. Raw, not a byte of it changes,
+// and the error event comes only where no event and no chunk has begun.
 //
 // Input: one byte of flags (bit 0: hide, bit 1: to HTTP/1.0, bit 2: JSON lines), one byte that
 // seeds the splits, then the body.
@@ -53,6 +54,7 @@ std::string from_chunks(std::string_view wire, bool& ended) {
         std::size_t size = 0;
         const auto end = std::from_chars(wire.data(), wire.data() + wire.size(), size, 16).ptr;
         wire.remove_prefix(static_cast<std::size_t>(end - wire.data()));
+        if (wire.starts_with(';')) wire.remove_prefix(wire.find('\r'));
         SLUICE_ASSERT(wire.starts_with("\r\n") && wire.size() >= size + 4);
         body += wire.substr(2, size);
         SLUICE_ASSERT(wire.substr(size + 2, 2) == "\r\n");
@@ -114,6 +116,53 @@ Passed relay(Pools& pools, std::string_view wire, Way way, std::size_t end, Prng
     return passed;
 }
 
+// The same, raw: every byte leaves as it comes, by the relay's hand or past it.
+void check_raw(Pools& pools, std::string_view wire, Way way, std::size_t end, Prng& prng) {
+    http::Parser parser(http::Parser::Side::response);
+    http::Head head;
+    const auto begun =
+        parser.parse_head("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", head);
+    SLUICE_ASSERT(begun == http::Progress::complete);
+    Relay relay(pools.nodes);
+    relay.begin({.in = http::Framing::chunked,
+                 .out = http::Framing::chunked,
+                 .event_stream = true,
+                 .form = way.form,
+                 .raw = true});
+    RelayScratch scratch;
+    auto progress = http::Progress::incomplete;
+    for (std::size_t at = 0; at < end;) {
+        const auto part = wire.substr(at, prng.between(1, std::min(end - at, slice_bytes_max)));
+        std::size_t leftover = 0;
+        if (prng.chance(1, 2)) {
+            progress = relay.watch(part, parser, scratch, leftover);
+        } else {
+            const auto lent = pools.buffers.lend();
+            std::memcpy(lent.data, part.data(), part.size());
+            mem::Chain out(pools.nodes);
+            progress = relay.take(pools.buffers.filled(lent.id, part.size()), parser, scratch,
+                                  pools.buffers, out, leftover);
+            SLUICE_ASSERT(out.to_string() == part);
+        }
+        SLUICE_ASSERT(progress != http::Progress::failed && leftover == 0);
+        at += part.size();
+    }
+    SLUICE_ASSERT((progress == http::Progress::complete) == (end == wire.size()));
+    if (progress == http::Progress::complete) return;
+    mem::Chain out(pools.nodes);
+    if (!relay.break_off(error_event_of(way.form), pools.buffers, out)) {
+        SLUICE_ASSERT(out.empty());
+        return;
+    }
+    // What has left stands between chunks and between events, and the error event is one of its own.
+    bool ended = false;
+    const std::string body = from_chunks(std::string(wire.substr(0, end)) + out.to_string(), ended);
+    SLUICE_ASSERT(!ended && body.ends_with(error_event_of(way.form)));
+    const auto events = way.form == sse::Form::json_lines ? sse::test::read_lines_by_reference(body)
+                                                          : sse::test::read_by_reference(body);
+    SLUICE_ASSERT(!events.empty() && events.back().data == "{\"error\":1}");
+}
+
 // What a naive reader makes of a stream: the events that carry something, but for the hidden ones.
 std::vector<sse::test::Seen> events_of(std::string_view body, Way way) {
     std::vector<sse::test::Seen> events;
@@ -161,6 +210,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         const auto events = events_of(broken.body, shown);
         SLUICE_ASSERT(!events.empty() && events.back().data == "{\"error\":1}");
     }
+    check_raw(pools, wire, way, wire.size(), prng);
+    check_raw(pools, wire, way, end, prng);
     SLUICE_ASSERT(pools.nodes.in_use() == 0 && pools.buffers.in_use() <= 1);
     return 0;
 }
