@@ -1,6 +1,8 @@
 // Bytes that pass the parser by: what comes behind them is read as if it had seen them.
 #include "cases.h"
 
+#include <algorithm>
+
 namespace sluice::http::test {
 
 namespace {
@@ -95,6 +97,28 @@ TEST_CASE("what may be skipped is known only within data") {
     CHECK(endless.opaque_bytes() == UINT64_MAX);
     CHECK(endless.skip(1'000'000) == Progress::incomplete);
     CHECK(endless.finish() == Progress::complete);
+}
+
+TEST_CASE("where a chunk could be put in is known byte by byte") {
+    const std::string wire = "5;a=b\r\nhello\r\n1\r\nx\r\n0\r\nt: x\r\n\r\n";
+    const std::vector<std::size_t> seams = {0, 14, 20};
+    Parser parser(Parser::Side::response);
+    Head head;
+    REQUIRE(parser.parse_head("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", head) ==
+            Progress::complete);
+    std::vector<BodyPiece> pieces;
+    for (std::size_t at = 0; at < wire.size(); ++at) {
+        CAPTURE(at);
+        CHECK(parser.between_chunks() == (std::ranges::find(seams, at) != seams.end()));
+        std::size_t consumed = 0;
+        parser.parse_body(std::string_view(wire).substr(at, 1), pieces, consumed);
+        CHECK(consumed == 1);
+    }
+    CHECK_FALSE(parser.between_chunks());  // it has ended
+
+    Parser endless(Parser::Side::response);
+    REQUIRE(endless.parse_head("HTTP/1.1 200 OK\r\n\r\n", head) == Progress::complete);
+    CHECK(endless.between_chunks());
 }
 
 }  // namespace sluice::http::test
