@@ -41,8 +41,9 @@ LaneChoice choose_lane(const LaneFacts& facts) {
     if (facts.mode == RelayMode::buffer) return {Lane::buffer, "asked for"};
     if (facts.in == Framing::until_close && facts.bytes_passed < large_reads)
         return {Lane::buffer, "unknown length"};
-    if (facts.bytes_ahead < spliced_bytes_min(facts.mode)) return {Lane::buffer, "small"};
+    // Asked for once: also what is left of the body is there for want of a pipe.
     if (facts.pipe_refused) return {Lane::buffer, "no pipe"};
+    if (facts.bytes_ahead < spliced_bytes_min(facts.mode)) return {Lane::buffer, "small"};
     return {Lane::splice, facts.mode == RelayMode::splice ? "asked for" : "large"};
 }
 

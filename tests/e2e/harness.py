@@ -14,6 +14,7 @@ import json
 import os
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -44,14 +45,15 @@ memory_case = unittest.skipIf(SANITIZED, "a sanitizer's memory says nothing abou
 class Program:
     """A started program that prints where it listens. stop() also checks how it ended."""
 
-    def __init__(self, path, flags, listens, env=None):
+    def __init__(self, path, flags, listens, env=None, user=None):
         self.folder = tempfile.TemporaryDirectory(prefix="sluice-e2e-")
         self.stderr_path = os.path.join(self.folder.name, "stderr")
         self.lines = []
         with open(self.stderr_path, "wb") as stderr:
             self.process = subprocess.Popen(
                 [path, *flags], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr,
-                env={**os.environ, **(env or {})}, text=True)
+                env={**os.environ, **(env or {})}, text=True, user=user, group=user,
+                extra_groups=None if user is None else [])
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
         self.addresses = []
@@ -147,14 +149,18 @@ class Program:
 class Gateway(Program):
     """sluice, with its access log in a file."""
 
-    def __init__(self, *flags, listens=1, env=None, listen=True, log=True):
+    def __init__(self, *flags, listens=1, env=None, listen=True, log=True, user=None):
         self.log_folder = tempfile.TemporaryDirectory(prefix="sluice-log-")
+        program = SLUICE
+        if user is not None:  # who may not see where the program was built
+            program = shutil.copy(SLUICE, self.log_folder.name)
+            os.chown(self.log_folder.name, user, user)
         self.log_path = os.path.join(self.log_folder.name, "access.log")
         own = ["--listen", "127.0.0.1:0"] if listen else []
         own += ["--access-log", self.log_path] if log else []
         if SHARDS and "--shards" not in flags:
             own += ["--shards", SHARDS]
-        super().__init__(SLUICE, [*own, *flags], listens, env)
+        super().__init__(program, [*own, *flags], listens, env, user)
 
     def client(self, **options):
         return Client(self.address, **options)

@@ -2,16 +2,19 @@
 """Lanes: a large body that the kernel moves arrives byte for byte, whatever its size, its framing
 and its splits, and what the log says of it is true."""
 
+import fcntl
 import hashlib
 import json
 import os
 import random
 import resource
+import subprocess
 import threading
 import time
+import unittest
 
-from backend import LAST_CHUNK, chunk, head, json_answer
-from harness import SANITIZED, GatewayCase, Gateway, main, request
+from backend import DONE, LAST_CHUNK, Backend, chunk, head, json_answer
+from harness import SANITIZED, GatewayCase, Gateway, chat_request, main, request
 from wire import Closed, wait_until
 
 KIB = 1 << 10
@@ -212,6 +215,108 @@ class Lanes(GatewayCase):
         for thread in threads:
             thread.join()
         self.assertEqual(wrong, [])
+
+
+class PipeHog:
+    """A process that holds all the pipes its user may have, until it is ended. A fork and no other
+    program: the user need not be allowed to run one."""
+
+    def __init__(self, user):
+        told, tell = os.pipe()
+        wait, self.hold = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                os.close(self.hold)
+                if user is not None:
+                    os.setgroups([])
+                    os.setgid(user)
+                    os.setuid(user)
+                pipes = [os.pipe()]
+                while fcntl.fcntl(pipes[-1][0], fcntl.F_GETPIPE_SZ) >= 64 * KIB:
+                    pipes.append(os.pipe())
+                os.write(tell, b"x")
+                os.read(wait, 1)
+            finally:
+                os._exit(0)
+        os.close(tell)
+        os.close(wait)
+        self.full = os.read(told, 1) == b"x"
+        os.close(told)
+
+    def end(self):
+        if self.pid:
+            os.close(self.hold)
+            os.waitpid(self.pid, 0)
+            self.pid = 0
+
+
+class Unprivileged(unittest.TestCase):
+    """The kernel grants a user without privileges so many pages of pipes, and then tiny ones."""
+
+    USER = 64_321  # nobody else's
+
+    def setUp(self):
+        with open("/proc/sys/fs/pipe-user-pages-soft", encoding="ascii") as file:
+            self.pages = int(file.read())
+        if self.pages == 0:
+            self.skipTest("this kernel does not bound the pipes of a user")
+        if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < self.pages // 8 + 100:
+            self.skipTest("too few descriptors to use the pipes of a user up")
+        self.user = self.USER if os.geteuid() == 0 else None
+        self.backend = Backend()
+        self.addCleanup(self.backend.stop)
+
+    def start(self, *flags):
+        try:
+            gateway = Gateway("--model", f"m={self.backend.url}", *flags, user=self.user)
+        except (OSError, subprocess.SubprocessError) as error:
+            self.skipTest(f"cannot start it as another user here: {error}")
+        self.addCleanup(gateway.stop)
+        return gateway
+
+    def use_pipes_up(self):
+        """All that the gateway's user may have, until what is returned ends."""
+        hog = PipeHog(self.user)
+        self.addCleanup(hog.end)
+        if not hog.full:
+            self.skipTest("the pipes of the user cannot be used up")
+        return hog
+
+    def lane(self, gateway, client, body):
+        def script(peer, _):
+            peer.send(head(Content_Length=str(len(body)), **AUDIO) + body)
+        self.backend.forget(script)
+        client.send(request("POST", "/v1/embeddings", b'{"model":"m","input":"x"}', gateway.host))
+        answer = client.read()
+        self.assertEqual(hashlib.sha256(answer.body).digest(), hashlib.sha256(body).digest())
+        line = gateway.logged(id=answer.field("x-request-id"))
+        return line["lane"], line["lane_reason"]
+
+    def test_a_user_out_of_pipes_gets_every_byte_through_buffers(self):
+        gateway = self.start()
+        body = noise(3 * MIB)
+        hog = self.use_pipes_up()
+        with gateway.client() as client:
+            for _ in range(3):
+                self.assertEqual(self.lane(gateway, client, body), ("buffer", "no pipe"))
+            hog.end()
+            self.assertEqual(self.lane(gateway, client, body), ("splice", "large"))
+
+    def test_a_user_out_of_pipes_gets_every_event_through_buffers(self):
+        gateway = self.start("--relay", "splice")
+        hog = self.use_pipes_up()
+        with gateway.client() as client:
+            for expected in (("buffer", "no pipe"), ("splice", "asked for")):
+                client.send(chat_request(gateway.host, stream=True,
+                                         stream_options={"include_usage": True}))
+                answer = client.read()
+                self.assertTrue(answer.complete)
+                self.assertTrue(answer.body.endswith(DONE))
+                line = gateway.logged(id=answer.field("x-request-id"))
+                self.assertEqual((line["lane"], line["lane_reason"]), expected)
+                self.assertEqual(line["prompt_tokens"], 7)
+                hog.end()
 
 
 if __name__ == "__main__":

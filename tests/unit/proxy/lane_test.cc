@@ -135,6 +135,9 @@ const Row table[] = {
     {{.in = Framing::length, .out = Framing::length, .bytes_ahead = large, .pipe_refused = true},
      Lane::buffer,
      "no pipe"},
+    {{.in = Framing::length, .out = Framing::length, .bytes_ahead = 1, .pipe_refused = true},
+     Lane::buffer,
+     "no pipe"},
 };
 
 }  // namespace
