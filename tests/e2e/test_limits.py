@@ -3,14 +3,16 @@
 and what a backend's answer may tell a client."""
 
 import resource
+import socket
 import threading
 import time
 from collections import Counter
 
-from backend import DONE, LAST_CHUNK, chunk, delta, head, json_answer, sse_head
+from backend import (DONE, LAST_CHUNK, answer_chat, chunk, delta, head, json_answer, sse_head,
+                     usage_event)
 from harness import SANITIZED, GatewayCase, best_of, chat_body, error_in, main, request
 from test_relay import metrics
-from wire import Closed, send_in_pieces, wait_until
+from wire import DEADLINE, Closed, send_in_pieces, wait_until
 
 MIB = 1 << 20
 
@@ -105,6 +107,69 @@ class StalledThatDoNotFit(Stalled):
         self.others_are_served()
         ends = wait_until(lambda: self.stream_ends(5), "their lines in the log")
         self.assertLessEqual(set(ends), {"ok", "client_gone"})
+
+
+class AHundredStalled(GatewayCase):
+    """A hundred clients of one shard that stop reading in the middle of their streams."""
+
+    flags = ("--shards", "1")
+    COUNT = 100
+    FLOOD = 64 * MIB  # a stream; far more than kernels take for a client that does not read
+
+    def script(self, peer, asked):
+        if asked.json.get("n") is None:
+            return answer_chat(peer, asked)
+        peer.send(sse_head())
+        if asked.json["n"] >= 0:
+            peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 32 << 10)
+            peer.flood(self.event, self.FLOOD)
+            return peer.note_gone()
+        for i in range(200):
+            peer.send(chunk(delta(f"word {i}")))
+            time.sleep(0.001)
+        return peer.send(chunk(usage_event() + DONE) + LAST_CHUNK)
+
+    def test_a_hundred_stalled_clients_leave_the_others_alone(self):
+        self.event = chunk(delta("x" * 4000))
+        self.backend.forget(self.script)
+        stalled = [self.client(receive_buffer=8192) for _ in range(self.COUNT)]
+        for n, client in enumerate(stalled):
+            client.send(self.chat(stream=True, n=n))
+        peers = [asked.peer for asked in self.backend.wait_requests(self.COUNT)]
+
+        def stands_still():
+            before = [peer.sent for peer in peers]
+            time.sleep(0.05)
+            return min(before) > 0 and before == [peer.sent for peer in peers]
+        wait_until(stands_still, "all of them stall")
+        self.assertLess(max(peer.sent for peer in peers), self.FLOOD)
+        self.assertEqual(metrics(self.gateway)["sluice_requests_in_flight"], self.COUNT + 1)
+
+        # A stream that is read arrives whole while they stand still, and requests are answered.
+        reader = self.client()
+        reader.send(self.chat(stream=True, n=-1, stream_options={"include_usage": True}))
+        answer = reader.read()
+        answer.read_until(b"word 10")
+        for _ in range(20):
+            self.assertEqual(self.client().ask(self.chat()).status, 200)
+        self.assertTrue(answer.complete)
+        self.assertEqual(answer.body, b"".join(delta(f"word {i}") for i in range(200)) +
+                         usage_event() + DONE)
+        self.assertTrue(stands_still())
+        self.assertTrue(all(not peer.gone.is_set() for peer in peers))
+
+        # None of them has ended, and one that reads on finds its stream where it left it.
+        body = stalled[50].read().read_until(delta("x" * 4000) * 40)
+        self.assertTrue((delta("x" * 4000) * (len(body) // 4000 + 1)).startswith(body))
+        for client in stalled:
+            client.reset()
+        for peer in peers:
+            self.assertTrue(peer.gone.wait(DEADLINE))
+
+
+class AHundredStalledWhoseEventsAreSpliced(AHundredStalled):
+
+    flags = ("--shards", "1", "--relay", "splice")
 
 
 class Amplification(GatewayCase):
