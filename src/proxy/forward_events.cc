@@ -4,7 +4,6 @@
 // So nothing is held back: a stream that breaks in the middle of an event is cut off, and bytes
 // that a backend sends behind its answer are noticed when they are out, and end both connections.
 #include "forward.h"
-
 #include "sluice/base/limits.h"
 
 #include <array>
@@ -34,8 +33,8 @@ bool Forward::splice_events() {
     // What was on its way into buffers is relayed from there, and leaves first.
     if (from.receiving() || (!tap_.active() && client_.unsent() > 0)) return true;
     for (;;) {
-        const bool nothing_comes = events_complete_ || from.awaits_readable() || from.ended() ||
-                                   from.receive_error() != 0;
+        const bool nothing_comes =
+            events_complete_ || from.awaits_readable() || from.ended() || from.receive_error() != 0;
         if (tap_.empty() && nothing_comes) break;
         const auto progress = tap_.move(from, client_);
         note_moved();

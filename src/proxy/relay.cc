@@ -48,8 +48,7 @@ http::Progress Relay::take(const mem::Slice& slice, http::Parser& parser, RelayS
                            mem::BufferPool& buffers, mem::Chain& out, std::size_t& leftover) {
     if (plan_.raw) {
         const auto progress = watch(slice.text(), parser, scratch, leftover);
-        if (progress != http::Progress::failed)
-            out.append(slice.share(0, slice.size() - leftover));
+        if (progress != http::Progress::failed) out.append(slice.share(0, slice.size() - leftover));
         return progress;
     }
     scratch.pieces.clear();

@@ -136,16 +136,11 @@ class AHundredStalled(GatewayCase):
         for n, client in enumerate(stalled):
             client.send(self.chat(stream=True, n=n))
         peers = [asked.peer for asked in self.backend.wait_requests(self.COUNT)]
-
-        def stands_still():
-            before = [peer.sent for peer in peers]
-            time.sleep(0.05)
-            return min(before) > 0 and before == [peer.sent for peer in peers]
-        wait_until(stands_still, "all of them stall")
-        self.assertLess(max(peer.sent for peer in peers), self.FLOOD)
+        # More than their clients' kernels take: they are in the middle, and nobody reads.
+        wait_until(lambda: min(peer.sent for peer in peers) > 200_000, "all of them stall")
         self.assertEqual(metrics(self.gateway)["sluice_requests_in_flight"], self.COUNT + 1)
 
-        # A stream that is read arrives whole while they stand still, and requests are answered.
+        # A stream that is read arrives whole meanwhile, and requests are answered.
         reader = self.client()
         reader.send(self.chat(stream=True, n=-1, stream_options={"include_usage": True}))
         answer = reader.read()
@@ -155,10 +150,10 @@ class AHundredStalled(GatewayCase):
         self.assertTrue(answer.complete)
         self.assertEqual(answer.body, b"".join(delta(f"word {i}") for i in range(200)) +
                          usage_event() + DONE)
-        self.assertTrue(stands_still())
-        self.assertTrue(all(not peer.gone.is_set() for peer in peers))
 
         # None of them has ended, and one that reads on finds its stream where it left it.
+        self.assertLess(max(peer.sent for peer in peers), self.FLOOD)
+        self.assertTrue(all(not peer.gone.is_set() for peer in peers))
         body = stalled[50].read().read_until(delta("x" * 4000) * 40)
         self.assertTrue((delta("x" * 4000) * (len(body) // 4000 + 1)).startswith(body))
         for client in stalled:

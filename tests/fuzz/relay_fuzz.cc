@@ -1,7 +1,7 @@
 // The relay must say the same about a stream of any bytes however its chunks and its slices fall: a
 // body leaves byte for byte, or without the events that a naive reader finds to be usage only; and
-// wherever it breaks, an error event can be put behind what has left. Raw, not a byte of it changes,
-// and the error event comes only where no event and no chunk has begun.
+// wherever it breaks, an error event can be put behind what has left. Raw, not a byte of it
+// changes, and the error event comes only where no event and no chunk has begun.
 //
 // Input: one byte of flags (bit 0: hide, bit 1: to HTTP/1.0, bit 2: JSON lines), one byte that
 // seeds the splits, then the body.
@@ -154,7 +154,7 @@ void check_raw(Pools& pools, std::string_view wire, Way way, std::size_t end, Pr
         SLUICE_ASSERT(out.empty());
         return;
     }
-    // What has left stands between chunks and between events, and the error event is one of its own.
+    // What has left stands between chunks and between events; the error event is one of its own.
     bool ended = false;
     const std::string body = from_chunks(std::string(wire.substr(0, end)) + out.to_string(), ended);
     SLUICE_ASSERT(!ended && body.ends_with(error_event_of(way.form)));

@@ -108,7 +108,7 @@ public:
     // backend that is down, a gateway that drains.
     bool lenient = false;
     bool backend_b_is_down = false;
-    // Events leave before they are read: what is broken comes through, and then the connection ends.
+    // Events leave before they are read: what is broken comes through, and the connection ends.
     bool events_spliced = false;
     bool half_close_tolerated = false;  // a client's FIN does not mean that it left
 

@@ -24,10 +24,10 @@ public:
 private:
     void roll(Instant now, Duration window);
 
-    Instant begun_;            // the window at hand; meaningless while nothing was noted
-    std::uint8_t past_ = 0;    // bit i: the last window but i needed one
-    bool noted_ = false;       // the one at hand did
-    bool watching_ = false;    // something was noted since the last forget()
+    Instant begun_;          // the window at hand; meaningless while nothing was noted
+    std::uint8_t past_ = 0;  // bit i: the last window but i needed one
+    bool noted_ = false;     // the one at hand did
+    bool watching_ = false;  // something was noted since the last forget()
 };
 
 }  // namespace sluice::upstream
