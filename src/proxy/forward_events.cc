@@ -32,6 +32,7 @@ bool Forward::splice_events() {
     from.hold_receiving();
     // What was on its way into buffers is relayed from there, and leaves first.
     if (from.receiving() || (!tap_.active() && client_.unsent() > 0)) return true;
+    const bool was_blocked = tap_.active();
     for (;;) {
         const bool nothing_comes =
             events_complete_ || from.awaits_readable() || from.ended() || from.receive_error() != 0;
@@ -45,6 +46,7 @@ bool Forward::splice_events() {
         if (tap_.empty() && !events_complete_) from.await_readable();
     }
     tap_.rest();
+    if (was_blocked && tap_.empty()) phase_begun_ = service_.loop.now();  // the silence was ours
     if (events_complete_ && tap_.empty()) {
         client_must_close_ |= bytes_behind_;
         finish(link_keeps_alive_ && !bytes_behind_);

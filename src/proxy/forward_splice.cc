@@ -45,7 +45,10 @@ bool Forward::splice_body() {
     if (!run_.has_length() && !measure_run()) return link_ == nullptr;
     if (!run_.moves() && client_.unsent() > 0) return true;
 
+    const bool was_blocked = client_.unsent() > 0;
     const auto progress = run_.move(from, client_);
+    if (was_blocked && client_.unsent() == 0)
+        phase_begun_ = service_.loop.now();  // the silence was ours
     if (const std::uint64_t moved = run_.take_moved(); moved > 0) {
         exchange_.bytes_out += moved;
         note_arrival();

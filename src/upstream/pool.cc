@@ -25,7 +25,7 @@ void Link::advance() {
     if (stream.closed()) return pool_.pools_.loop_.retire(*this);
     if (!idle_hook_.linked()) return;  // closing
     if (!spoiled()) {
-        if (stream.open()) pool_.listen(*this);  // opened ahead, and connected now
+        if (exchanges_ == 0 && stream.open()) pool_.listen(*this);  // opened ahead, connected now
         return;
     }
     if (!stream.connecting()) ++pool_.counters_.idle_closed_by_peer;
