@@ -137,6 +137,10 @@ Result<std::string_view> PathRewrite::apply(std::string_view path, std::string_v
     Writer target(room);
     const std::string_view stripped = strip(path, prefix_);
     std::array<std::string_view, Regex::groups_max + 1> groups;
+    if (regex_ != nullptr && stripped.size() > Regex::text_bytes_max) {
+        return Error::client(414, "The path is too long for the rewrite of its route: more than " +
+                                      std::to_string(Regex::text_bytes_max) + " bytes.");
+    }
     if (regex_ != nullptr && regex_->find(stripped, std::span(groups).first(groups_))) {
         const auto begin = static_cast<std::size_t>(groups[0].data() - stripped.data());
         SLUICE_ASSERT(begin + groups[0].size() <= stripped.size());

@@ -45,6 +45,7 @@ Result<std::unique_ptr<Regex>> Regex::compile(std::string_view pattern) {
 
 bool Regex::find(std::string_view text, std::span<std::string_view> groups) const {
     SLUICE_ASSERT(groups.size() <= groups_max + 1);
+    SLUICE_ASSERT(text.size() <= text_bytes_max);
     std::array<re2::StringPiece, groups_max + 1> found;
     const bool matches =
         engine_->Match(re2::StringPiece(text.data(), text.size()), 0, text.size(),

@@ -37,7 +37,8 @@ public:
     ~PathRewrite();
 
     // The target for the backend, in `room`. A path without the prefix keeps all of it.
-    // Errors are the client's: 414 where it does not fit, 400 where the new path is not one.
+    // Errors are the client's: 414 where it does not fit, or is longer than 2 KiB and a pattern
+    // would have to be tried; 400 where the new path is not one.
     Result<std::string_view> apply(std::string_view path, std::string_view query,
                                    std::span<char> room) const;
 
