@@ -81,41 +81,41 @@ bool is_underscore_twin(std::string_view name) {
            std::ranges::any_of(families, [&](auto family) { return starts_like(name, family); });
 }
 
-Verdict FieldReader::add(Head& head, std::string_view name, std::string_view value) {
+Verdict FieldReader::add(Head& head, const FieldLine& line) {
     if (head.count == head.storage.size()) {
         return {431, "There are more header fields than the 100 that are accepted."};
     }
-    head.storage[head.count++] = {name, value};
-    if (request_ && name.find('_') != name.npos) {
-        if (is_underscore_twin(name)) {
+    const FieldId id = field_id(line.name);
+    head.storage[head.count++] = {line.name, line.value, id, line.as_is};
+    head.present.add(id);
+    if (request_ && line.underscore) {
+        if (is_underscore_twin(line.name)) {
             return bad_request("A field name has an underscore where the known field has a dash.");
         }
         underscore_ = true;
     }
-    return add_known(head, name, value);
+    return id == FieldId::other ? fine : add_known(head, id, line.value);
 }
 
-Verdict FieldReader::add_known(Head& head, std::string_view name, std::string_view value) {
-    switch (name.size()) {
-        case 4:
-            if (!request_ || !same_name(name, "host")) break;
+Verdict FieldReader::add_known(Head& head, FieldId id, std::string_view value) {
+    switch (id) {
+        case FieldId::host:
+            if (!request_) break;
             if (++hosts_ > 1) return bad_request("Host is there more than once.");
             if (!is_authority(value)) return bad_request("Host is not of the form host[:port].");
             host_ = value;
             break;
-        case 6:
-            if (!request_ || !same_name(name, "expect")) break;
+        case FieldId::expect:
+            if (!request_) break;
             expectation_ = true;
             strange_expectation_ = strange_expectation_ || !same_name(value, "100-continue");
             break;
-        case 10:
-            if (same_name(name, "connection")) add_connection(value);
+        case FieldId::connection:
+            add_connection(value);
             break;
-        case 14:
-            if (same_name(name, "content-length")) return add_content_length(head, value);
-            break;
-        case 17:
-            if (!same_name(name, "transfer-encoding")) break;
+        case FieldId::content_length:
+            return add_content_length(head, value);
+        case FieldId::transfer_encoding:
             ++transfer_encodings_;
             coding_ = read_transfer_encoding(value);
             break;

@@ -6,6 +6,7 @@
 // conclude_*().
 #pragma once
 
+#include "field_line.h"
 #include "sluice/http/head.h"
 #include "verdict.h"
 
@@ -18,14 +19,14 @@ public:
     explicit FieldReader(bool request) : request_(request) {}
 
     // Adds a field to the head. The name is a token, the value trimmed.
-    Verdict add(Head& head, std::string_view name, std::string_view value);
+    Verdict add(Head& head, const FieldLine& line);
 
     // Fills framing, content_length, keep_alive, host and expect_continue.
     Verdict conclude_request(Head& head);
     Verdict conclude_response(Head& head, bool to_head_request);
 
 private:
-    Verdict add_known(Head& head, std::string_view name, std::string_view value);
+    Verdict add_known(Head& head, FieldId id, std::string_view value);
     Verdict add_content_length(Head& head, std::string_view value);
     void add_connection(std::string_view value);
     Verdict check_host(Head& head) const;

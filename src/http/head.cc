@@ -7,9 +7,16 @@
 namespace sluice::http {
 
 bool same_name(std::string_view a, std::string_view b) {
-    return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) {
+    if (a.size() != b.size()) return false;
+    if (a == b) return true;  // mostly they are written alike
+    return std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) {
                return x == y || to_lower(x) == to_lower(y);
            });
+}
+
+std::string_view Head::find(FieldId id) const {
+    if (!has(id)) return {};
+    return std::ranges::find(fields(), id, &Field::id)->value;
 }
 
 std::string_view Head::find(std::string_view name) const {
@@ -26,7 +33,7 @@ std::size_t Head::occurrences(std::string_view name) const {
 
 bool Head::connection_lists(std::string_view field) const {
     for (const Field& at : fields()) {
-        if (!same_name(at.name, "connection")) continue;
+        if (at.id != FieldId::connection) continue;
         std::string_view list = at.value;
         std::string_view option;
         while (next_element(list, option)) {

@@ -7,7 +7,6 @@
 
 #include <llhttp.h>
 
-#include <algorithm>
 #include <limits>
 #include <new>
 #include <string>
@@ -25,21 +24,38 @@ constexpr std::uint64_t chunk_bytes_max = std::numeric_limits<std::int64_t>::max
 static_assert(sizeof(llhttp_t) <= 104 && alignof(llhttp_t) <= 8);
 static_assert(std::is_trivially_copyable_v<llhttp_t>, "a Parser may be moved");
 
+llhttp_t& new_machine(std::array<std::byte, 104>& bytes, llhttp_type_t type,
+                      const llhttp_settings_t& settings) {
+    llhttp_t& machine = *new (bytes.data()) llhttp_t;
+    llhttp_init(&machine, type, &settings);
+    return machine;
+}
+
 llhttp_t& as_machine(std::array<std::byte, 104>& bytes) {
     return *std::launder(reinterpret_cast<llhttp_t*>(bytes.data()));
 }
 
 // Whatever parse_head() does not fill must not stay from the message before.
+void forget_fields(Head& head) {
+    head.count = 0;
+    head.present = {};
+    head.content_length = 0;
+    head.has_content_length = false;
+}
+
 void reset(Head& head) {
+    forget_fields(head);
     head.method = Method::other;
     head.method_text = head.target = head.path = head.query = head.host = head.reason = {};
     head.status = 0;
     head.minor = 1;
     head.framing = Framing::none;
-    head.content_length = 0;
-    head.has_content_length = head.keep_alive = head.expect_continue = false;
+    head.keep_alive = head.expect_continue = false;
     head.bytes = 0;
-    head.count = 0;
+}
+
+llhttp_type_t to_type(Parser::Side side) {
+    return side == Parser::Side::request ? HTTP_REQUEST : HTTP_RESPONSE;
 }
 
 Method to_method(std::uint8_t code) {
@@ -130,7 +146,8 @@ struct Parser::Hooks {
         }
         pass.line = value_end + 2;
         pass.name = pass.value = {};
-        const Verdict verdict = pass.fields.add(pass.head, name, trim(value));
+        const FieldLine line{name, trim(value), name.find('_') != name.npos, false};
+        const Verdict verdict = pass.fields.add(pass.head, line);
         return verdict.refused() ? refuse(pass, verdict) : HPE_OK;
     }
 
@@ -215,11 +232,14 @@ struct Parser::Hooks {
         return HPE_OK;
     }
 
-    static constexpr llhttp_settings_t settings() {
+    // `lines`: whether llhttp reads the field lines for us, too.
+    static constexpr llhttp_settings_t settings(bool lines) {
         llhttp_settings_t all{};
-        all.on_header_field = on_name;
-        all.on_header_value = on_value;
-        all.on_header_value_complete = on_field_complete;
+        if (lines) {
+            all.on_header_field = on_name;
+            all.on_header_value = on_value;
+            all.on_header_value_complete = on_field_complete;
+        }
         all.on_headers_complete = on_head_complete;
         all.on_chunk_extension_name = on_extension;
         all.on_chunk_extension_value = on_extension;
@@ -247,57 +267,74 @@ Progress Parser::parse_head(std::string_view text, Head& head, bool to_head_requ
     if (phase_ == Phase::failed) return Progress::failed;
     SLUICE_ASSERT(phase_ == Phase::head || phase_ == Phase::complete);
     SLUICE_ASSERT(side_ == Side::response || !to_head_request);
-    static constexpr llhttp_settings_t settings = Hooks::settings();
-
     phase_ = Phase::head;
     body_ = {};
     reset(head);
     std::size_t fields_begin = 0;
     const Progress first = read_first_line(text, fields_begin, head);
     if (first != Progress::complete) return first;
-
-    const bool request = side_ == Side::request;
     const std::string_view part = text.substr(0, limits::head_bytes_max);
-    HeadPass pass{head, FieldReader(request),       {},
-                  {},   text.data() + fields_begin, part.data() + part.size()};
-    llhttp_t& machine = *new (machine_.data()) llhttp_t;
-    llhttp_init(&machine, request ? HTTP_REQUEST : HTTP_RESPONSE, &settings);
+    if (read_plain_fields(part, fields_begin, head, to_head_request)) return begin_body(head);
+    forget_fields(head);
+    return read_fields(part, fields_begin, head, to_head_request);
+}
+
+// Nearly every head: its lines are plainly well formed, and only those that frame the body go
+// through llhttp, between the first line and the empty one. False: llhttp has to see every byte, to
+// take the head or to say what is wrong with it.
+bool Parser::read_plain_fields(std::string_view text, std::size_t fields_begin, Head& head,
+                               bool to_head_request) {
+    static constexpr llhttp_settings_t settings = Hooks::settings(false);
+    static constexpr FieldSet judged = {FieldId::content_length, FieldId::transfer_encoding};
+    llhttp_t& machine = new_machine(machine_, to_type(side_), settings);
+    FieldReader fields(side_ == Side::request);
+    const char* const end = text.data() + text.size();
+    const char* at = text.data() + fields_begin;
+    // For llhttp, what stands together in one piece.
+    std::string_view run = text.substr(0, fields_begin);
+    const auto judge = [&](const char* from, const char* to) {
+        if (run.data() + run.size() != from) {
+            if (llhttp_execute(&machine, run.data(), run.size()) != HPE_OK) return false;
+            run = {from, 0};
+        }
+        run = {run.data(), static_cast<std::size_t>(to - run.data())};
+        return true;
+    };
+
+    FieldLine line;
+    while (at != end && *at != '\r') {
+        const char* const next = read_field_line(at, end, line);
+        if (next == nullptr || fields.add(head, line).refused()) return false;
+        if (judged.contains(head.storage[head.count - 1].id) && !judge(at, next)) return false;
+        at = next;
+    }
+    if (end - at < 2 || at[1] != '\n' || !judge(at, at + 2)) return false;
+    at += 2;
+    if (llhttp_execute(&machine, run.data(), run.size()) != HPE_PAUSED) return false;
+    if (llhttp_get_error_pos(&machine) != at) return false;
+    head.bytes = static_cast<std::size_t>(at - text.data());
+    return !conclude(fields, head, to_head_request).refused();
+}
+
+// Every byte through llhttp.
+Progress Parser::read_fields(std::string_view text, std::size_t fields_begin, Head& head,
+                             bool to_head_request) {
+    static constexpr llhttp_settings_t settings = Hooks::settings(true);
+    const char* const first = text.data() + fields_begin;
+    HeadPass pass{
+        head, FieldReader(side_ == Side::request), {}, {}, first, text.data() + text.size()};
+    llhttp_t& machine = new_machine(machine_, to_type(side_), settings);
     machine.data = &pass;
-    const llhttp_errno_t code = llhttp_execute(&machine, part.data(), part.size());
+    const llhttp_errno_t code = llhttp_execute(&machine, text.data(), text.size());
     machine.data = nullptr;
 
     if (pass.verdict.refused()) return fail(pass.verdict.status, pass.verdict.words);
     if (code == HPE_PAUSED) return conclude_head(pass, text, to_head_request);
-    if (code != HPE_OK) return refused_by_machine(code, text.data() + fields_begin);
-    if (part.size() == limits::head_bytes_max) {
+    if (code != HPE_OK) return refused_by_machine(code, first);
+    if (text.size() == limits::head_bytes_max) {
         return fail(431, "The head is longer than the 32 KiB that are accepted.");
     }
     return Progress::incomplete;
-}
-
-// `complete` once the first line is there and well formed.
-Progress Parser::read_first_line(std::string_view text, std::size_t& fields_begin, Head& head) {
-    const bool request = side_ == Side::request;
-    int empty_lines = 0;
-    const std::size_t begin = request ? skip_empty_lines(text, empty_lines) : 0;
-    if (empty_lines > limits::leading_empty_lines_max) {
-        return fail(400, "There are too many empty lines before the request line.");
-    }
-    const std::string_view window = text.substr(begin, first_line_bytes_max);
-    if (window.empty() || (request && window == "\r")) return Progress::incomplete;
-    if (!is(token_char, window.front())) {
-        return fail(400, "The first byte cannot begin an HTTP message.");
-    }
-    const std::size_t lf = window.find('\n');
-    if (lf == window.npos) {
-        if (window.size() < first_line_bytes_max) return Progress::incomplete;
-        return fail(414, "The first line is longer than the 8 KiB that are accepted.");
-    }
-    if (window[lf - 1] != '\r') return fail(400, "The first line does not end in CRLF.");
-    fields_begin = begin + lf + 1;
-    const std::string_view line = window.substr(0, lf - 1);
-    const Verdict verdict = request ? read_request_line(line, head) : read_status_line(line, head);
-    return verdict.refused() ? fail(verdict.status, verdict.words) : Progress::complete;
 }
 
 Progress Parser::conclude_head(HeadPass& pass, std::string_view text, bool to_head_request) {
@@ -308,11 +345,15 @@ Progress Parser::conclude_head(HeadPass& pass, std::string_view text, bool to_he
     }
     Head& head = pass.head;
     head.bytes = static_cast<std::size_t>(end - text.data());
-    const bool request = side_ == Side::request;
-    if (request) head.method = to_method(machine.method);
-    const Verdict verdict = request ? pass.fields.conclude_request(head)
-                                    : pass.fields.conclude_response(head, to_head_request);
+    const Verdict verdict = conclude(pass.fields, head, to_head_request);
     return verdict.refused() ? fail(verdict.status, verdict.words) : begin_body(head);
+}
+
+// Draws the conclusions from all fields together.
+Verdict Parser::conclude(FieldReader& fields, Head& head, bool to_head_request) {
+    if (side_ == Side::response) return fields.conclude_response(head, to_head_request);
+    head.method = to_method(as_machine(machine_).method);
+    return fields.conclude_request(head);
 }
 
 Progress Parser::refused_by_machine(int code, const char* fields_begin) {
@@ -348,34 +389,6 @@ Progress Parser::begin_body(const Head& head) {
             break;
     }
     return Progress::complete;
-}
-
-Progress Parser::parse_body(std::string_view bytes, std::vector<BodyPiece>& pieces,
-                            std::size_t& consumed) {
-    SLUICE_ASSERT(phase_ != Phase::head);
-    SLUICE_ASSERT(bytes.size() <= std::numeric_limits<std::uint32_t>::max());
-    consumed = 0;
-    switch (phase_) {
-        case Phase::chunks:
-            return parse_chunks(bytes, pieces, consumed);
-        case Phase::trailers:
-            return parse_trailers(bytes, consumed);
-        case Phase::length:
-            consumed = static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), body_.left));
-            body_.left -= consumed;
-            if (body_.left == 0) phase_ = Phase::complete;
-            break;
-        case Phase::until_close:
-            consumed = bytes.size();
-            break;
-        case Phase::head:
-        case Phase::complete:
-            return Progress::complete;
-        case Phase::failed:
-            return Progress::failed;
-    }
-    if (consumed > 0) pieces.push_back({.end = static_cast<std::uint32_t>(consumed)});
-    return phase_ == Phase::complete ? Progress::complete : Progress::incomplete;
 }
 
 Progress Parser::parse_chunks(std::string_view bytes, std::vector<BodyPiece>& pieces,
@@ -420,19 +433,6 @@ Progress Parser::end_chunk_run(const BodyPass& pass) {
     return Progress::incomplete;
 }
 
-std::uint64_t Parser::opaque_bytes() const {
-    switch (phase_) {
-        case Phase::length:
-            return body_.left;
-        case Phase::chunks:
-            return body_.chunk_part == ChunkPart::data ? body_.left : 0;
-        case Phase::until_close:
-            return std::numeric_limits<std::uint64_t>::max();
-        default:
-            return 0;
-    }
-}
-
 Progress Parser::skip(std::uint64_t bytes) {
     SLUICE_ASSERT(bytes <= opaque_bytes());
     if (phase_ == Phase::until_close) return Progress::incomplete;
@@ -447,36 +447,6 @@ Progress Parser::skip(std::uint64_t bytes) {
     if (body_.left > 0) return Progress::incomplete;
     phase_ = Phase::complete;
     return Progress::complete;
-}
-
-Progress Parser::finish() {
-    if (phase_ == Phase::until_close) phase_ = Phase::complete;
-    if (phase_ == Phase::complete) return Progress::complete;
-    if (phase_ == Phase::failed) return Progress::failed;
-    return fail(400, phase_ == Phase::head ? "The connection ended within the head."
-                                           : "The connection ended within the body.");
-}
-
-bool Parser::had_trailers() const {
-    return body_.had_trailers;
-}
-
-const Error& Parser::error() const {
-    SLUICE_ASSERT(phase_ == Phase::failed && error_ != nullptr);
-    return *error_;
-}
-
-Progress Parser::fail(int status, std::string_view words) {
-    SLUICE_ASSERT(phase_ != Phase::failed && status >= 400);
-    phase_ = Phase::failed;
-    std::string message(words);
-    if (side_ == Side::request) {
-        error_ = std::make_unique<Error>(Error::client(status, std::move(message)));
-    } else {
-        message.insert(0, "The backend's answer is malformed: ");
-        error_ = std::make_unique<Error>(Error::backend(502, Retry::no, std::move(message)));
-    }
-    return Progress::failed;
 }
 
 }  // namespace sluice::http

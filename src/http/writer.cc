@@ -79,8 +79,9 @@ std::string_view to_text(std::uint64_t number, std::array<char, 20>& room) {
 
 // Whether Connection says anything but whether the connection stays; mostly it does not.
 bool names_fields(const Head& head) {
+    if (!head.has(FieldId::connection)) return false;
     for (const Field& field : head.fields()) {
-        if (!same_name(field.name, "connection")) continue;
+        if (field.id != FieldId::connection) continue;
         std::string_view list = field.value;
         std::string_view option;
         while (next_element(list, option)) {
@@ -90,9 +91,9 @@ bool names_fields(const Head& head) {
     return false;
 }
 
-bool is_framing(std::string_view name) {
-    return same_name(name, "content-length") || same_name(name, "transfer-encoding");
-}
+// What is said to the next hop only, and what frames the message there.
+constexpr FieldSet one_hop = {FieldId::connection, FieldId::hop_by_hop, FieldId::content_length,
+                              FieldId::transfer_encoding};
 
 }  // namespace
 
@@ -140,19 +141,27 @@ void HeadWriter::field(std::string_view name, std::uint64_t value) {
     field(name, to_text(value, room));
 }
 
-void HeadWriter::forward(const Head& head, std::span<const std::string_view> without) {
+void HeadWriter::forward(const Head& head, FieldSet without) {
+    const FieldSet kept_back = one_hop | without;
     const bool nominated = names_fields(head);
+    std::string_view run;  // lines that stand one behind the other as they are to be written
     for (const Field& at : head.fields()) {
-        if (hop_by_hop(at.name) || is_framing(at.name)) continue;
+        if (kept_back.contains(at.id)) continue;
         if (nominated && head.connection_lists(at.name)) continue;
-        const auto named = [&](std::string_view name) {
-            if (!name.ends_with('*')) return same_name(name, at.name);
-            name.remove_suffix(1);
-            return same_name(name, at.name.substr(0, name.size()));
-        };
-        if (std::ranges::any_of(without, named)) continue;
-        field(at.name, at.value);
+        const char* begin = at.name.data();
+        if (!at.as_is || run.data() + run.size() != begin) {
+            put(run);
+            run = {};
+        }
+        if (!at.as_is) {
+            field(at.name, at.value);
+            continue;
+        }
+        if (run.empty()) run = {begin, 0};
+        const char* behind = at.value.data() + at.value.size() + 2;  // its CRLF
+        run = {run.data(), static_cast<std::size_t>(behind - run.data())};
     }
+    put(run);
 }
 
 void HeadWriter::lines(std::string_view text) {
@@ -161,31 +170,6 @@ void HeadWriter::lines(std::string_view text) {
 
 void HeadWriter::end() {
     put("\r\n");
-}
-
-bool hop_by_hop(std::string_view name) {
-    switch (name.size()) {
-        case 2:
-            return same_name(name, "te");
-        case 7:
-            return same_name(name, "upgrade") || same_name(name, "trailer");
-        case 10:
-            return same_name(name, "connection") || same_name(name, "keep-alive");
-        case 14:
-            return same_name(name, "http2-settings");
-        case 16:
-            return same_name(name, "proxy-connection");
-        case 17:
-            return same_name(name, "transfer-encoding");
-        case 18:
-            return same_name(name, "proxy-authenticate");
-        case 19:
-            return same_name(name, "proxy-authorization");
-        case 25:
-            return same_name(name, "proxy-authentication-info");
-        default:
-            return false;
-    }
 }
 
 std::string_view reason_phrase(int status) {

@@ -19,26 +19,27 @@ constexpr std::size_t lingering_bytes_max = 1 * limits::MiB;
 constexpr std::string_view continue_answer = "HTTP/1.1 100 Continue\r\n\r\n";
 
 // Fields of a request that do not go to a backend.
-constexpr std::string_view not_forwarded[] = {
-    "host",
-    "expect",
-    "forwarded",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-proto",
-    "x-real-ip",
-    "x-request-id",
-    "authorization",  // kept apart: they go only where we have no key of our own
-    "x-api-key",
-    "x-consumer*",  // who a client is, is ours to say
-    "x-sluice-*",
-    "cookie",  // the gateway's own site is not the backend's
-    "origin",  // checked here; a backend would answer with its own rules
+constexpr http::FieldSet not_forwarded = {
+    http::FieldId::host,
+    http::FieldId::expect,
+    http::FieldId::forwarded,
+    http::FieldId::x_forwarded_for,
+    http::FieldId::x_forwarded_host,
+    http::FieldId::x_forwarded_proto,
+    http::FieldId::x_real_ip,
+    http::FieldId::x_request_id,
+    http::FieldId::authorization,  // kept apart: they go only where we have no key of our own
+    http::FieldId::x_api_key,
+    http::FieldId::x_consumer,  // who a client is, is ours to say
+    http::FieldId::x_sluice,
+    http::FieldId::x_sluice_backend,
+    http::FieldId::cookie,  // the gateway's own site is not the backend's
+    http::FieldId::origin,  // checked here; a backend would answer with its own rules
     // What an answer may be encoded with is between us and the backend: plain, so that it can be
     // read on its way.
-    "accept-encoding",
+    http::FieldId::accept_encoding,
     // llama-server goes on generating for a client that left when it sees this one.
-    "x-conversation-id",
+    http::FieldId::x_conversation_id,
 };
 
 }  // namespace
@@ -144,7 +145,7 @@ bool Connection::read_head() {
 void Connection::begin_exchange(const http::Head& head) {
     exchange_ = service_.begin_exchange();
     if (exchange_ == nullptr) return close_gracefully();
-    exchange_->id = service_.request_id(head.find("x-request-id"));
+    exchange_->id = service_.request_id(head.find(http::FieldId::x_request_id));
     exchange_->method = head.method;
     exchange_->method_text = head.method_text;
     exchange_->path = head.path;

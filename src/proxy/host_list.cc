@@ -1,6 +1,7 @@
 #include "sluice/proxy/host_list.h"
 
 #include <algorithm>
+#include <array>
 
 namespace sluice::proxy {
 namespace {
@@ -13,10 +14,27 @@ std::string lower(std::string_view text) {
     return out;
 }
 
-constexpr std::string_view digits = "0123456789";
+// Which bytes a text may be made of; every request asks.
+class Alphabet {
+public:
+    consteval explicit Alphabet(std::string_view letters) {
+        for (const char c : letters)
+            has_[static_cast<unsigned char>(c)] = true;
+    }
+    constexpr bool has(char c) const { return has_[static_cast<unsigned char>(c)]; }
 
-bool only(std::string_view text, std::string_view allowed) {
-    return text.find_first_not_of(allowed) == std::string_view::npos;
+private:
+    std::array<bool, 256> has_{};
+};
+
+constexpr Alphabet digits{"0123456789"};
+constexpr Alphabet of_ipv4{"0123456789."};
+constexpr Alphabet of_ipv6{"[]0123456789abcdefABCDEF:."};
+constexpr Alphabet of_no_address{"[]:0."};
+constexpr Alphabet of_names{"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."};
+
+bool only(std::string_view text, const Alphabet& allowed) {
+    return std::ranges::all_of(text, [&allowed](char c) { return allowed.has(c); });
 }
 
 // The name in host[:port]; empty when it is not well formed.
@@ -31,15 +49,16 @@ std::string_view without_port(std::string_view host) {
 
 // An address: brackets, or digits and dots only.
 bool is_literal(std::string_view host) {
-    if (host.starts_with('[')) return only(host, "[]0123456789abcdefABCDEF:.");
-    return std::ranges::count(host, '.') == 3 && only(host, "0123456789.");
+    if (host.starts_with('[')) return only(host, of_ipv6);
+    return std::ranges::count(host, '.') == 3 && only(host, of_ipv4);
 }
 
 // 0.0.0.0 and ::, which lead to this machine; also written as an IPv4-mapped address.
 bool is_unspecified(std::string_view literal) {
+    if (!literal.starts_with('[')) return only(literal, of_no_address);
     std::string text = lower(literal);
     if (const auto mapped = text.find("ffff:"); mapped != std::string::npos) text.erase(mapped, 4);
-    return only(text, "[]:0.");
+    return only(text, of_no_address);
 }
 
 }  // namespace
@@ -50,10 +69,8 @@ HostList::HostList(const std::vector<std::string>& allowed) : names_{"localhost"
 }
 
 Status HostList::check(std::string_view name) {
-    constexpr std::string_view letters =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
     const std::string_view host = without_port(name);
-    if (!host.empty() && (is_literal(host) || only(host, letters))) return Done{};
+    if (!host.empty() && (is_literal(host) || only(host, of_names))) return Done{};
     std::string message = "'";
     message.append(name).append("' is no host name: write it like box.local, without http://");
     return Error::gateway(std::move(message));

@@ -18,12 +18,34 @@ constexpr std::size_t text_bytes_max = limits::KiB;
 constexpr std::size_t line_bytes_max = 8 * 6 * text_bytes_max + 2 * limits::KiB;
 constexpr std::size_t digits_max = 20;
 
+constexpr std::uint64_t in_each_byte = 0x0101010101010101;
+constexpr std::uint64_t top_bits = 0x8080808080808080;
+
+// Whether any of eight bytes is that one; likewise below.
+constexpr bool has_byte(std::uint64_t eight, unsigned char byte) {
+    const std::uint64_t differs = eight ^ in_each_byte * byte;
+    return ((differs - in_each_byte) & ~differs & top_bits) != 0;
+}
+
+constexpr bool has_below(std::uint64_t eight, unsigned char bound) {
+    return ((eight - in_each_byte * bound) & ~eight & top_bits) != 0;
+}
+
+constexpr bool is_plain(char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return byte >= 0x20 && byte < 0x7f && c != '"' && c != '\\';
+}
+
 // Nothing in it needs to be escaped.
 bool is_plain(std::string_view text) {
-    return std::ranges::all_of(text, [](char c) {
-        const auto byte = static_cast<unsigned char>(c);
-        return byte >= 0x20 && byte < 0x7f && c != '"' && c != '\\';
-    });
+    for (; text.size() >= 8; text.remove_prefix(8)) {
+        std::uint64_t eight;
+        std::memcpy(&eight, text.data(), sizeof eight);
+        if ((eight & top_bits) != 0 || has_below(eight, 0x20) || has_byte(eight, 0x7f) ||
+            has_byte(eight, '"') || has_byte(eight, '\\'))
+            return false;
+    }
+    return std::ranges::all_of(text, [](char c) { return is_plain(c); });
 }
 
 std::int64_t as_signed(std::uint64_t value) {
@@ -40,9 +62,8 @@ void RecordWriter::put(std::string_view text) {
     at_ += text.size();
 }
 
-void RecordWriter::put_text(std::string_view key, std::string_view value) {
+void RecordWriter::put_text(std::string_view value) {
     value = value.substr(0, text_bytes_max);
-    put(key);
     if (is_plain(value)) {
         put(value);
     } else {
@@ -53,8 +74,7 @@ void RecordWriter::put_text(std::string_view key, std::string_view value) {
     put("\"");
 }
 
-void RecordWriter::put_number(std::string_view key, std::int64_t value) {
-    put(key);
+void RecordWriter::put_number(std::int64_t value) {
     at_ = std::to_chars(at_, at_ + digits_max, value).ptr;
 }
 
@@ -100,19 +120,19 @@ std::string_view RecordWriter::write(const Exchange& exchange, Instant now,
     if (exchange.first_byte != Instant{})
         put_number(",\"ttft_us\":", (exchange.first_byte - exchange.begun).as_micros());
     put_number(",\"duration_us\":", (now - exchange.begun).as_micros());
-    put(exchange.streamed ? ",\"stream\":true" : ",\"stream\":false");
+    put(std::string_view(exchange.streamed ? ",\"stream\":true" : ",\"stream\":false"));
     if (exchange.lane.reason != nullptr) {
         put(",\"lane\":\"");
-        put(lane_name(exchange.lane.lane));
+        put(std::string_view(lane_name(exchange.lane.lane)));
         put("\",\"lane_reason\":\"");
-        put(exchange.lane.reason);
+        put(std::string_view(exchange.lane.reason));
         put("\"");
     }
     if (exchange.retries > 0) put_number(",\"retries\":", exchange.retries);
     if (exchange.queued.ns > 0) put_number(",\"queued_us\":", exchange.queued.as_micros());
     if (!exchange.hops.empty()) put_text(",\"hops\":\"", exchange.hops);
     put(",\"end\":\"");
-    put(end_name(*exchange.end));
+    put(std::string_view(end_name(*exchange.end)));
     put("\"");
     if (!exchange.error.empty()) put_text(",\"error\":\"", exchange.error);
     put("}\n");

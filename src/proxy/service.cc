@@ -157,10 +157,12 @@ void Service::count(const Exchange& exchange) {
 
 std::string Service::request_id(std::string_view given) {
     if (is_plain(given)) return std::string(given);
-    std::string id = "req_";
+    std::array<char, 4 + 32> id = {'r', 'e', 'q', '_'};
+    char* at = id.data() + 4;
     for (const std::uint64_t word : {prng.next(), prng.next()})
-        for (int shift = 60; shift >= 0; shift -= 4) id += "0123456789abcdef"[(word >> shift) & 15];
-    return id;
+        for (int shift = 60; shift >= 0; shift -= 4)
+            *at++ = "0123456789abcdef"[(word >> shift) & 15];
+    return {id.data(), id.size()};
 }
 
 }  // namespace sluice::proxy

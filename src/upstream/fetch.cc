@@ -1,10 +1,10 @@
 #include "sluice/upstream/fetch.h"
 
+#include "sluice/mem/chain.h"
+
 #include <cerrno>
 #include <cstring>
 #include <utility>
-
-#include "sluice/mem/chain.h"
 
 namespace sluice::upstream {
 
@@ -65,7 +65,8 @@ void Fetch::advance() {
 }
 
 void Fetch::read_answer() {
-    while (!stream_.received().empty()) text_ += stream_.received().pop_front().text();
+    while (!stream_.received().empty())
+        text_ += stream_.received().pop_front().text();
     if (text_.size() + answer_.body.size() > bytes_max_)
         return finish(Error::backend(502, Retry::no, "the answer is too large"));
     while (!head_done_) {
@@ -76,7 +77,7 @@ void Fetch::read_answer() {
         if (head.status >= 200) {
             head_done_ = true;
             answer_.status = head.status;
-            answer_.server = head.find("server");
+            answer_.server = head.find(http::FieldId::server);
         }
         text_.erase(0, head.bytes);
     }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "sluice/base/limits.h"
+#include "sluice/http/field_id.h"
 
 #include <array>
 #include <cstdint>
@@ -35,6 +36,8 @@ enum class Framing : std::uint8_t { none, length, chunked, until_close };
 struct Field {
     std::string_view name;   // as it was sent; compare with same_name()
     std::string_view value;  // without the white space around it
+    FieldId id = FieldId::other;
+    bool as_is = false;  // in the text it stands as name ": " value CRLF
 };
 
 // Field names compare without case (RFC 9110 section 5.1).
@@ -65,7 +68,9 @@ struct Head {
     std::span<const Field> fields() const { return {storage.data(), count}; }
 
     // The value of the first field of that name; null view when there is none.
-    std::string_view find(std::string_view name) const;
+    std::string_view find(FieldId id) const;
+    std::string_view find(std::string_view name) const;  // of one that has no FieldId of its own
+    bool has(FieldId id) const { return present.contains(id); }
     // How many fields of that name there are.
     std::size_t occurrences(std::string_view name) const;
     // Whether the Connection field names `field` as hop-by-hop (RFC 9110 section 7.6.1).
@@ -73,6 +78,7 @@ struct Head {
 
     std::array<Field, limits::header_fields_max> storage;
     std::size_t count = 0;
+    FieldSet present;
 };
 
 }  // namespace sluice::http

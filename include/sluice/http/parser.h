@@ -24,6 +24,9 @@
 
 namespace sluice::http {
 
+class FieldReader;
+struct Verdict;
+
 enum class Progress : std::uint8_t { incomplete, complete, failed };
 
 // A decoded run of body bytes inside the bytes that were given to parse_body().
@@ -84,9 +87,10 @@ public:
     const Error& error() const;
 
 private:
-    struct HeadPass;  // one call of parse_head()
-    struct BodyPass;  // one call of parse_body() within chunks
-    struct Hooks;     // what llhttp calls
+    friend struct ParserPeer;  // of the tests: whether both ways of reading fields say the same
+    struct HeadPass;           // one call of parse_head()
+    struct BodyPass;           // one call of parse_body() within chunks
+    struct Hooks;              // what llhttp calls
 
     // Where the next byte belongs.
     enum class Phase : std::uint8_t {
@@ -115,7 +119,12 @@ private:
     };
 
     Progress read_first_line(std::string_view text, std::size_t& fields_begin, Head& head);
+    bool read_plain_fields(std::string_view text, std::size_t fields_begin, Head& head,
+                           bool to_head_request);
+    Progress read_fields(std::string_view text, std::size_t fields_begin, Head& head,
+                         bool to_head_request);
     Progress conclude_head(HeadPass& pass, std::string_view text, bool to_head_request);
+    Verdict conclude(FieldReader& fields, Head& head, bool to_head_request);
     Progress refused_by_machine(int code, const char* fields_begin);
     Progress begin_body(const Head& head);
     Progress parse_chunks(std::string_view bytes, std::vector<BodyPiece>& pieces,

@@ -23,10 +23,9 @@ public:
     void field(std::string_view name, std::uint64_t value);
 
     // Copies end-to-end fields of a head that is forwarded: hop-by-hop fields (RFC 9110 section
-    // 7.6.1, also those that Connection names), framing fields and every name in `without` do not
-    // pass; a name there that ends with '*' means every field that begins with it. Fields of our
-    // own are written after this call, so that Connection cannot remove them.
-    void forward(const Head& head, std::span<const std::string_view> without);
+    // 7.6.1, also those that Connection names), framing fields and those in `without` do not pass.
+    // Fields of our own are written after this call, so that Connection cannot remove them.
+    void forward(const Head& head, FieldSet without);
 
     void lines(std::string_view text);  // whole field lines, each with its CRLF
     void end();                         // the empty line
@@ -44,8 +43,5 @@ private:
 
 // The standard reason phrase of a status code (RFC 9110 section 15); "Unknown" for others.
 std::string_view reason_phrase(int status);
-
-// Whether a field belongs to one hop only and is never forwarded.
-bool hop_by_hop(std::string_view name);
 
 }  // namespace sluice::http

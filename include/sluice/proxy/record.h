@@ -1,7 +1,9 @@
 // RecordWriter: the access log, one JSON object a line for each exchange.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -23,8 +25,24 @@ public:
 private:
     void put(std::string_view text);
     void put_time(WallTime at);
-    void put_text(std::string_view key, std::string_view value);
-    void put_number(std::string_view key, std::int64_t value);
+    void put_text(std::string_view value);
+    void put_number(std::int64_t value);
+    // Of a literal the size is known: it is stored, not copied by a call.
+    template <std::size_t size>
+    void put(const char (&literal)[size]) {
+        std::memcpy(at_, literal, size - 1);
+        at_ += size - 1;
+    }
+    template <std::size_t size>
+    void put_text(const char (&key)[size], std::string_view value) {
+        put(key);
+        put_text(value);
+    }
+    template <std::size_t size>
+    void put_number(const char (&key)[size], std::int64_t value) {
+        put(key);
+        put_number(value);
+    }
 
     // Written once a request: every byte goes straight to its place.
     std::unique_ptr<char[]> room_;

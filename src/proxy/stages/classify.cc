@@ -18,7 +18,8 @@ Verdict refuse(Reply& reply, Reply refusal) {
 // The media type without its parameters, compared without case.
 bool is_type(std::string_view value, std::string_view type) {
     value = value.substr(0, value.find(';'));
-    while (value.ends_with(' ') || value.ends_with('\t')) value.remove_suffix(1);
+    while (value.ends_with(' ') || value.ends_with('\t'))
+        value.remove_suffix(1);
     return http::same_name(value, type);
 }
 
@@ -40,7 +41,7 @@ Verdict answer_models(Exchange& exchange, const http::Head& head, Reply& reply) 
 // it would let any page use the gateway.
 bool content_type_fits(const Exchange& exchange, const http::Head& head) {
     const auto kind = exchange.endpoint->kind;
-    const std::string_view type = head.find("content-type");
+    const std::string_view type = head.find(http::FieldId::content_type);
     const bool json = is_type(type, "application/json");
     const bool multipart = is_type(type, "multipart/form-data");
     return (json && kind != EndpointKind::model_in_multipart) ||
@@ -59,16 +60,16 @@ Verdict check_body(Exchange& exchange, const http::Head& head, Reply& reply) {
                                                    : "Content-Type: multipart/form-data."),
                                          "unsupported_media_type"));
     }
-    const std::string_view encoding = head.find("content-encoding");
+    const std::string_view encoding = head.find(http::FieldId::content_encoding);
     if (!encoding.empty() && !http::same_name(encoding, "identity"))
         return refuse(reply, error_reply(exchange, 415, "Compressed request bodies are not served.",
                                          "unsupported_content_encoding"));
-    const std::string_view expect = head.find("expect");
+    const std::string_view expect = head.find(http::FieldId::expect);
     if (!expect.empty() && head.minor > 0 && !head.expect_continue)
         return refuse(reply, error_reply(exchange, 417, "Only 'Expect: 100-continue' is served.",
                                          "expectation_failed"));
-    if (is_type(head.find("content-type"), "multipart/form-data")) {
-        auto reader = llm::MultipartReader::create(head.find("content-type"));
+    if (is_type(head.find(http::FieldId::content_type), "multipart/form-data")) {
+        auto reader = llm::MultipartReader::create(head.find(http::FieldId::content_type));
         if (!reader) return refuse(reply, error_reply(exchange, 400, reader.error().message));
         exchange.request->multipart =
             std::make_unique<llm::MultipartReader>(std::move(reader).value());
@@ -81,11 +82,11 @@ Verdict check_body(Exchange& exchange, const http::Head& head, Reply& reply) {
 Verdict classify_on_head(Exchange& exchange, const http::Head& head, Reply& reply) {
     exchange.endpoint = llm::find_endpoint(head.path);
     if (exchange.endpoint == nullptr)
-        return refuse(reply, error_reply(exchange, 404,
-                                         "Nothing is served at " +
-                                             std::string(head.path.substr(0, 200)) +
-                                             ". See GET /v1/models and POST /v1/chat/completions.",
-                                         "unknown_path"));
+        return refuse(reply,
+                      error_reply(exchange, 404,
+                                  "Nothing is served at " + std::string(head.path.substr(0, 200)) +
+                                      ". See GET /v1/models and POST /v1/chat/completions.",
+                                  "unknown_path"));
     if (!exchange.endpoint->allows(head.method)) {
         reply = error_reply(exchange, 405,
                             std::string(head.path.substr(0, 200)) + " takes " +

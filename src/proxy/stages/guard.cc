@@ -15,14 +15,14 @@ Verdict guard_on_head(Exchange& exchange, const http::Head& head, Reply& reply) 
                             "misdirected_request");
         return Verdict::respond;
     }
-    if (head.occurrences("origin") > 0 && !hosts.allows_origin(head.find("origin"))) {
+    if (head.has(http::FieldId::origin) && !hosts.allows_origin(head.find(http::FieldId::origin))) {
         reply = error_reply(exchange, 403,
                             "Pages of this origin may not use the gateway. Start it with "
                             "--allow-host to allow a name.",
                             "origin_not_allowed");
         return Verdict::respond;
     }
-    if (head.find("sec-fetch-site") == "cross-site") {
+    if (head.find(http::FieldId::sec_fetch_site) == "cross-site") {
         reply = error_reply(exchange, 403, "Requests from other sites are not served.",
                             "cross_site_request");
         return Verdict::respond;

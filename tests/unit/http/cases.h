@@ -37,11 +37,13 @@ inline std::string printable(std::string_view text) {
     return out;
 }
 
-// The outcome of the whole text, after checking that single bytes come to the same.
+// The outcome of the whole text, after checking that single bytes come to the same, and that it is
+// llhttp's own where it sees every byte.
 inline Outcome run(const Input& input) {
     const Outcome whole = run_whole(input);
     CAPTURE(printable(input.text));
     CHECK(run_split(input, [] { return std::size_t{1}; }) == whole);
+    CHECK(run_thoroughly(input) == whole);
     return whole;
 }
 

@@ -3,6 +3,7 @@
 //
 // What a session says about some bytes must not depend on how they were split: run_split() feeds
 // them in pieces, with head_worth_parsing() as the gate, and its outcome must equal run_whole()'s.
+// Nor on how the fields were read: run_thoroughly() has llhttp see every byte of every head.
 // What every piece of a body must obey is asserted here, so that each test and the fuzzer check it.
 #pragma once
 
@@ -16,7 +17,37 @@
 #include <utility>
 #include <vector>
 
+namespace sluice::http {
+
+struct ParserPeer {
+    // parse_head() without the way that spares llhttp most fields.
+    static Progress parse_head(Parser& parser, std::string_view text, Head& head,
+                               bool to_head_request) {
+        if (parser.phase_ == Parser::Phase::failed) return Progress::failed;
+        parser.phase_ = Parser::Phase::head;
+        parser.body_ = {};
+        std::size_t fields_begin = 0;
+        const Progress first = parser.read_first_line(text, fields_begin, head);
+        if (first != Progress::complete) return first;
+        return parser.read_fields(text.substr(0, limits::head_bytes_max), fields_begin, head,
+                                  to_head_request);
+    }
+
+    // Whether a head is taken without llhttp seeing every byte of it.
+    static bool reads_plainly(Parser::Side side, std::string_view text) {
+        Parser parser(side);
+        Head head;
+        std::size_t fields_begin = 0;
+        return parser.read_first_line(text, fields_begin, head) == Progress::complete &&
+               parser.read_plain_fields(text, fields_begin, head, false);
+    }
+};
+
+}  // namespace sluice::http
+
 namespace sluice::http::test {
+
+enum class Way : std::uint8_t { usual, thorough };
 
 struct Message {
     std::string method;
@@ -48,8 +79,8 @@ struct Outcome {
 
 class Session {
 public:
-    explicit Session(Parser::Side side, bool to_head_request = false)
-        : parser_(side), to_head_request_(to_head_request) {}
+    explicit Session(Parser::Side side, bool to_head_request = false, Way way = Way::usual)
+        : parser_(side), to_head_request_(to_head_request), way_(way) {}
 
     // `gated`: parse_head() is only called when head_worth_parsing() says so.
     void feed(std::string_view bytes, bool gated) {
@@ -81,7 +112,9 @@ private:
             seen_ = text_.size();
             if (!worth) return;
             Head head;
-            const Progress progress = parser_.parse_head(text_, head, to_head_request_);
+            const Progress progress =
+                way_ == Way::usual ? parser_.parse_head(text_, head, to_head_request_)
+                                   : ParserPeer::parse_head(parser_, text_, head, to_head_request_);
             note(progress);
             if (progress != Progress::complete) return;
             SLUICE_ASSERT(head.bytes <= text_.size());
@@ -171,6 +204,7 @@ private:
 
     Parser parser_;
     bool to_head_request_;
+    Way way_;
     bool in_body_ = false;
     std::string text_;
     std::size_t seen_ = 0;
@@ -185,6 +219,12 @@ struct Input {
 
 inline Outcome run_whole(const Input& input) {
     Session session(input.side, input.to_head_request);
+    session.feed(input.text, false);
+    return session.end();
+}
+
+inline Outcome run_thoroughly(const Input& input) {
+    Session session(input.side, input.to_head_request, Way::thorough);
     session.feed(input.text, false);
     return session.end();
 }
