@@ -82,6 +82,8 @@ private:
     const char* end_of_code_unit(const char* p);
     const char* begin_utf8(const char* p);
     const char* string_done(const char* behind, std::string_view text, bool truncated);
+    static const char* skip_text(const char* p, const char* end);
+    static const char* skip_unkept(const char* p, const char* end);
     void keep(const char* begin, const char* end);
     void keep_code_point(std::uint32_t code_point);
 

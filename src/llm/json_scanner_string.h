@@ -34,7 +34,7 @@ const char* JsonScanner<Handler>::begin_string(const char* p, const char* end, b
     s_.string_is_key = is_key;
     s_.step = JsonStep::in_string;
     ++p;
-    const char* q = strict ? skip_plain_text(p, end) : skip_any_text(p, end);
+    const char* q = skip_text(p, end);
     if (q != end && *q == '"') [[likely]] {
         return string_done(q + 1, {p, static_cast<std::size_t>(q - p)}, false);
     }
@@ -46,6 +46,20 @@ const char* JsonScanner<Handler>::begin_string(const char* p, const char* end, b
     return read_string(q, end);
 }
 
+template <class Handler>
+const char* JsonScanner<Handler>::skip_text(const char* p, const char* end) {
+    return strict ? skip_plain_text(p, end) : skip_any_text(p, end);
+}
+
+// Text and escapes of one letter, once nothing more of the string is kept.
+template <class Handler>
+const char* JsonScanner<Handler>::skip_unkept(const char* p, const char* end) {
+    p = skip_text(p, end);
+    while (end - p >= 2 && *p == '\\' && simple_escape(p[1]) != 0)
+        p = skip_text(p + 2, end);
+    return p;
+}
+
 // Goes on inside a string.
 template <class Handler>
 const char* JsonScanner<Handler>::read_string(const char* p, const char* end) {
@@ -54,7 +68,7 @@ const char* JsonScanner<Handler>::read_string(const char* p, const char* end) {
             p = read_string_byte(p);
             continue;
         }
-        const char* q = strict ? skip_plain_text(p, end) : skip_any_text(p, end);
+        const char* q = s_.text_truncated ? skip_unkept(p, end) : skip_text(p, end);
         keep(p, q);
         if (q == end) return end;
         if (*q == '"') {
