@@ -7,25 +7,8 @@
 #include "json_scanner.h"
 
 #include <algorithm>
-#include <array>
 
 namespace sluice::llm {
-
-// What the byte behind a backslash stands for; 0 where it is no escape of one letter.
-inline constexpr auto simple_escapes = [] {
-    std::array<char, 256> decoded{};
-    for (const char same : {'"', '\\', '/'})
-        decoded[static_cast<unsigned char>(same)] = same;
-    decoded['b'] = '\b';
-    decoded['f'] = '\f';
-    decoded['n'] = '\n';
-    decoded['r'] = '\r';
-    decoded['t'] = '\t';
-    return decoded;
-}();
-inline char simple_escape(char c) {
-    return simple_escapes[static_cast<unsigned char>(c)];
-}
 
 // `p` is at the opening quote.
 template <class Handler>
@@ -51,15 +34,6 @@ const char* JsonScanner<Handler>::skip_text(const char* p, const char* end) {
     return strict ? skip_plain_text(p, end) : skip_any_text(p, end);
 }
 
-// Text and escapes of one letter, once nothing more of the string is kept.
-template <class Handler>
-const char* JsonScanner<Handler>::skip_unkept(const char* p, const char* end) {
-    p = skip_text(p, end);
-    while (end - p >= 2 && *p == '\\' && simple_escape(p[1]) != 0)
-        p = skip_text(p + 2, end);
-    return p;
-}
-
 // Goes on inside a string.
 template <class Handler>
 const char* JsonScanner<Handler>::read_string(const char* p, const char* end) {
@@ -68,7 +42,7 @@ const char* JsonScanner<Handler>::read_string(const char* p, const char* end) {
             p = read_string_byte(p);
             continue;
         }
-        const char* q = s_.text_truncated ? skip_unkept(p, end) : skip_text(p, end);
+        const char* q = strict && s_.text_truncated ? skip_escaped_text(p, end) : skip_text(p, end);
         keep(p, q);
         if (q == end) return end;
         if (*q == '"') {

@@ -7,6 +7,7 @@
 #include <emmintrin.h>
 #endif
 
+#include <array>
 #include <bit>
 #include <cstdint>
 
@@ -16,21 +17,30 @@ namespace sluice::llm {
 // text. With AVX2 if the machine has it.
 const char* skip_plain_blocks(const char* p, const char* end);
 
-// The first byte in [p, end) that is not plain ASCII text of a string: a quote, a backslash, a
-// control character or a byte of 0x80 and above; or `end`.
-inline const char* skip_plain_text(const char* p, const char* end) {
+// Steps of 16 bytes after which a text is taken for a long one.
+inline constexpr int steps_of_short_text = 4;
+
 #if defined(__SSE2__)
+// A bit for each of the 16 bytes at `p` that is not plain text.
+inline unsigned not_plain(const char* p) {
     // As signed numbers, control characters and non-ASCII bytes are both below the space. So is the
     // quote, and nothing else, once this bit is turned: '"' changes places with ' '.
     const __m128i quote_to_space = _mm_set1_epi8('"' ^ ' ');
     const __m128i behind_space = _mm_set1_epi8(' ' + 1);
     const __m128i backslash = _mm_set1_epi8('\\');
-    constexpr int steps_of_short_text = 4;
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    const __m128i special = _mm_cmplt_epi8(_mm_xor_si128(bytes, quote_to_space), behind_space);
+    return static_cast<unsigned>(
+        _mm_movemask_epi8(_mm_or_si128(special, _mm_cmpeq_epi8(bytes, backslash))));
+}
+#endif
+
+// The first byte in [p, end) that is not plain ASCII text of a string: a quote, a backslash, a
+// control character or a byte of 0x80 and above; or `end`.
+inline const char* skip_plain_text(const char* p, const char* end) {
+#if defined(__SSE2__)
     for (int step = 1; end - p >= 16; ++step) {
-        const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
-        const __m128i special = _mm_cmplt_epi8(_mm_xor_si128(bytes, quote_to_space), behind_space);
-        const auto mask = static_cast<unsigned>(
-            _mm_movemask_epi8(_mm_or_si128(special, _mm_cmpeq_epi8(bytes, backslash))));
+        const unsigned mask = not_plain(p);
         if (mask != 0) return p + std::countr_zero(mask);
         p += 16;
         if (step == steps_of_short_text) p = skip_plain_blocks(p, end);
@@ -38,6 +48,49 @@ inline const char* skip_plain_text(const char* p, const char* end) {
 #endif
     while (p != end && static_cast<signed char>(*p) >= ' ' && *p != '"' && *p != '\\')
         ++p;
+    return p;
+}
+
+// What the byte behind a backslash stands for; 0 where it is no escape of one letter.
+inline constexpr auto simple_escapes = [] {
+    std::array<char, 256> decoded{};
+    for (const char same : {'"', '\\', '/'})
+        decoded[static_cast<unsigned char>(same)] = same;
+    decoded['b'] = '\b';
+    decoded['f'] = '\f';
+    decoded['n'] = '\n';
+    decoded['r'] = '\r';
+    decoded['t'] = '\t';
+    return decoded;
+}();
+inline char simple_escape(char c) {
+    return simple_escapes[static_cast<unsigned char>(c)];
+}
+
+// Likewise, but passes whole escapes of one letter: code is full of them.
+inline const char* skip_escaped_text(const char* p, const char* end) {
+#if defined(__SSE2__)
+    int plain_steps = 0;
+    while (end - p >= 17) {  // with the letter of an escape that begins in the last byte
+        const char* next = p + 16;
+        unsigned mask = not_plain(p);
+        plain_steps = mask == 0 ? plain_steps + 1 : 0;
+        while (mask != 0) {
+            const int at = std::countr_zero(mask);
+            if (p[at] != '\\' || simple_escape(p[at + 1]) == 0) return p + at;
+            mask &= ~(3u << at);  // the letter, too, which may be a quote
+            if (at == 15) ++next;
+        }
+        p = next;
+        if (plain_steps == steps_of_short_text) {
+            p = skip_plain_blocks(p, end);
+            plain_steps = 0;
+        }
+    }
+#endif
+    p = skip_plain_text(p, end);
+    while (end - p >= 2 && *p == '\\' && simple_escape(p[1]) != 0)
+        p = skip_plain_text(p + 2, end);
     return p;
 }
 
