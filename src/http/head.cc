@@ -9,9 +9,8 @@ namespace sluice::http {
 bool same_name(std::string_view a, std::string_view b) {
     if (a.size() != b.size()) return false;
     if (a == b) return true;  // mostly they are written alike
-    return std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) {
-               return x == y || to_lower(x) == to_lower(y);
-           });
+    return std::equal(a.begin(), a.end(), b.begin(),
+                      [](char x, char y) { return x == y || to_lower(x) == to_lower(y); });
 }
 
 std::string_view Head::find(FieldId id) const {

@@ -97,13 +97,19 @@ constexpr FieldSet one_hop = {FieldId::connection, FieldId::hop_by_hop, FieldId:
 
 }  // namespace
 
-void HeadWriter::put(std::string_view text) {
-    if (overflowed_ || text.size() > out_.size() - size_) {
-        overflowed_ = true;
-        return;
-    }
+bool HeadWriter::reserve(std::size_t bytes) {
+    overflowed_ = overflowed_ || bytes > out_.size() - size_;
+    return !overflowed_;
+}
+
+// Inline, so that of a literal only a store is left.
+inline void HeadWriter::append(std::string_view text) {
     if (!text.empty()) std::memcpy(out_.data() + size_, text.data(), text.size());
     size_ += text.size();
+}
+
+void HeadWriter::put(std::string_view text) {
+    if (reserve(text.size())) append(text);
 }
 
 void HeadWriter::request_line(std::string_view method, std::string_view target) {
@@ -130,10 +136,11 @@ void HeadWriter::status_line(int status, std::string_view reason) {
 
 void HeadWriter::field(std::string_view name, std::string_view value) {
     SLUICE_ASSERT(!name.empty());
-    put(name);
-    put(": ");
-    put(value);
-    put("\r\n");
+    if (!reserve(name.size() + value.size() + 4)) return;
+    append(name);
+    append(": ");
+    append(value);
+    append("\r\n");
 }
 
 void HeadWriter::field(std::string_view name, std::uint64_t value) {

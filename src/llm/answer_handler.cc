@@ -3,6 +3,7 @@
 #include "sluice/base/assert.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace sluice::llm {
 
@@ -14,79 +15,85 @@ using Place = AnswerPlace;
 // Counts that no answer of this world has are not believed.
 constexpr std::uint64_t tokens_max = std::uint64_t{1} << 40;
 
+// Of a literal the size is known: the comparison is no call. Every key of an answer comes by here.
+template <std::size_t size>
+bool is(std::string_view name, const char (&literal)[size]) {
+    return name.size() == size - 1 && std::memcmp(name.data(), literal, size - 1) == 0;
+}
+
 Key root_key(std::string_view name) {
     switch (name.size()) {
         case 2:
-            return name == "id" ? Key::frame : Key::other;
+            return is(name, "id") ? Key::frame : Key::other;
         case 4:
-            if (name == "type") return Key::type;
-            return name == "done" || name == "stop" ? Key::done : Key::other;
+            if (is(name, "type")) return Key::type;
+            return is(name, "done") || is(name, "stop") ? Key::done : Key::other;
         case 5:
-            if (name == "usage") return Key::usage;
-            if (name == "error") return Key::error;
-            if (name == "delta") return Key::delta;
-            return name == "model" ? Key::frame : Key::other;
+            if (is(name, "usage")) return Key::usage;
+            if (is(name, "error")) return Key::error;
+            if (is(name, "delta")) return Key::delta;
+            return is(name, "model") ? Key::frame : Key::other;
         case 6:
-            return name == "object" ? Key::object : Key::other;
+            return is(name, "object") ? Key::object : Key::other;
         case 7:
-            if (name == "choices") return Key::choices;
-            if (name == "created") return Key::frame;
-            if (name == "timings") return Key::timings;
-            if (name == "message") return Key::message;
-            return name == "content" ? Key::content : Key::other;
+            if (is(name, "choices")) return Key::choices;
+            if (is(name, "created")) return Key::frame;
+            if (is(name, "timings")) return Key::timings;
+            if (is(name, "message")) return Key::message;
+            return is(name, "content") ? Key::content : Key::other;
         case 8:
-            if (name == "response") return Key::response;
-            return name == "thinking" ? Key::content : Key::other;
+            if (is(name, "response")) return Key::response;
+            return is(name, "thinking") ? Key::content : Key::other;
         case 10:
-            return name == "eval_count" ? Key::predicted : Key::other;
+            return is(name, "eval_count") ? Key::predicted : Key::other;
         case 11:
-            return name == "obfuscation" ? Key::frame : Key::other;
+            return is(name, "obfuscation") ? Key::frame : Key::other;
         case 12:
-            return name == "service_tier" ? Key::frame : Key::other;
+            return is(name, "service_tier") ? Key::frame : Key::other;
         case 16:
-            if (name == "tokens_evaluated") return Key::evaluated;
-            return name == "tokens_predicted" ? Key::predicted : Key::other;
+            if (is(name, "tokens_evaluated")) return Key::evaluated;
+            return is(name, "tokens_predicted") ? Key::predicted : Key::other;
         case 17:
-            return name == "prompt_eval_count" ? Key::evaluated : Key::other;
+            return is(name, "prompt_eval_count") ? Key::evaluated : Key::other;
         case 18:
-            return name == "system_fingerprint" ? Key::frame : Key::other;
+            return is(name, "system_fingerprint") ? Key::frame : Key::other;
         default:
             return Key::other;
     }
 }
 
 Key choice_key(std::string_view name) {
-    if (name == "delta" || name == "message") return Key::delta;
-    if (name == "finish_reason") return Key::finish_reason;
-    return name == "text" ? Key::content : Key::other;
+    if (is(name, "delta") || is(name, "message")) return Key::delta;
+    if (is(name, "finish_reason")) return Key::finish_reason;
+    return is(name, "text") ? Key::content : Key::other;
 }
 
 Key delta_key(std::string_view name) {
     static constexpr std::array<std::string_view, 7> texts{
         "content", "reasoning_content", "reasoning", "thinking", "refusal", "text", "partial_json"};
     if (std::find(texts.begin(), texts.end(), name) != texts.end()) return Key::content;
-    if (name == "tool_calls") return Key::tool_calls;
-    if (name == "usage") return Key::usage;
-    if (name == "stop_reason") return Key::finish_reason;
-    if (name == "error") return Key::error;
-    return name == "function_call" || name == "audio" ? Key::tool_call : Key::other;
+    if (is(name, "tool_calls")) return Key::tool_calls;
+    if (is(name, "usage")) return Key::usage;
+    if (is(name, "stop_reason")) return Key::finish_reason;
+    if (is(name, "error")) return Key::error;
+    return is(name, "function_call") || is(name, "audio") ? Key::tool_call : Key::other;
 }
 
 Key usage_key(std::string_view name) {
-    if (name == "prompt_tokens") return Key::prompt_tokens;
-    if (name == "completion_tokens") return Key::completion_tokens;
-    if (name == "input_tokens") return Key::input_tokens;
-    if (name == "output_tokens") return Key::output_tokens;
-    if (name == "cache_read_input_tokens") return Key::cache_read;
-    if (name == "cache_creation_input_tokens") return Key::cache_creation;
-    const bool details = name == "prompt_tokens_details" || name == "input_tokens_details";
+    if (is(name, "prompt_tokens")) return Key::prompt_tokens;
+    if (is(name, "completion_tokens")) return Key::completion_tokens;
+    if (is(name, "input_tokens")) return Key::input_tokens;
+    if (is(name, "output_tokens")) return Key::output_tokens;
+    if (is(name, "cache_read_input_tokens")) return Key::cache_read;
+    if (is(name, "cache_creation_input_tokens")) return Key::cache_creation;
+    const bool details = is(name, "prompt_tokens_details") || is(name, "input_tokens_details");
     return details ? Key::details : Key::other;
 }
 
 Key timings_key(std::string_view name) {
-    if (name == "cache_n") return Key::cache_n;
-    if (name == "prompt_n") return Key::prompt_n;
-    return name == "predicted_n" ? Key::predicted_n : Key::other;
+    if (is(name, "cache_n")) return Key::cache_n;
+    if (is(name, "prompt_n")) return Key::prompt_n;
+    return is(name, "predicted_n") ? Key::predicted_n : Key::other;
 }
 
 Key find_key(Place place, std::string_view name) {
@@ -100,7 +107,7 @@ Key find_key(Place place, std::string_view name) {
         case Place::usage:
             return usage_key(name);
         case Place::details:
-            return name == "cached_tokens" ? Key::cached_tokens : Key::other;
+            return is(name, "cached_tokens") ? Key::cached_tokens : Key::other;
         case Place::timings:
             return timings_key(name);
         default:

@@ -34,6 +34,9 @@ public:
     std::string_view text() const { return {out_.data(), size_}; }
 
 private:
+    // Whether so many bytes fit; from the first time that they do not, nothing does.
+    bool reserve(std::size_t bytes);
+    void append(std::string_view text);  // which fits
     void put(std::string_view text);
 
     std::span<char> out_;

@@ -1,14 +1,14 @@
 // RecordWriter: the access log, one JSON object a line for each exchange.
 #pragma once
 
+#include "sluice/base/clock.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <memory>
 #include <string>
 #include <string_view>
-
-#include "sluice/base/clock.h"
 
 namespace sluice::proxy {
 

@@ -27,8 +27,8 @@ std::size_t escaped_bytes(const std::string& text) {
     constexpr std::string_view letters = "\"\\/bfnrt";
     std::size_t at = 0;
     while (at < text.size()) {
-        const bool escape = text[at] == '\\' && at + 1 < text.size() &&
-                            letters.find(text[at + 1]) != letters.npos;
+        const bool escape =
+            text[at] == '\\' && at + 1 < text.size() && letters.find(text[at + 1]) != letters.npos;
         if (!escape && !is_plain(text[at])) break;
         at += escape ? 2 : 1;
     }
