@@ -1,8 +1,7 @@
 // The tables of rules and routes.
+#include "pattern.h"
 #include "schema.h"
 #include "values.h"
-
-#include <regex>
 
 namespace sluice::config {
 namespace {
@@ -87,8 +86,7 @@ const Section& rewrite_section() {
             .key("replacement", &R::replacement, plain_text("a text"),
                  {"By what; $1 to $9 are the groups of the pattern", "/api/$1", true})
             .checked([](Reader& reader, const Node& node, RewriteSetting& rewrite) {
-                // It has been compiled once, so it compiles.
-                const unsigned groups = std::regex(rewrite.pattern).mark_count();
+                const unsigned groups = groups_of(rewrite.pattern).value();  // it is sound
                 const std::string& text = rewrite.replacement;
                 for (std::size_t i = 0; i + 1 < text.size(); ++i) {
                     if (text[i] != '$') continue;

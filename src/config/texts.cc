@@ -1,16 +1,14 @@
 // The texts of values.h and what makes each sound.
+#include "pattern.h"
 #include "sluice/config/wildcard.h"
 #include "values.h"
 
 #include <algorithm>
-#include <regex>
 
 namespace sluice::config {
 namespace {
 
 constexpr std::size_t text_bytes_max = 4096;
-// A regular expression is compiled by a library that recurses over it.
-constexpr std::size_t regex_bytes_max = 256;
 
 using Wrong = std::optional<std::string>;
 
@@ -155,14 +153,7 @@ Text wildcard() {
 
 Text regular_expression() {
     return {"a regular expression", [](Reader&, const Node&, std::string& text) -> Wrong {
-                if (text.size() > regex_bytes_max)
-                    return "a regular expression has at most " + std::to_string(regex_bytes_max) +
-                           " bytes";
-                try {
-                    const std::regex compiled(text, std::regex::ECMAScript);
-                } catch (const std::regex_error& error) {
-                    return "no regular expression: '" + shown(text) + "' (" + error.what() + ")";
-                }
+                if (const auto groups = groups_of(text); !groups) return groups.error().message;
                 return std::nullopt;
             }};
 }
