@@ -239,9 +239,10 @@ Result<ServerProps> parse_server_props(std::string_view body) {
     if (document["default_generation_settings"].get(generation) == simdjson::SUCCESS &&
         generation["n_ctx"].get(context) == simdjson::SUCCESS)
         props.context = context;
-    // Left as it is where the server does not say.
-    (void)document["is_sleeping"].get(props.sleeping);
-    (void)document["endpoint_slots"].get(props.tells_of_slots);
+    // What the server does not say stays as it is.
+    bool said = false;
+    if (document["is_sleeping"].get(said) == simdjson::SUCCESS) props.sleeping = said;
+    if (document["endpoint_slots"].get(said) == simdjson::SUCCESS) props.tells_of_slots = said;
     return props;
 }
 

@@ -53,8 +53,8 @@ std::string text_of(Duration span) {
 }  // namespace
 
 ClientTimeouts read_client_timeouts(const http::Head& head) {
-    return {read_seconds(head.find("x-stainless-read-timeout")),
-            read_seconds(head.find("x-request-timeout"))};
+    return {read_seconds(head.find(http::FieldId::x_stainless_read_timeout)),
+            read_seconds(head.find(http::FieldId::x_request_timeout))};
 }
 
 Deadline next_deadline(const PhaseTimeouts& timeouts, const ClientTimeouts& client, Phase phase,

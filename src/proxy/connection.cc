@@ -189,11 +189,14 @@ void Connection::keep_request(const http::Head& head) {
     writer.field("X-Forwarded-Proto", "http");
     SLUICE_ASSERT(!writer.overflowed());
     request.fields = writer.text();
-    for (const std::string_view name : {"authorization", "x-api-key"})
-        if (const std::string_view value = head.find(name); !value.empty())
+    const auto keep_apart = [&](http::FieldId id, std::string_view name) {
+        if (const std::string_view value = head.find(id); !value.empty())
             request.credentials.append(name).append(": ").append(value).append("\r\n");
+    };
+    keep_apart(http::FieldId::authorization, "Authorization");
+    keep_apart(http::FieldId::x_api_key, "X-Api-Key");
     request.client_timeouts = policy::read_client_timeouts(head);
-    const std::string_view retry = head.find("x-stainless-retry-count");
+    const std::string_view retry = head.find(http::FieldId::x_stainless_retry_count);
     exchange_->consumer = policy::hash_text(client_);
     exchange_->client_retry = !retry.empty() && retry != "0";
 }

@@ -14,16 +14,12 @@ using policy::AttemptEnd;
 using policy::FailureClass;
 
 // Fields of an answer that are ours to say.
-constexpr std::string_view not_forwarded[] = {
-    "x-request-id",
-    "x-sluice-*",
+constexpr http::FieldSet not_forwarded = {
+    http::FieldId::x_request_id,
+    http::FieldId::x_sluice,
+    http::FieldId::x_sluice_backend,
     // A backend's own word on which pages may read its answers is not the gateway's.
-    "access-control-allow-origin",
-    "access-control-allow-credentials",
-    "access-control-allow-headers",
-    "access-control-allow-methods",
-    "access-control-expose-headers",
-    "access-control-allow-private-network",
+    http::FieldId::cross_origin_grant,
 };
 
 // A stream that has said nothing by then is passed on as it is.
@@ -81,9 +77,9 @@ void Forward::fail_answer(const std::string& what) {
 }
 
 void Forward::begin_answer(const http::Head& head) {
-    const bool encoded = !head.find("content-encoding").empty() &&
-                         !http::same_name(head.find("content-encoding"), "identity");
-    const std::string_view type = head.find("content-type");
+    const std::string_view coding = head.find(http::FieldId::content_encoding);
+    const bool encoded = !coding.empty() && !http::same_name(coding, "identity");
+    const std::string_view type = head.find(http::FieldId::content_type);
     const bool json_lines = is_type(type, "application/x-ndjson");
     form_ = json_lines ? sse::Form::json_lines : sse::Form::event_stream;
     event_stream_ = !encoded && (json_lines || is_type(type, "text/event-stream"));
@@ -92,7 +88,7 @@ void Forward::begin_answer(const http::Head& head) {
     body_expected_ = head.framing == http::Framing::length ? head.content_length > 0
                                                            : head.framing != http::Framing::none;
     // llama-server closes after a stream although it says keep-alive: do not meet the reset.
-    const bool closes_silently = event_stream_ && head.find("server") == "llama.cpp";
+    const bool closes_silently = event_stream_ && head.find(http::FieldId::server) == "llama.cpp";
     link_keeps_alive_ = head.keep_alive && !closes_silently;
     exchange_.overhead = exchange_.overhead + (monotonic_now() - service_.loop.now());
     if (head.status >= 400 && !event_stream_ &&
