@@ -156,13 +156,13 @@ void Connection::begin_exchange(const http::Head& head) {
     exchange_->body_bytes_declared =
         head.framing == http::Framing::length ? head.content_length : 0;
     body_pending_ = head.framing == http::Framing::chunked || head.content_length > 0;
+    body_begun_ = service_.loop.now();  // also of one that is only read to be discarded
     if (!run_head_stages(head)) return;
     if (head.framing == http::Framing::length && !charge_body(head.content_length))
         return reply(out_of_memory_reply(*exchange_));
     keep_request(head);
     if (head.expect_continue && stream_.received().size() <= head.bytes)
         stream_.send(mem::Slice::of_static(continue_answer));
-    body_begun_ = service_.loop.now();
     enter(State::body);
 }
 

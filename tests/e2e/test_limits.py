@@ -241,6 +241,20 @@ class EarlyAnswers(GatewayCase):
             self.assertIsInstance(sent, bool)
 
 
+    def test_row_034_the_rest_of_a_short_body_may_come_later(self):
+        for framing, late in (("Content-Length: 10", b"0123456789"),
+                              ("Transfer-Encoding: chunked", b"2\r\n{}\r\n0\r\n\r\n")):
+            client = self.client()
+            client.send(f"POST /v1/nothing HTTP/1.1\r\nHost: {self.gateway.host}\r\n"
+                        f"Content-Type: application/json\r\n{framing}\r\n\r\n".encode())
+            answer = client.read()
+            self.assertEqual(answer.status, 404)
+            self.assertTrue(answer.complete)
+            self.assertTrue(client.silent_for(0.05), "the connection is kept")
+            client.send(late)
+            self.assertEqual(client.ask(request("GET", "/healthz")).status, 200)
+
+
 class AheadOfTime(GatewayCase):
     """Requests that come while another one is being answered."""
 
