@@ -14,7 +14,7 @@ namespace sluice::proxy {
 
 enum class Lane : std::uint8_t {
     buffer,  // received into a buffer, read in place, sent from there
-    splice,  // moved by the kernel; the gateway sees how many bytes, and not which
+    splice,  // moved by the kernel; the gateway sees how many bytes, and of events a copy
     copy,    // as buffer, but some bytes are written anew
 };
 std::string_view lane_name(Lane lane);
