@@ -14,7 +14,8 @@ import time
 import unittest
 
 from backend import DONE, LAST_CHUNK, Backend, chunk, head, json_answer
-from harness import SANITIZED, GatewayCase, Gateway, chat_request, main, request
+from harness import (SANITIZED, Gateway, GatewayCase, chat_request, descriptor_case, main,
+                     request)
 from wire import Closed, wait_until
 
 KIB = 1 << 10
@@ -170,6 +171,7 @@ class Lanes(GatewayCase):
         self.assertEqual(hashlib.sha256(answer.body).digest(), hashlib.sha256(body).digest())
         self.assertTrue(body.startswith(got))
 
+    @descriptor_case
     def test_without_pipes_bodies_pass_through_buffers(self):
         # The link that asked for the models stays, and is used again.
         gateway = Gateway("--model", f"m={self.backend.url}", "--pool-idle", "60s")

@@ -9,7 +9,8 @@ import resource
 import time
 
 from backend import DONE, LAST_CHUNK, Backend, chunk, delta, finish, head, sse_head, usage_event
-from harness import SANITIZED, Gateway, GatewayCase, chat_request, events, main
+from harness import (SANITIZED, Gateway, GatewayCase, chat_request, descriptor_case, events,
+                     main)
 from wire import wait_until
 
 KIB = 1 << 10
@@ -247,6 +248,7 @@ class Spliced(GatewayCase):
             self.assertEqual(answer.body, delta("a") + usage_event(11, 5) + DONE)
             self.assert_spliced(answer, end="ok", prompt_tokens=11)
 
+    @descriptor_case
     def test_without_pipes_events_pass_through_buffers_and_end_honestly(self):
         backend = Backend()
         self.addCleanup(backend.stop)
