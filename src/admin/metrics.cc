@@ -98,6 +98,9 @@ void write_requests(Text& text, const Statistics& sum) {
     text.family("sluice_breaker_openings_total", "counter",
                 "Times that a backend was left alone for a model because of its failures.");
     text.sample("", sum.breaker_openings);
+    text.family("sluice_streams_resumed_total", "counter",
+                "Times that another backend went on with a stream whose backend had died.");
+    text.sample("", sum.resumed);
     text.family("sluice_connections_total", "counter", "Client connections.");
     text.sample("", sum.connections);
     text.family("sluice_connections_refused_total", "counter",

@@ -16,8 +16,6 @@ using policy::AttemptEnd;
 using policy::FailureClass;
 using upstream::Finding;
 
-// Tries of one request, whatever the budget allows.
-constexpr std::uint16_t hops_max = 8;
 // Who was in line once does not go to its end again.
 constexpr std::uint8_t priority_again = 0;
 
@@ -105,6 +103,8 @@ void Forward::start_try() {
         exchange_.queued = exchange_.queued + (service_.loop.now() - queued_at_);
     queued_at_ = {};
     retried_link_ = false;
+    if (resumes_ && !plan_to_resume()) return find_place();
+    if (resumes_ && resume_->plan.length_reached) return end_at_length();
     try_target(upstream::Pool::Freshness::any);
 }
 
@@ -138,6 +138,8 @@ bool Forward::take_place() {
 // Another model, which the settings name for such a failure.
 bool Forward::turn_to_fallback(policy::FallbackChain chain) {
     const auto& models = routed_model_->fallbacks.of(chain);
+    // Another model would not go on with the text, but write another one.
+    if (resumes_) return false;
     if (next_fallback_ >= models.size() || hops_ >= hops_max) return false;
     if (hops_ > 0 && !may_retry()) return false;
     begin_model(*models[next_fallback_++]);
@@ -160,8 +162,9 @@ bool Forward::may_retry() {
 void Forward::move_on(FailureClass failure, policy::FallbackChain chain, Error error) {
     SLUICE_ASSERT(link_ == nullptr);
     const auto disposition = policy::disposition_of(failure);
-    place_.release(failure, held_answer_ != nullptr ? held_answer_->advice.after.value_or(Duration{})
-                                                    : Duration{});
+    Duration advised{};
+    if (held_answer_ != nullptr) advised = held_answer_->advice.after.value_or(Duration{});
+    place_.release(failure, advised);
     note_hop(failure);
     failure_ = std::move(error);
     chain_ = chain;
@@ -254,6 +257,10 @@ bool Forward::send_request() {
     const auto kind = request.multipart != nullptr ? llm::BodyKind::multipart : llm::BodyKind::json;
     const auto edits = llm::plan_edits(
         kind, request.facts, {.model = target.upstream_name, .include_usage = usage_injected_});
+    const std::string resumed =
+        resumes_ ? llm::resumed_body(resume_->body, edits, resume_->plan) : std::string();
+    const std::size_t body_bytes =
+        resumes_ ? resumed.size() : edits.edited_size(request.body.size());
 
     std::string& head = service_.text;
     head.clear();
@@ -264,7 +271,7 @@ bool Forward::send_request() {
     head += " HTTP/1.1\r\nHost: ";
     head += target.endpoint->target.host;
     head += "\r\nContent-Length: ";
-    head += std::to_string(edits.edited_size(request.body.size()));
+    head += std::to_string(body_bytes);
     head += "\r\n";
     head += request.fields;
     // A key of ours goes to its own server only, and a client's never where we have one.
@@ -276,7 +283,9 @@ bool Forward::send_request() {
 
     mem::Chain message(service_.loop.nodes());
     if (!message.append_copy(service_.loop.buffers(), head)) return false;
-    if (!append_edited(message, request.body, edits, service_.loop.buffers())) return false;
+    if (resumes_ ? !message.append_copy(service_.loop.buffers(), resumed)
+                 : !append_edited(message, request.body, edits, service_.loop.buffers()))
+        return false;
     link_->stream.send(std::move(message));
     return true;
 }
@@ -320,7 +329,9 @@ void Forward::on_link_lost(int code) {
     held_answer_ = nullptr;
     if (refused) see_dead(cause);
     const policy::FailureFacts facts{
-        .end = refused ? AttemptEnd::refused : AttemptEnd::unreachable, .status = 0, .error = nullptr};
+        .end = refused ? AttemptEnd::refused : AttemptEnd::unreachable,
+        .status = 0,
+        .error = nullptr};
     const auto failure = policy::classify(facts);
     move_on(failure, policy::choose_chain(failure, facts),
             Error::backend(502, Retry::yes,
@@ -391,6 +402,7 @@ void Forward::lose_answer(std::string cause) {
         return move_on(FailureClass::transient, policy::FallbackChain::general,
                        Error::backend(502, Retry::no, std::move(cause)));
     }
+    if (try_resume(cause)) return;
     break_off(std::move(cause), End::backend_error);
 }
 

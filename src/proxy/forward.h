@@ -22,6 +22,7 @@
 #include "sluice/proxy/relay.h"
 #include "sluice/upstream/dispatch.h"
 #include "sluice/upstream/pool.h"
+#include "resumption.h"
 #include "splice_run.h"
 #include "stream_tap.h"
 
@@ -74,6 +75,8 @@ public:
     bool take_place() override;
 
 private:
+    // Tries of one request, whatever the budget allows.
+    static constexpr std::uint16_t hops_max = 8;
     static constexpr const char* out_of_memory =
         "The gateway is out of buffer memory (--buffers). Try again later.";
 
@@ -158,6 +161,13 @@ private:
         return held_back_ || ((run_.active() || tap_.active()) && client_.unsent() > 0);
     }
 
+    // --- going on elsewhere (forward_resume.cc) ---
+    void prepare_to_resume();
+    bool try_resume(std::string& cause);
+    bool plan_to_resume();
+    void end_at_length();
+    void begin_resumed();
+
     // --- telling a client that it waits (forward_notice.cc) ---
     bool may_be_told() const;
     void tell();
@@ -181,6 +191,7 @@ private:
     SpliceRun run_;  // of the answer's body, when it is large
     StreamTap tap_;  // of its events, where these shall be spliced
     std::unique_ptr<HeldAnswer> held_answer_;
+    std::unique_ptr<Resumption> resume_;  // of a stream that may go on elsewhere
     mem::Chain withheld_head_;  // of a stream that has not said anything yet
     mem::Chain withheld_;
     Error failure_;
@@ -214,6 +225,7 @@ private:
     bool committed_ = false;     // to status 200, by comments
     bool retried_link_ = false;  // a fresh one, after a kept-alive one was closed
     bool waits_for_load_ = false;
+    bool resumes_ = false;       // the stream of one backend has ended in its middle
     bool backend_dead_ = false;  // what failed last listens no more: moving on is no storm
 };
 

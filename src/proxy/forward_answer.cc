@@ -102,7 +102,8 @@ void Forward::begin_answer(const http::Head& head) {
     const auto out = choose_framing(head.framing, exchange_.client_minor, event_stream_);
     client_must_close_ = out == http::Framing::until_close;
     withholding_ = event_stream_ && head.status == 200 && exchange_.endpoint->usage_injectable &&
-                   (exchange_.model->has_others() || exchange_.model->setting.resume);
+                   exchange_.model->has_others() && !resumes_;
+    prepare_to_resume();
     if (!committed_ && !write_answer_head(head, out)) {
         drop_link(false);
         place_.cancel();
@@ -111,7 +112,7 @@ void Forward::begin_answer(const http::Head& head) {
     }
     const bool raw = choose_answer_lane({.in = head.framing,
                                          .out = out,
-                                         .events_taken_out = hide || withholding_,
+                                         .events_taken_out = hide || withholding_ || resume_,
                                          .bytes_ahead = head.content_length});
     relay_.begin({.in = head.framing,
                   .out = out,
@@ -121,7 +122,10 @@ void Forward::begin_answer(const http::Head& head) {
                   .readable = readable,
                   .hide_usage_event = hide,
                   .must_finish = head.status == 200 && exchange_.endpoint->says_finish(),
-                  .raw = raw});
+                  .raw = raw,
+                  .journal = resume_ && !resumes_ ? &resume_->journal : nullptr,
+                  .resumed = resumes_ ? &*resume_->stream : nullptr});
+    if (resumes_) begin_resumed();
     exchange_.status = head.status;
     pool_->expect_large(exchange_.lane.lane == Lane::splice);
     enter(Phase::relaying);
@@ -132,7 +136,7 @@ void Forward::begin_answer(const http::Head& head) {
 void Forward::pass_on() {
     exchange_.answer_begun = true;
     retry_ = {};
-    exchange_.forget_request();
+    if (resume_ == nullptr && exchange_.request != nullptr) exchange_.forget_request();
 }
 
 bool Forward::write_answer_head(const http::Head& head, http::Framing out) {
@@ -267,6 +271,7 @@ void Forward::drop_withheld() {
     withholding_ = false;
     withheld_head_.clear();
     withheld_.clear();
+    if (!resumes_) resume_ = nullptr;
 }
 
 void Forward::stop_withholding() {

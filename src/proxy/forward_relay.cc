@@ -101,6 +101,9 @@ void Forward::end_answer(bool reusable) {
 // What the backend told, or what can be said without it when a stream was cut.
 void Forward::take_usage() {
     exchange_.usage = relay_.usage();
+    if (resumes_ && resume_->stream)
+        exchange_.usage =
+            llm::usage_of_resumed(exchange_.usage, resume_->stream->tokens_before());
     if (exchange_.usage.known || !event_stream_ || exchange_.status != 200) return;
     exchange_.usage_estimated = true;
     exchange_.usage.prompt = exchange_.body_bytes / bytes_a_token;

@@ -129,6 +129,7 @@ std::string_view RecordWriter::write(const Exchange& exchange, Instant now,
         put("\"");
     }
     if (exchange.retries > 0) put_number(",\"retries\":", exchange.retries);
+    if (exchange.resumed > 0) put_number(",\"resumed\":", exchange.resumed);
     if (exchange.queued.ns > 0) put_number(",\"queued_us\":", exchange.queued.as_micros());
     if (!exchange.hops.empty()) put_text(",\"hops\":\"", exchange.hops);
     put(",\"end\":\"");

@@ -51,6 +51,8 @@ http::Progress Relay::take(const mem::Slice& slice, http::Parser& parser, RelayS
         if (progress != http::Progress::failed) out.append(slice.share(0, slice.size() - leftover));
         return progress;
     }
+    if (plan_.resumed != nullptr)
+        return take_resumed(slice, parser, scratch, buffers, out, leftover);
     scratch.pieces.clear();
     std::size_t consumed = 0;
     const auto progress = parser.parse_body(slice.text(), scratch.pieces, consumed);
@@ -60,7 +62,7 @@ http::Progress Relay::take(const mem::Slice& slice, http::Parser& parser, RelayS
 
     Reading reading = read_pieces(slice.text(), scratch);
     if (complete) see_end();
-    const bool broken = malformed_ || (complete && unfinished());
+    const bool broken = malformed_ || erred_ || (complete && unfinished());
     if (broken) {
         // What is whole leaves, but not what would look like an end.
         scratch.waiting.clear();
@@ -95,6 +97,63 @@ http::Progress Relay::watch(std::string_view text, http::Parser& parser, RelaySc
     read_pieces(text, scratch);
     if (progress == http::Progress::complete) see_end();
     return progress;
+}
+
+// Another stream's rest: every event is written anew, and what was not asked for left out.
+http::Progress Relay::take_resumed(const mem::Slice& slice, http::Parser& parser,
+                                   RelayScratch& scratch, mem::BufferPool& buffers,
+                                   mem::Chain& out, std::size_t& leftover) {
+    scratch.pieces.clear();
+    std::size_t consumed = 0;
+    const auto progress = parser.parse_body(slice.text(), scratch.pieces, consumed);
+    leftover = slice.size() - consumed;
+    if (progress == http::Progress::failed) return progress;
+    std::string rewritten;
+    for (const auto& piece : scratch.pieces)
+        rewrite_events(slice.text().substr(piece.begin, piece.end - piece.begin), rewritten);
+    const bool complete = progress == http::Progress::complete;
+    mem::Chain body = held_.empty_like();
+    if (!body.append_copy(buffers, rewritten)) {
+        out_of_buffers_ = true;
+        return http::Progress::failed;
+    }
+    if (!emit(std::move(body), buffers, out)) return http::Progress::failed;
+    if (malformed_ || erred_ || (complete && unfinished())) return http::Progress::failed;
+    return complete && !end(buffers, out) ? http::Progress::failed : progress;
+}
+
+void Relay::rewrite_events(std::string_view run, std::string& rewritten) {
+    sse::Event event;
+    for (std::size_t at = 0; !malformed_ && !erred_ && scanner_.next(run, at, event);
+         at = event.end) {
+        if (event.comment_only) {
+            rewritten += ":\n\n";
+            continue;
+        }
+        const auto facts = event.oversized ? llm::EventFacts{} : read_event(event);
+        if (facts.error) {
+            erred_ = true;
+            return;
+        }
+        const auto result =
+            plan_.resumed->take(event.oversized ? std::string_view() : event.data);
+        using Action = llm::ResumedStream::Action;
+        malformed_ |= result.action == Action::broken || facts.malformed;
+        const bool hidden = facts.usage_only && plan_.hide_usage_event;
+        if (malformed_ || hidden || result.action == Action::drop) continue;
+        if (result.action == Action::replace)
+            rewritten += result.event;
+        else
+            rewritten.append("data: ").append(event.data).append("\n\n");
+    }
+}
+
+// For another backend to go on with. False: it is an error, which must not reach the client.
+bool Relay::keep(const sse::Event& event, const llm::EventFacts& facts) {
+    if (plan_.journal == nullptr) return true;
+    erred_ |= facts.error;
+    if (!erred_) plan_.journal->take(event.data);
+    return !erred_;
 }
 
 // An event that is longer than may be held passes in parts from here on.
@@ -144,12 +203,13 @@ void Relay::scan_events(std::string_view text, const http::BodyPiece& piece, Rel
     sse::Event event;
     for (; scanner_.next(run, at, event); at = event.end) {
         bool hidden = false;
+        if (event.oversized && plan_.journal != nullptr) plan_.journal->take({});
         if (!event.comment_only && !event.oversized) {
             const auto facts = read_event(event);
             hidden = facts.usage_only && plan_.hide_usage_event;
             // Of a stream that has shown that it speaks JSON; others may mean something else.
             malformed_ |= facts.malformed && plan_.must_finish && content_events_ > 0;
-            if (malformed_) return;
+            if (malformed_ || !keep(event, facts)) return;
         }
         if (hidden && !oversized_) {
             reading.cut = true;
@@ -268,6 +328,9 @@ bool Relay::insert(std::string_view event, mem::BufferPool& buffers, mem::Chain&
 }
 
 std::string Relay::failure(const http::Parser& parser) const {
+    if (plan_.resumed != nullptr && plan_.resumed->obstacle() != llm::ResumeObstacle::none)
+        return "did not go on " + std::string(llm::describe(plan_.resumed->obstacle())) + ".";
+    if (erred_) return "ended its stream with an error: " + error_text_;
     if (malformed_) return "sent an event that is not JSON.";
     if (unfinished()) return "ended its stream without a finish reason.";
     return "broke its framing: " + parser.error().message;

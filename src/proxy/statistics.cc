@@ -41,6 +41,7 @@ void Statistics::add(const Statistics& other) {
     for (std::size_t i = 0; i < ends; ++i) exchanges_ended[i] += other.exchanges_ended[i];
     retries += other.retries;
     breaker_openings += other.breaker_openings;
+    resumed += other.resumed;
     uncounted += other.uncounted;
     for (const auto& [key, row] : other.served) served[key].add(row);
     duration.add(other.duration);

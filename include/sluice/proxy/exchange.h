@@ -85,6 +85,7 @@ struct Exchange {
     std::uint64_t body_bytes = 0;  // of the request, decoded
     std::uint64_t bytes_out = 0;
     std::uint32_t retries = 0;
+    std::uint32_t resumed = 0;  // times that another backend went on with the stream
     Duration queued;   // time in lines
     std::string hops;  // tries that failed: "URL transient, URL rate_limited"
     policy::RetryBudget::Request offered;  // to the retry budget, until it is settled

@@ -12,6 +12,8 @@
 #include "sluice/http/parser.h"
 #include "sluice/llm/errors.h"
 #include "sluice/llm/response_reader.h"
+#include "sluice/llm/resume.h"
+#include "sluice/llm/resumed_stream.h"
 #include "sluice/llm/usage.h"
 #include "sluice/mem/chain.h"
 #include "sluice/sse/scanner.h"
@@ -35,6 +37,10 @@ struct RelayPlan {
     bool must_finish = false;       // a stream that says how a generation ended
     // Every byte leaves as it comes, framing included, and at once: events that nobody holds back.
     bool raw = false;
+    // What the events say is kept, and an error among them breaks the stream; or the stream goes on
+    // with another one's, in its words. Both outlive the relay's body.
+    llm::ResumeJournal* journal = nullptr;
+    llm::ResumedStream* resumed = nullptr;
 };
 
 // Working memory of one turn, shared by all relays of a shard so that no slice allocates.
@@ -131,6 +137,11 @@ private:
     void scan_events(std::string_view text, const http::BodyPiece& piece, RelayScratch& scratch,
                      Reading& reading);
     llm::EventFacts read_event(const sse::Event& event);
+    http::Progress take_resumed(const mem::Slice& slice, http::Parser& parser,
+                                RelayScratch& scratch, mem::BufferPool& buffers, mem::Chain& out,
+                                std::size_t& leftover);
+    void rewrite_events(std::string_view run, std::string& rewritten);
+    bool keep(const sse::Event& event, const llm::EventFacts& facts);
     void give_up_long_event(RelayScratch& scratch, Reading& reading);
     bool emit_raw(const mem::Slice& slice, const RelayScratch& scratch, std::size_t consumed,
                   bool complete, mem::Chain& out);
@@ -149,6 +160,7 @@ private:
     bool saw_error_ = false;
     bool saw_finish_ = false;
     bool malformed_ = false;  // an event was
+    bool erred_ = false;      // an event was an error, and is not passed on
     std::uint64_t events_ = 0;
     bool between_chunks_ = true;  // the raw framing that has left is
     std::uint64_t content_events_ = 0;

@@ -56,6 +56,7 @@ struct Statistics {
     EndCounts exchanges_ended{};
     std::uint64_t retries = 0;       // a request went out a second time
     std::uint64_t breaker_openings = 0;
+    std::uint64_t resumed = 0;       // streams that went on on another backend
     std::uint64_t uncounted = 0;     // answers of a model whose backend told no usage
     std::map<Key, Served, KeyLess> served;  // as many as the catalog has pairs
 
