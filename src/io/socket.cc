@@ -111,10 +111,12 @@ void close_with_farewell(int fd, const char* farewell, std::size_t size) {
 bool nobody_listens(const sockaddr* address, socklen_t size) {
     const int fd = ::socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) return false;
-    const bool refused =
-        ::connect(fd, address, size) != 0 && (errno == ECONNREFUSED || errno == ENOENT);
+    int code = ::connect(fd, address, size) == 0 ? 0 : errno;
+    // On the loopback the answer is here when the call returns, but the call does not say so.
+    socklen_t code_size = sizeof(code);
+    if (code == EINPROGRESS) ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &code, &code_size);
     ::close(fd);
-    return refused;
+    return code == ECONNREFUSED || code == ENOENT;
 }
 
 int open_spare() {

@@ -16,6 +16,9 @@ using policy::AttemptEnd;
 using policy::FailureClass;
 using upstream::Finding;
 
+// How long a request that may not be tried again yet is held, and how often it looks.
+constexpr Duration pause_max = Duration::millis(250);
+constexpr Duration pause_step = Duration::millis(5);
 // Who was in line once does not go to its end again.
 constexpr std::uint8_t priority_again = 0;
 
@@ -138,13 +141,15 @@ bool Forward::take_place() {
 // Another model, which the settings name for such a failure.
 bool Forward::turn_to_fallback(policy::FallbackChain chain) {
     const auto& models = routed_model_->fallbacks.of(chain);
-    // Another model would not go on with the text, but write another one.
-    if (resumes_) return false;
-    if (next_fallback_ >= models.size() || hops_ >= hops_max) return false;
-    if (hops_ > 0 && !may_retry()) return false;
+    if (!fallback_left(chain)) return false;
     begin_model(*models[next_fallback_++]);
-    if (hops_ > 0) count_retry();
     return true;
+}
+
+bool Forward::fallback_left(policy::FallbackChain chain) const {
+    // Another model would not go on with a text, but write another one.
+    return !resumes_ && hops_ < hops_max &&
+           next_fallback_ < routed_model_->fallbacks.of(chain).size();
 }
 
 // --- moving on ------------------------------------------------------------------------------
@@ -182,10 +187,22 @@ void Forward::move_on(FailureClass failure, policy::FallbackChain chain, Error e
         held_answer_ = nullptr;
         return find_place();
     }
-    const bool another = service_.dispatch.possible(wish());
-    if (another && !may_retry()) return give_up(std::move(failure_));
-    if (another) count_retry();
-    find_place();
+    if (!service_.dispatch.possible(wish()) && !fallback_left(chain))
+        return give_up(std::move(failure_));
+    go_again();
+}
+
+// Another try, as soon as the budget allows; but nobody waits for that long.
+void Forward::go_again() {
+    if (may_retry()) {
+        ++exchange_.retries;
+        ++service_.statistics.retries;
+        return find_place();
+    }
+    if (phase_ != Phase::pausing) enter(Phase::pausing);
+    if (phase_begun_ + pause_max <= service_.loop.now()) return give_up(std::move(failure_));
+    check_at_ = service_.loop.now() + pause_step;
+    service_.loop.make_ready(owner_);
 }
 
 void Forward::note_hop(FailureClass failure) {
@@ -204,11 +221,6 @@ std::uint64_t Forward::bit_of_target() const {
 // What it turned out to have room for; a context that nobody knows is taken for no larger one.
 std::uint64_t Forward::failed_context() const {
     return std::max<std::uint64_t>(1, exchange_.target->setting.context);
-}
-
-void Forward::count_retry() {
-    ++exchange_.retries;
-    ++service_.statistics.retries;
 }
 
 // Nobody else will do.
@@ -233,9 +245,8 @@ void Forward::try_target(upstream::Pool::Freshness freshness) {
     link_bytes_before_ = link_ != nullptr ? link_->stream.bytes_received() : 0;
     if (link_ == nullptr) {
         place_.cancel();
-        return give_up(
-            {Source::gateway, Retry::yes, 503,
-             "The gateway has too many connections to backends open. Try again later."});
+        return give_up({Source::gateway, Retry::yes, 503,
+                        "The gateway has too many connections to backends open. Try again later."});
     }
     enter(Phase::connecting);
     head_reader_.reset();
@@ -328,10 +339,9 @@ void Forward::on_link_lost(int code) {
     drop_link(false);
     held_answer_ = nullptr;
     if (refused) see_dead(cause);
-    const policy::FailureFacts facts{
-        .end = refused ? AttemptEnd::refused : AttemptEnd::unreachable,
-        .status = 0,
-        .error = nullptr};
+    const policy::FailureFacts facts{.end = refused ? AttemptEnd::refused : AttemptEnd::unreachable,
+                                     .status = 0,
+                                     .error = nullptr};
     const auto failure = policy::classify(facts);
     move_on(failure, policy::choose_chain(failure, facts),
             Error::backend(502, Retry::yes,
@@ -367,7 +377,8 @@ void Forward::lose(const std::string& cause, AttemptEnd end) {
     }
     if (silent && reused && !std::exchange(retried_link_, true)) {
         // The server closed the kept-alive connection while the request was on its way.
-        count_retry();
+        ++exchange_.retries;
+        ++service_.statistics.retries;
         return try_target(upstream::Pool::Freshness::fresh);
     }
     held_answer_ = nullptr;

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "held_answer.h"
+#include "resumption.h"
 #include "sluice/http/head_reader.h"
 #include "sluice/http/writer.h"
 #include "sluice/net/stream.h"
@@ -22,7 +23,6 @@
 #include "sluice/proxy/relay.h"
 #include "sluice/upstream/dispatch.h"
 #include "sluice/upstream/pool.h"
-#include "resumption.h"
 #include "splice_run.h"
 #include "stream_tap.h"
 
@@ -83,6 +83,7 @@ private:
     enum class Phase : std::uint8_t {
         idle,
         queued,      // for a slot, or until a model is loaded
+        pausing,     // until the retry budget lets it try again
         connecting,  // to the place it has
         waiting,     // for the answer's head
         holding,     // a refusal, until it is read
@@ -97,8 +98,9 @@ private:
     bool wait_in_line(upstream::Finding finding);
     void leave_line();
     bool turn_to_fallback(policy::FallbackChain chain);
+    bool fallback_left(policy::FallbackChain chain) const;
+    void go_again();
     bool may_retry();
-    void count_retry();
     void note_hop(policy::FailureClass failure);
     std::uint64_t bit_of_target() const;
     void look_for_listener();
@@ -192,14 +194,15 @@ private:
     StreamTap tap_;  // of its events, where these shall be spliced
     std::unique_ptr<HeldAnswer> held_answer_;
     std::unique_ptr<Resumption> resume_;  // of a stream that may go on elsewhere
-    mem::Chain withheld_head_;  // of a stream that has not said anything yet
+    mem::Chain withheld_head_;            // of a stream that has not said anything yet
     mem::Chain withheld_;
     Error failure_;
     Duration retry_after_;
     Instant phase_begun_;
     Instant queued_at_;
-    Instant sent_at_;  // when the client was last sent something
-    Instant told_;  // when the client was last told that it waits
+    Instant sent_at_;                      // when the client was last sent something
+    Instant told_;                         // when the client was last told that it waits
+    Instant check_at_;                     // while pausing
     std::uint64_t context_min_ = 0;        // contexts of that many tokens are too small
     std::uint64_t link_bytes_before_ = 0;  // what the link had received when it was leased
     const upstream::Model* routed_model_ = nullptr;  // whose fallbacks they are
@@ -221,9 +224,9 @@ private:
     bool spliced_ = false;          // a part of the answer was
     bool events_complete_ = false;  // the copy of them says so
     bool bytes_behind_ = false;     // and something came behind them
-    bool withholding_ = false;   // the stream's begin, until it says something
-    bool committed_ = false;     // to status 200, by comments
-    bool retried_link_ = false;  // a fresh one, after a kept-alive one was closed
+    bool withholding_ = false;      // the stream's begin, until it says something
+    bool committed_ = false;        // to status 200, by comments
+    bool retried_link_ = false;     // a fresh one, after a kept-alive one was closed
     bool waits_for_load_ = false;
     bool resumes_ = false;       // the stream of one backend has ended in its middle
     bool backend_dead_ = false;  // what failed last listens no more: moving on is no storm

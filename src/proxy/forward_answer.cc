@@ -1,6 +1,5 @@
 // The head of a backend's answer: passed on, or held until it is known that no other will do.
 #include "forward.h"
-
 #include "sluice/base/limits.h"
 #include "sluice/http/writer.h"
 #include "sluice/llm/failure_body.h"
@@ -69,8 +68,7 @@ bool Forward::read_head() {
 void Forward::fail_answer(const std::string& what) {
     drop_link(false);
     held_answer_ = nullptr;
-    const policy::FailureFacts facts{
-        .end = AttemptEnd::malformed, .status = 0, .error = nullptr};
+    const policy::FailureFacts facts{.end = AttemptEnd::malformed, .status = 0, .error = nullptr};
     const auto failure = policy::classify(facts);
     move_on(failure, policy::choose_chain(failure, facts),
             Error::backend(502, Retry::no, "The backend " + backend() + " " + what));
@@ -300,8 +298,8 @@ bool Forward::judge_begin() {
         const auto failure = policy::classify(facts);
         move_on(failure, policy::choose_chain(failure, facts),
                 Error::backend(502, Retry::no,
-                               "The backend " + backend() + " ended its stream with an error: " +
-                                   said.message));
+                               "The backend " + backend() +
+                                   " ended its stream with an error: " + said.message));
         return false;
     }
     if (relay_.content_events() > 0 || relay_.saw_finish() || relay_.saw_done() ||

@@ -4,7 +4,6 @@
 // `queue.notice_first` on it gets a comment from time to time, through queue, load and prefill,
 // until the backend says something. The first one commits the answer to status 200.
 #include "forward.h"
-
 #include "sluice/http/writer.h"
 
 #include <algorithm>
@@ -19,6 +18,7 @@ bool Forward::may_be_told() const {
     if (exchange_.model->setting.queue.notice_first.ns == 0) return false;
     switch (phase_) {
         case Phase::queued:
+        case Phase::pausing:
         case Phase::connecting:
         case Phase::waiting:
         case Phase::holding:
@@ -60,8 +60,8 @@ void Forward::tell() {
 // Begins the answer by ourselves, before the backend does. False: not now.
 bool Forward::commit() {
     SLUICE_ASSERT(!committed_);
-    const auto out = exchange_.client_minor == 0 ? http::Framing::until_close
-                                                 : http::Framing::chunked;
+    const auto out =
+        exchange_.client_minor == 0 ? http::Framing::until_close : http::Framing::chunked;
     const bool must_close = client_must_close_ || out == http::Framing::until_close;
     if (!withheld_head_.empty()) {
         exchange_.bytes_out += withheld_head_.size();
@@ -94,7 +94,8 @@ bool Forward::commit() {
 
 Instant Forward::deadline() const {
     const auto phase = phase_deadline();
-    return std::min(phase ? phase.at : io::TimerWheel::never, next_notice());
+    const Instant due = std::min(phase ? phase.at : io::TimerWheel::never, next_notice());
+    return phase_ == Phase::pausing ? std::min(due, check_at_) : due;
 }
 
 policy::Deadline Forward::phase_deadline() const {
@@ -117,6 +118,7 @@ policy::Deadline Forward::phase_deadline() const {
             if (event_stream_ && relay_.events() == 0) phase = policy::Phase::first_byte;
             break;
         case Phase::idle:
+        case Phase::pausing:
         case Phase::finished:
             return {};
     }
@@ -124,8 +126,7 @@ policy::Deadline Forward::phase_deadline() const {
         place_.held() ? exchange_.target->setting.timeouts : exchange_.model->setting.timeouts;
     // What a client said of its patience is forgotten with its request: it hears the answer then.
     const policy::ClientTimeouts none;
-    const auto& clients =
-        exchange_.request != nullptr ? exchange_.request->client_timeouts : none;
+    const auto& clients = exchange_.request != nullptr ? exchange_.request->client_timeouts : none;
     return policy::next_deadline(
         limits, clients, phase,
         {.received = exchange_.begun, .began = phase_begun_, .last_sent = sent_at_});
@@ -135,6 +136,11 @@ void Forward::expire() {
     const Instant now = service_.loop.now();
     const auto deadline = phase_deadline();
     if (deadline && deadline.at <= now) return expire_phase(deadline);
+    if (phase_ == Phase::pausing && check_at_ <= now) {
+        // What died a moment ago may only now be seen to be dead.
+        look_for_listener();
+        return go_again();
+    }
     if (next_notice() <= now) tell();
 }
 

@@ -1,6 +1,5 @@
 // The body of a backend's answer, on its way to the client, and how it ends.
 #include "forward.h"
-
 #include "sluice/base/limits.h"
 #include "sluice/llm/errors.h"
 
@@ -102,8 +101,7 @@ void Forward::end_answer(bool reusable) {
 void Forward::take_usage() {
     exchange_.usage = relay_.usage();
     if (resumes_ && resume_->stream)
-        exchange_.usage =
-            llm::usage_of_resumed(exchange_.usage, resume_->stream->tokens_before());
+        exchange_.usage = llm::usage_of_resumed(exchange_.usage, resume_->stream->tokens_before());
     if (exchange_.usage.known || !event_stream_ || exchange_.status != 200) return;
     exchange_.usage_estimated = true;
     exchange_.usage.prompt = exchange_.body_bytes / bytes_a_token;

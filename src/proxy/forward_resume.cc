@@ -27,7 +27,8 @@ llm::Continuation continuation_of(upstream::Kind kind) {
 // A stream begins: is it one that could be resumed? Then what it says is kept, and the request too.
 void Forward::prepare_to_resume() {
     if (resume_ != nullptr || !exchange_.model->setting.resume || !event_stream_) return;
-    if (exchange_.endpoint->dialect != llm::Dialect::openai || !exchange_.endpoint->usage_injectable)
+    if (exchange_.endpoint->dialect != llm::Dialect::openai ||
+        !exchange_.endpoint->usage_injectable)
         return;
     auto kept = std::make_unique<Resumption>(exchange_.request->body.to_string());
     if (llm::can_resume(kept->body) == llm::ResumeObstacle::none) resume_ = std::move(kept);
@@ -43,16 +44,12 @@ bool Forward::try_resume(std::string& cause) {
     }
     place_.release(policy::FailureClass::transient);
     note_hop(policy::FailureClass::transient);
-    if (hops_ >= hops_max || !may_retry()) {
-        cause += " It was not resumed because of too many retries.";
-        return false;
-    }
+    if (hops_ >= hops_max) return false;
     committed_ = resumes_ = true;
     told_ = service_.loop.now();  // the client has just heard something
     failure_ = Error::backend(502, Retry::no, cause);
     failure_end_ = End::backend_error;
-    count_retry();
-    find_place();
+    go_again();
     return true;
 }
 

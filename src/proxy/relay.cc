@@ -101,8 +101,8 @@ http::Progress Relay::watch(std::string_view text, http::Parser& parser, RelaySc
 
 // Another stream's rest: every event is written anew, and what was not asked for left out.
 http::Progress Relay::take_resumed(const mem::Slice& slice, http::Parser& parser,
-                                   RelayScratch& scratch, mem::BufferPool& buffers,
-                                   mem::Chain& out, std::size_t& leftover) {
+                                   RelayScratch& scratch, mem::BufferPool& buffers, mem::Chain& out,
+                                   std::size_t& leftover) {
     scratch.pieces.clear();
     std::size_t consumed = 0;
     const auto progress = parser.parse_body(slice.text(), scratch.pieces, consumed);
@@ -135,8 +135,7 @@ void Relay::rewrite_events(std::string_view run, std::string& rewritten) {
             erred_ = true;
             return;
         }
-        const auto result =
-            plan_.resumed->take(event.oversized ? std::string_view() : event.data);
+        const auto result = plan_.resumed->take(event.oversized ? std::string_view() : event.data);
         using Action = llm::ResumedStream::Action;
         malformed_ |= result.action == Action::broken || facts.malformed;
         const bool hidden = facts.usage_only && plan_.hide_usage_event;

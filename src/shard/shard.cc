@@ -64,12 +64,11 @@ void Shard::watch(upstream::WatchPlan plan, void* owner, Told told) {
     std::vector<upstream::WatchedServer> servers;
     for (const auto& server : plan.servers)
         servers.push_back({server.endpoint, server.health, server.key});
-    health_watch_.emplace(
-        loop_, std::move(servers), service_.prng.next(), this,
-        [](void* self, const std::shared_ptr<const upstream::Endpoint>& endpoint,
-           upstream::Health health, const std::string& cause) {
-            static_cast<Shard*>(self)->on_health(endpoint, health, cause);
-        });
+    health_watch_.emplace(loop_, std::move(servers), service_.prng.next(), this,
+                          [](void* self, const std::shared_ptr<const upstream::Endpoint>& endpoint,
+                             upstream::Health health, const std::string& cause) {
+                              static_cast<Shard*>(self)->on_health(endpoint, health, cause);
+                          });
     watch_.emplace(loop_, std::move(plan), this,
                    [](void* self, std::shared_ptr<const upstream::Catalog> catalog) {
                        static_cast<Shard*>(self)->on_catalog(std::move(catalog));
@@ -93,9 +92,12 @@ void Shard::on_message(std::uint64_t payload) {
         reinterpret_cast<Message*>(static_cast<std::uintptr_t>(payload)));
     SLUICE_ASSERT(message->posted.load(std::memory_order_acquire));
     switch (message->kind) {
-        case Message::Kind::drain: return drain();
-        case Message::Kind::catalog: return use(std::move(message->catalog));
-        case Message::Kind::statistics: return totals_.learn(std::move(message->snapshot));
+        case Message::Kind::drain:
+            return drain();
+        case Message::Kind::catalog:
+            return use(std::move(message->catalog));
+        case Message::Kind::statistics:
+            return totals_.learn(std::move(message->snapshot));
         case Message::Kind::slots:
             return service_.dispatch.receive(message->number, message->slots);
         case Message::Kind::health:
@@ -131,10 +133,9 @@ void Shard::saw_health(const std::shared_ptr<const upstream::Endpoint>& endpoint
 
 void Shard::on_health(const std::shared_ptr<const upstream::Endpoint>& endpoint,
                       upstream::Health health, const std::string& cause) {
-    proxy::write_event(service_.access_log, "health",
-                       {{"backend", endpoint->url},
-                        {"state", upstream::health_name(health)},
-                        {"cause", cause}});
+    proxy::write_event(
+        service_.access_log, "health",
+        {{"backend", endpoint->url}, {"state", upstream::health_name(health)}, {"cause", cause}});
     tell_peers([&](Message& message) {
         message.kind = Message::Kind::health;
         message.endpoint = endpoint;
@@ -200,9 +201,8 @@ std::shared_ptr<const Snapshot> Shard::take_snapshot() const {
     service_.pools.for_each([&](const upstream::Pool& pool) {
         const auto& counters = pool.counters();
         snapshot->pools.push_back({pool.endpoint().url, pool.links(), pool.idle(),
-                                   counters.connects, counters.reuses,
-                                   counters.idle_closed_by_peer, counters.preconnects,
-                                   counters.preconnects_used});
+                                   counters.connects, counters.reuses, counters.idle_closed_by_peer,
+                                   counters.preconnects, counters.preconnects_used});
     });
     snapshot->connections_open = service_.connections.in_use();
     snapshot->exchanges_in_flight = service_.exchanges.in_use();
@@ -215,7 +215,8 @@ std::shared_ptr<const Snapshot> Shard::take_snapshot() const {
 
 void Shard::drain() {
     if (std::exchange(draining_, true)) return;
-    for (auto& listener : listeners_) listener->stop();
+    for (auto& listener : listeners_)
+        listener->stop();
     if (watch_.has_value()) watch_->stop();
     if (health_watch_.has_value()) health_watch_->stop();
     loop_.timers().disarm(reconcile_);  // nobody asks for counters any more

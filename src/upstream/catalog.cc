@@ -73,8 +73,7 @@ void Catalog::seal() {
         if (named++ > 0) names_ += ", ";
         names_ += model->name;
     }
-    if (listed.size() > named)
-        names_ += " and " + std::to_string(listed.size() - named) + " more";
+    if (listed.size() > named) names_ += " and " + std::to_string(listed.size() - named) + " more";
     list_json_ = llm::merged_model_list(listed);
 }
 

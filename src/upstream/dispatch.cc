@@ -32,9 +32,8 @@ policy::BalanceKind kind_of(const Model& model) {
         case Balance::automatic:
             break;
     }
-    const bool all_llama = std::ranges::all_of(model.targets, [](const Target& target) {
-        return target.kind == Kind::llama_server;
-    });
+    const bool all_llama = std::ranges::all_of(
+        model.targets, [](const Target& target) { return target.kind == Kind::llama_server; });
     return all_llama ? policy::BalanceKind::prefix : policy::BalanceKind::least_busy;
 }
 
@@ -102,9 +101,10 @@ struct Dispatch::Line {
 };
 
 Dispatch::Dispatch(io::Loop& loop, std::uint64_t seed)
-    : loop_(loop), prng_(seed), seed_(prng_.next()), tick_(this, [](void* self) {
-          static_cast<Dispatch*>(self)->return_idle_slots();
-      }) {}
+    : loop_(loop),
+      prng_(seed),
+      seed_(prng_.next()),
+      tick_(this, [](void* self) { static_cast<Dispatch*>(self)->return_idle_slots(); }) {}
 
 Dispatch::~Dispatch() {
     SLUICE_ASSERT(waiting_ == 0);
@@ -168,15 +168,15 @@ Found Dispatch::place(const Wish& wish, Place& place) {
         SlotPool& pool = pool_of(target);
         const Health health = health_.of(target.endpoint->id);
         policy::Candidate& candidate = candidates[i];
-        candidate = {.backend = target.id,
-                     .identity = state.identity,
-                     .weight = target.setting.weight,
-                     .priority = static_cast<std::uint32_t>(target.setting.priority),
-                     .slots = pool.bounded() ? pool.capacity : 0,
-                     .in_flight = pool.bounded() ? pool.capacity - pool.available()
-                                                 : state.in_flight,
-                     .usable = false,
-                     .state = &state.balance};
+        candidate = {
+            .backend = target.id,
+            .identity = state.identity,
+            .weight = target.setting.weight,
+            .priority = static_cast<std::uint32_t>(target.setting.priority),
+            .slots = pool.bounded() ? pool.capacity : 0,
+            .in_flight = pool.bounded() ? pool.capacity - pool.available() : state.in_flight,
+            .usable = false,
+            .state = &state.balance};
         if (!suits(wish, i)) continue;
         if (state.breaker.admit(now) == policy::Admission::refuse) {
             const Instant again = std::max(state.breaker.opens_again_at(), now);
@@ -288,9 +288,9 @@ void Dispatch::over(const Place& place, FailureClass failure, Duration retry_aft
         const auto outcome = failure == FailureClass::none            ? Outcome::success
                              : effect == policy::BreakerEffect::trips ? Outcome::hard_failure
                                                                       : Outcome::failure;
-        const auto change = state.breaker.record(
-            place.attempt_, outcome, now, place.model_->setting.breaker, prng_,
-            retry_after.ns > 0 ? std::optional(retry_after) : std::nullopt);
+        const auto change =
+            state.breaker.record(place.attempt_, outcome, now, place.model_->setting.breaker, prng_,
+                                 retry_after.ns > 0 ? std::optional(retry_after) : std::nullopt);
         if (change && peers_ != nullptr) peers_->breaker_changed(target, change);
     }
     SLUICE_ASSERT(state.in_flight > 0);

@@ -174,8 +174,7 @@ void HealthWatch::Probe::silent(const std::string& cause) {
 }
 
 void HealthWatch::Probe::become(Health health, const std::string& cause) {
-    if (std::exchange(health_, health) != health)
-        changed_(owner_, server_.endpoint, health, cause);
+    if (std::exchange(health_, health) != health) changed_(owner_, server_.endpoint, health, cause);
 }
 
 void HealthWatch::Probe::schedule() {

@@ -1,11 +1,11 @@
 #include "sluice/upstream/watch.h"
 
+#include "sluice/llm/errors.h"
+#include "sluice/llm/model_list.h"
+
 #include <algorithm>
 #include <unordered_map>
 #include <utility>
-
-#include "sluice/llm/errors.h"
-#include "sluice/llm/model_list.h"
 
 namespace sluice::upstream {
 namespace {
@@ -66,22 +66,22 @@ Result<WatchPlan> WatchPlan::create(const config::Settings& settings,
                      .health = settings.model_health,
                      .queue = settings.model_queue};
     for (const auto& model : settings.models)
-        for (const auto& alias : model.aliases) plan.aliases.push_back({alias, model.name});
+        for (const auto& alias : model.aliases)
+            plan.aliases.push_back({alias, model.name});
     // By where it leads: one server that is written in two ways is one server.
     std::unordered_map<std::string, std::size_t> by_place;
     const auto server_at = [&](const std::string& url, Origin origin) -> Result<Server*> {
         auto target = net::parse_url(url);
         if (!target) return target.error();
-        const auto [found, is_new] = by_place.try_emplace(
-            target->address.to_string() + target->path, plan.servers.size());
+        const auto [found, is_new] =
+            by_place.try_emplace(target->address.to_string() + target->path, plan.servers.size());
         if (!is_new) return &plan.servers[found->second];
         auto endpoint = std::make_shared<Endpoint>();  // shared: see Server::endpoint
         endpoint->id = static_cast<std::uint32_t>(plan.servers.size());
         endpoint->url = url;
         endpoint->target = std::move(*target);
-        plan.servers.push_back({.endpoint = std::move(endpoint),
-                                .origin = origin,
-                                .health = settings.model_health});
+        plan.servers.push_back(
+            {.endpoint = std::move(endpoint), .origin = origin, .health = settings.model_health});
         return &plan.servers.back();
     };
     for (const auto& model : settings.models) {
@@ -133,7 +133,9 @@ Watch::Watch(io::Loop& loop, WatchPlan plan, void* owner, Publish publish)
         servers_.push_back(std::make_unique<Server>(loop, *this, std::move(server)));
 }
 
-Watch::~Watch() { SLUICE_ASSERT(stopped()); }
+Watch::~Watch() {
+    SLUICE_ASSERT(stopped());
+}
 
 void Watch::start() {
     due_ = true;
@@ -143,13 +145,13 @@ void Watch::start() {
 void Watch::stop() {
     stopping_ = true;
     loop_.timers().disarm(next_round_);
-    for (auto& server : servers_) server->fetch.stop();
+    for (auto& server : servers_)
+        server->fetch.stop();
 }
 
 bool Watch::stopped() const {
-    return !next_round_.armed() && std::ranges::all_of(servers_, [](const auto& server) {
-        return server->fetch.idle();
-    });
+    return !next_round_.armed() &&
+           std::ranges::all_of(servers_, [](const auto& server) { return server->fetch.idle(); });
 }
 
 void Watch::advance() {
@@ -283,8 +285,7 @@ void Watch::add_model(Catalog& catalog, const Server& server, const WatchPlan::N
                   .kind = server.kind,
                   .setting = named.setting,
                   .id = target_numbers_.of(place + named.own_name),
-                  .slot_pool =
-                      slot_pool_numbers_.of(one_engine ? place : place + named.own_name),
+                  .slot_pool = slot_pool_numbers_.of(one_engine ? place : place + named.own_name),
                   .slots = named.setting.slots};
     if (target.slots == 0 && one_engine) target.slots = server.props.total_slots.value_or(0);
     if (target.setting.context == 0 && one_engine) target.setting.context = server.props.context;
@@ -301,11 +302,14 @@ std::shared_ptr<const Catalog> Watch::build() {
     for (const auto& server : servers_)
         if (server->plan.origin != WatchPlan::Origin::fallback) add_models(*catalog, *server);
     if (catalog->empty())
-        for (const auto& server : servers_) add_models(*catalog, *server);
+        for (const auto& server : servers_)
+            add_models(*catalog, *server);
     for (const auto& server : servers_)
         for (const auto& entry : server->listed)
-            for (const auto& alias : entry.aliases) catalog->add_alias(alias, entry.id);
-    for (const auto& alias : aliases_) catalog->add_alias(alias.alias, alias.model);
+            for (const auto& alias : entry.aliases)
+                catalog->add_alias(alias, entry.id);
+    for (const auto& alias : aliases_)
+        catalog->add_alias(alias.alias, alias.model);
     catalog->seal();
     return catalog;
 }

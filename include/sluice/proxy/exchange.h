@@ -39,13 +39,13 @@ struct RequestState {
     std::string target;
     std::string fields;       // end-to-end and ours; Host and framing come with each try
     std::string credentials;  // the client's own, for backends of which we have no key
-    mem::Chain body;     // as the client sent it, edits applied once it is routed
+    mem::Chain body;          // as the client sent it, edits applied once it is routed
     llm::BodyReader json;
     std::unique_ptr<llm::MultipartReader> multipart;  // rare and large
     llm::RequestFacts facts;
-    std::uint64_t tried = 0;    // targets of the model that were tried, a bit each
-    std::uint64_t charged = 0;  // bytes of body that the shard has taken into account
-    std::uint64_t hash_key = 0;                   // of what stays together, for Balance::hash
+    std::uint64_t tried = 0;     // targets of the model that were tried, a bit each
+    std::uint64_t charged = 0;   // bytes of body that the shard has taken into account
+    std::uint64_t hash_key = 0;  // of what stays together, for Balance::hash
     std::unique_ptr<policy::PrefixHashes> prompt;  // where several backends may have it cached
     policy::ClientTimeouts client_timeouts;
 };
@@ -70,7 +70,7 @@ struct Exchange {
     // --- of the body ---
     RequestState* request = nullptr;  // freed when the answer begins
     bool streamed = false;
-    bool usage_asked = false;  // by us, not by the client
+    bool usage_asked = false;   // by us, not by the client
     bool client_retry = false;  // it says that this is not its first try
     std::uint8_t priority = policy::WaitQueue::class_default;
     policy::ConsumerKey consumer = 0;  // whom it counts for in a line
@@ -85,14 +85,14 @@ struct Exchange {
     std::uint64_t body_bytes = 0;  // of the request, decoded
     std::uint64_t bytes_out = 0;
     std::uint32_t retries = 0;
-    std::uint32_t resumed = 0;  // times that another backend went on with the stream
-    Duration queued;   // time in lines
-    std::string hops;  // tries that failed: "URL transient, URL rate_limited"
+    std::uint32_t resumed = 0;             // times that another backend went on with the stream
+    Duration queued;                       // time in lines
+    std::string hops;                      // tries that failed: "URL transient, URL rate_limited"
     policy::RetryBudget::Request offered;  // to the retry budget, until it is settled
-    LaneChoice lane;     // splice, once any part of the body was
-    Instant first_byte;  // of the backend's body; zero: none came
-    Duration overhead;   // our own work: from the turn that saw the whole request to its being
-                         // queued for the backend, and the same for the begin of the answer
+    LaneChoice lane;                       // splice, once any part of the body was
+    Instant first_byte;                    // of the backend's body; zero: none came
+    Duration overhead;  // our own work: from the turn that saw the whole request to its being
+                        // queued for the backend, and the same for the begin of the answer
     llm::Usage usage;
     bool usage_estimated =
         false;               // from what passed: the backend did not get to tell, or never does

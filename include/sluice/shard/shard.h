@@ -25,9 +25,9 @@ namespace sluice::shard {
 struct Message {
     enum class Kind : std::uint8_t { drain, catalog, statistics, health, slots };
     Kind kind = Kind::drain;
-    bool seen_by_traffic = false;                   // health: not by the watch
+    bool seen_by_traffic = false;  // health: not by the watch
     upstream::Health health = upstream::Health::up;
-    std::uint32_t number = 0;                       // of a pool of slots
+    std::uint32_t number = 0;  // of a pool of slots
     policy::SlotMessage slots;
     std::shared_ptr<const upstream::Endpoint> endpoint;  // shared with the catalogs that name it
     std::string cause;

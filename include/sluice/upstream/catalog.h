@@ -49,8 +49,8 @@ struct Fallbacks {
 };
 
 struct Model {
-    std::string name;  // or a wildcard
-    std::uint32_t id = 0;  // dense, and the same in every catalog
+    std::string name;              // or a wildcard
+    std::uint32_t id = 0;          // dense, and the same in every catalog
     config::ModelSetting setting;  // its backends are the targets
     std::vector<Target> targets;
     Fallbacks fallbacks;

@@ -6,16 +6,16 @@
 // discovered one that went away is forgotten.
 #pragma once
 
+#include "sluice/config/settings.h"
+#include "sluice/io/loop.h"
+#include "sluice/upstream/catalog.h"
+#include "sluice/upstream/fetch.h"
+
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <unordered_map>
 #include <vector>
-
-#include "sluice/config/settings.h"
-#include "sluice/io/loop.h"
-#include "sluice/upstream/catalog.h"
-#include "sluice/upstream/fetch.h"
 
 namespace sluice::upstream {
 

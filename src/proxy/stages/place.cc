@@ -26,10 +26,9 @@ void hash_prompt(Exchange& exchange) {
     // Rare enough to be allocated: pools of several backends only.
     request.prompt = std::make_unique<policy::PrefixHashes>();
     const auto instructions = llm::inside(facts.instructions_value);
-    const std::size_t opening =
-        facts.opening.empty()
-            ? 0
-            : (instructions.end - instructions.begin) + (facts.opening.end - prompt.begin);
+    const std::size_t opening = facts.opening.empty() ? 0
+                                                      : (instructions.end - instructions.begin) +
+                                                            (facts.opening.end - prompt.begin);
     policy::PrefixHasher hasher(*request.prompt,
                                 exchange.service.dispatch.prefix_seed(*exchange.model), opening);
     feed(hasher, request.body, instructions);
