@@ -156,6 +156,7 @@ def find_programs(build):
         "bench": build / "tools/sluice-bench/sluice-bench",
         "floor": build / "bench/floor/sluice-floor",
         "sluice": build / "src/app/sluice",
+        "sim": build / "tools/sluice-sim/sluice-sim",
     }
     for name in ("nginx", "haproxy"):
         path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")

@@ -93,7 +93,17 @@ def failure_rows(reports):
     return lines or ["None: every answer of every target was complete and right."]
 
 
-def document(facts, reports, gateways, checks):
+def recovery_part(lines):
+    """What the kill of a replica did; see failover.py."""
+    if not lines:
+        return []
+    return ["", "## Failover", "",
+            "kill -9 of one of two replicas under 64 concurrent requests, half of which wait for "
+            "their first byte from it; the time is from the kill to the first byte from the other "
+            "one.", "", *lines]
+
+
+def document(facts, reports, gateways, checks, recovery=()):
     """The whole page."""
     parts = ["# Results", "",
              "Written by `tools/dev bench`; the lines below come from one run and are not edited.",
@@ -107,6 +117,7 @@ def document(facts, reports, gateways, checks):
         parts += ["", "## Promises", ""] + target_rows(reports, gateways)
     if checks["rows"]:
         parts += ["", "## Checks", ""] + check_rows(checks)
+    parts += recovery_part(list(recovery))
     parts += ["", "## Failures", ""] + failure_rows(reports)
     parts += ["", "## The loads", ""]
     parts += [f"- **{load.name}**: {load.what} (`{' '.join(load.flags)}`)"

@@ -22,6 +22,7 @@ import tempfile
 from pathlib import Path
 
 import checks as check
+import failover
 import gateways as gate
 import results
 import rows as table
@@ -37,7 +38,7 @@ def parse_flags():
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--out", type=Path, default=HERE / "../RESULTS.md")
     parser.add_argument("--only", nargs="+", metavar="LOAD",
-                        help="these loads only, 'checks' for the checks: "
+                        help="these loads only, 'checks' for the checks, 'failover': "
                              + " ".join(load.name for load in table.LOADS))
     parser.add_argument("--gateways", nargs="+", default=list(gate.STARTERS),
                         help="which to start")
@@ -137,6 +138,13 @@ def run_checks(flags, bench, programs, started, descriptors):
     return found
 
 
+def run_failover(flags, programs, folder):
+    if (flags.only and "failover" not in flags.only) or "sim" not in programs:
+        return []
+    print("failover", file=sys.stderr)
+    return failover.measure(programs, folder, {flags.core}, {flags.bench_core}, flags.rounds)
+
+
 def main():
     flags = parse_flags()
     descriptors = gate.raise_descriptors()
@@ -158,9 +166,10 @@ def main():
         finally:
             for gateway in started:
                 gateway.stop()
+        recovery = run_failover(flags, programs, Path(folder))
     names = ["direct"] + [g.name for g in started] + [p.split("=")[0] for p in flags.peer]
     page = results.document(facts, reports, names,
-                            {"gateways": [g.name for g in started], "rows": rows})
+                            {"gateways": [g.name for g in started], "rows": rows}, recovery)
     flags.out.write_text(page)
     print(page)
 
