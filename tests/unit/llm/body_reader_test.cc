@@ -278,7 +278,8 @@ TEST_CASE("the opening is what all turns of a conversation have in common") {
     for (
         const auto& [body, opening] : std::vector<std::pair<std::string, std::string>>{
             {R"({"messages":[{"role":"user","content":"a"}]})", R"({"role":"user","content":"a"})"},
-            {R"({"messages":[ {"role":"system"},{"content":[{"x":1}],"role":"user"},{"role":"x"}]})",
+            {R"({"messages":[ {"role":"system"},{"content":[{"x":1}],"role":"user"},)"
+             R"({"role":"x"}]})",
              R"( {"role":"system"},{"content":[{"x":1}],"role":"user"})"},
             {R"({"messages":[{"role":"user"},{"role":"user"}]})", R"({"role":"user"})"},
             {R"({"input":[{"type":"message","role":"user"}]})",

@@ -1,0 +1,59 @@
+// What of a request's head is kept for the backend, and what of it is never passed on.
+#include "connection.h"
+#include "sluice/http/writer.h"
+#include "sluice/policy/hash.h"
+
+namespace sluice::proxy {
+namespace {
+
+// Fields of a request that do not go to a backend.
+constexpr http::FieldSet not_forwarded = {
+    http::FieldId::host,
+    http::FieldId::expect,
+    http::FieldId::forwarded,
+    http::FieldId::x_forwarded_for,
+    http::FieldId::x_forwarded_host,
+    http::FieldId::x_forwarded_proto,
+    http::FieldId::x_real_ip,
+    http::FieldId::x_request_id,
+    http::FieldId::authorization,  // kept apart: they go only where we have no key of our own
+    http::FieldId::x_api_key,
+    http::FieldId::x_consumer,  // who a client is, is ours to say
+    http::FieldId::x_sluice,
+    http::FieldId::x_sluice_backend,
+    http::FieldId::cookie,  // the gateway's own site is not the backend's
+    http::FieldId::origin,  // checked here; a backend would answer with its own rules
+    // What an answer may be encoded with is between us and the backend: plain, so that it can be
+    // read on its way.
+    http::FieldId::accept_encoding,
+    // llama-server goes on generating for a client that left when it sees this one.
+    http::FieldId::x_conversation_id,
+};
+
+}  // namespace
+
+// What a backend will need of the head, which is gone when the body is complete.
+void Connection::keep_request(const http::Head& head) {
+    RequestState& request = *exchange_->request;
+    request.method = head.method_text;
+    request.target = head.target;
+    http::HeadWriter writer(service_.head_space());
+    writer.forward(head, not_forwarded);
+    writer.field("X-Request-Id", exchange_->id);
+    writer.field("X-Forwarded-For", client_);
+    writer.field("X-Forwarded-Proto", "http");
+    SLUICE_ASSERT(!writer.overflowed());
+    request.fields = writer.text();
+    const auto keep_apart = [&](http::FieldId id, std::string_view name) {
+        if (const std::string_view value = head.find(id); !value.empty())
+            request.credentials.append(name).append(": ").append(value).append("\r\n");
+    };
+    keep_apart(http::FieldId::authorization, "Authorization");
+    keep_apart(http::FieldId::x_api_key, "X-Api-Key");
+    request.client_timeouts = policy::read_client_timeouts(head);
+    const std::string_view retry = head.find(http::FieldId::x_stainless_retry_count);
+    exchange_->consumer = policy::hash_text(client_);
+    exchange_->client_retry = !retry.empty() && retry != "0";
+}
+
+}  // namespace sluice::proxy
