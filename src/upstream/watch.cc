@@ -310,6 +310,7 @@ std::shared_ptr<const Catalog> Watch::build() {
                 catalog->add_alias(alias, entry.id);
     for (const auto& alias : aliases_)
         catalog->add_alias(alias.alias, alias.model);
+    catalog->set_default_model(default_model_);
     catalog->seal();
     return catalog;
 }
