@@ -52,6 +52,7 @@ void Shard::listen(int listen_fd) {
 }
 
 void Shard::use(std::shared_ptr<const upstream::Catalog> catalog) {
+    service_.dispatch.learn(*catalog);
     service_.catalog.replace(std::move(catalog));
     if (std::exchange(service_.catalog_known, true)) return;
     if (serving_ != nullptr) serving_(serving_owner_);

@@ -386,6 +386,12 @@ void Dispatch::return_idle_slots() {
 
 // --- news -----------------------------------------------------------------------------------
 
+void Dispatch::learn(const Catalog& catalog) {
+    for (const auto& model : catalog.models())
+        for (const Target& target : model->targets)
+            pool_of(target);
+}
+
 void Dispatch::see_health(const Endpoint& endpoint, Health health) {
     if (!health_.set(endpoint.id, health)) return;
     if (health == Health::up)

@@ -150,6 +150,8 @@ public:
     std::size_t waiting() const { return waiting_; }
 
     // --- news ---
+    // Of how many slots there are: their home lends them whether it has requests of its own or not.
+    void learn(const Catalog& catalog);
     void see_health(const Endpoint& endpoint, Health health);
     void receive(std::uint32_t slot_pool, const policy::SlotMessage& message);
     // Everything that is borrowed goes back.
