@@ -31,7 +31,7 @@ struct FetchRig : LoopRig {
     }
 
     const Result<FetchAnswer>& run(Duration timeout = patience, std::size_t bytes_max = 10'000) {
-        fetch.start(*endpoint, "/v1/models", timeout, bytes_max);
+        fetch.start(*endpoint, "/v1/models", {}, timeout, bytes_max);
         CHECK_FALSE(fetch.idle());
         loop_until([&] { return fetch.idle(); });
         settle();
@@ -85,7 +85,7 @@ TEST_SUITE("kernel") {
             rig.expect_body(rig.run_with(answer), "body");
             // The same, byte by byte.
             rig.server.answer_with([](const std::string&) { return std::string{}; });
-            rig.fetch.start(*rig.endpoint, "/v1/models", patience, 10'000);
+            rig.fetch.start(*rig.endpoint, "/v1/models", {}, patience, 10'000);
             rig.loop_until([&] { return rig.server.requests == 2; });
             for (const char c : answer) {
                 write_all(rig.server.connections.back()->fd, {&c, 1});
@@ -141,10 +141,10 @@ TEST_SUITE("kernel") {
 
     TEST_CASE("a fetch may be stopped in each of its states, and started again") {
         FetchRig rig;
-        rig.fetch.start(*rig.endpoint, "/v1/models", patience, 1000);
+        rig.fetch.start(*rig.endpoint, "/v1/models", {}, patience, 1000);
         rig.fetch.stop();  // connecting
         rig.loop_until([&] { return rig.fetch.idle(); });
-        rig.fetch.start(*rig.endpoint, "/v1/models", patience, 1000);
+        rig.fetch.start(*rig.endpoint, "/v1/models", {}, patience, 1000);
         rig.loop_until([&] {
             return !rig.server.connections.empty() && !rig.server.connections.back()->got.empty();
         });
