@@ -1,7 +1,9 @@
 #include "flags.h"
 
 #include "sluice/config/load.h"
+#include "sluice/http/path.h"
 #include "sluice/net/address.h"
+#include "sluice/policy/path_rewrite.h"
 #include "sluice/proxy/host_list.h"
 
 #include <CLI/CLI.hpp>
@@ -225,7 +227,12 @@ Status as_status(const Result<T>& read) {
 config::Checks checks() {
     return {.url = [](std::string_view text) { return as_status(net::parse_url(text)); },
             .address = [](std::string_view text) { return as_status(net::Address::parse(text)); },
-            .host = [](std::string_view text) { return proxy::HostList::check(text); }};
+            .host = [](std::string_view text) { return proxy::HostList::check(text); },
+            .path = [](std::string_view text) { return http::check_path(text); },
+            .rewrite =
+                [](const config::RewriteSetting& setting) {
+                    return as_status(policy::PathRewrite::compile({}, setting));
+                }};
 }
 
 void print(const std::vector<config::Problem>& problems, const std::string& file) {

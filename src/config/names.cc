@@ -13,14 +13,17 @@
 namespace sluice::config {
 namespace {
 
-constexpr std::size_t none = static_cast<std::size_t>(-1);
+constexpr std::size_t none = WildcardTable::none;
 
 // Who serves a name, as far as the file and the flags tell.
 class Names {
 public:
     Names(const Reader& reader, const Settings& settings) : models_(settings.models) {
-        for (std::size_t i = 0; i < models_.size(); ++i)
+        for (std::size_t i = 0; i < models_.size(); ++i) {
             by_name_.emplace(models_[i].name, i);
+            // One that is too long is told of as a name.
+            if (is_wildcard(models_[i].name)) (void)wildcards_.add(models_[i].name, i);
+        }
         for (const auto& alias : reader.aliases())
             if (!alias.model.empty()) by_name_.emplace(alias.name, model(alias.model));
         for (const auto& alias : settings.aliases)
@@ -29,16 +32,10 @@ public:
 
     bool is_model(const std::string& name) const { return model(name) != none; }
 
-    // Its own name before an alias, and that before the longest wildcard.
+    // Its own name before an alias, and that before the wildcard that fits it best.
     std::size_t find(const std::string& name) const {
         if (const auto found = by_name_.find(name); found != by_name_.end()) return found->second;
-        std::size_t best = none;
-        for (std::size_t i = 0; i < models_.size(); ++i) {
-            const std::string& pattern = models_[i].name;
-            if (!is_wildcard(pattern) || !wildcard_matches(pattern, name)) continue;
-            if (best == none || pattern.size() > models_[best].name.size()) best = i;
-        }
-        return best;
+        return wildcards_.find(name);
     }
     bool is_known(const std::string& name) const {
         return by_name_.contains(name) || find(name) != none;
@@ -61,6 +58,7 @@ private:
 
     const std::vector<ModelSetting>& models_;
     std::map<std::string, std::size_t> by_name_;
+    WildcardTable wildcards_;
 };
 
 void tell(Reader& reader, const Reader::Mention& mention, const std::string& what) {

@@ -98,9 +98,6 @@ void read_model(Reader& reader, const Entry& entry, Settings& settings) {
     name.at = entry.at;
     name.text = entry.key;
     if (!model_name().read(reader, name, model.name)) return;
-    if (std::ranges::count(model.name, '*') > static_cast<std::ptrdiff_t>(wildcard_stars_max))
-        reader.problem(entry.at,
-                       "a wildcard has at most " + std::to_string(wildcard_stars_max) + " '*'");
     const std::size_t problems = reader.problems().size();
     reader.model = model.name;
     read_section(reader, model_section(), *entry.value, &model);

@@ -1,5 +1,4 @@
 // The tables of rules and routes.
-#include "pattern.h"
 #include "schema.h"
 #include "values.h"
 
@@ -32,7 +31,8 @@ const Section& condition_section() {
     using C = RuleCondition;
     static const Section section =
         Table<C>("Everything that is said has to hold; what is not said always does.")
-            .key("path", &C::path, path_prefix(), {"How the path begins", "/v1/chat/"})
+            .key("path", &C::path, path_prefix(),
+                 {"How the path begins, in whole segments", "/v1/chat"})
             .key("method", &C::method, method_name(), {"The method", "POST"})
             .key("headers", &C::headers, TextMap{header_name(), wildcard()},
                  {"Headers that are there and whose values fit", "{x-team: \"blue*\"}"})
@@ -44,9 +44,9 @@ const Section& condition_section() {
             .map("max_tokens", &C::max_tokens, range_section(),
                  {"What it sets as its bound of tokens; does not hold where it sets none", ""})
             .map("prompt_bytes", &C::prompt_bytes, range_section(),
-                 {"The size of its body in bytes", ""})
-            .key("consumer", &C::consumer, TextMap{plain_text("names"), plain_text("texts")},
-                 {"Labels that its consumer has", "{team: a}"})
+                 {"The size in bytes of its messages (prompt, input) and its instructions", ""})
+            .key("consumer", &C::consumer, TextMap{plain_text("names"), wildcard()},
+                 {"Labels that its consumer has and whose values fit", "{team: a}"})
             .done();
     return section;
 }
@@ -80,22 +80,27 @@ void check_rule(Reader& reader, const Node& node, RuleSetting& rule) {
 const Section& rewrite_section() {
     using R = RewriteSetting;
     static const Section section =
-        Table<R>("The path is changed where the pattern fits the whole of it or a part.")
-            .key("pattern", &R::pattern, regular_expression(),
-                 {"What is replaced", "^/v1/(.*)$", true})
+        Table<R>(
+            "The path is changed where the pattern fits the whole of it or a part; what does "
+            "not fit stays as it is, and so does the query.")
+            .key("pattern", &R::pattern, plain_text("a regular expression"),
+                 {"What is replaced: the first match of a regular expression in the syntax of RE2, "
+                  "which has no look-around and no back-references",
+                  "^/v1/(.*)$", true})
             .key("replacement", &R::replacement, plain_text("a text"),
-                 {"By what; $1 to $9 are the groups of the pattern", "/api/$1", true})
+                 {"By what: $1 to $9, ${12} and ${name} are groups of the pattern, $0 is the whole "
+                  "match, $$ a '$'",
+                  "/api/$1", true})
             .checked([](Reader& reader, const Node& node, RewriteSetting& rewrite) {
-                const unsigned groups = groups_of(rewrite.pattern).value();  // it is sound
-                const std::string& text = rewrite.replacement;
-                for (std::size_t i = 0; i + 1 < text.size(); ++i) {
-                    if (text[i] != '$') continue;
-                    const char digit = text[++i];
-                    if (digit < '1' || digit > '9') continue;
-                    if (static_cast<unsigned>(digit - '0') <= groups) continue;
-                    reader.problem(node.at, std::string("the replacement names group $") + digit +
-                                                ", the pattern has " + std::to_string(groups));
-                }
+                const auto& judge = reader.checks().rewrite;
+                if (!judge) return;
+                // By itself first: then it is known which of the two is wrong.
+                const Status pattern = judge({rewrite.pattern, {}});
+                const Status both = pattern ? judge(rewrite) : pattern;
+                if (both) return;
+                const char* wrong = pattern ? "replacement" : "pattern";
+                const Reader::Step step(reader, wrong);
+                reader.problem(node.find(wrong)->at, both.error().message);
             });
     return section;
 }

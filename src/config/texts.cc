@@ -1,5 +1,4 @@
 // The texts of values.h and what makes each sound.
-#include "pattern.h"
 #include "sluice/config/wildcard.h"
 #include "values.h"
 
@@ -32,10 +31,9 @@ Wrong judged(const std::function<Status(std::string_view)>& judge, const std::st
     return std::nullopt;
 }
 
-Wrong too_many_stars(std::string_view text) {
-    if (static_cast<std::size_t>(std::ranges::count(text, '*')) <= wildcard_stars_max)
-        return std::nullopt;
-    return "a wildcard has at most " + std::to_string(wildcard_stars_max) + " '*'";
+Wrong long_wildcard(std::string_view text) {
+    if (text.size() <= Wildcard::pattern_bytes_max) return std::nullopt;
+    return "a wildcard has at most " + std::to_string(Wildcard::pattern_bytes_max) + " bytes";
 }
 
 Wrong long_name(std::string_view text) {
@@ -113,10 +111,10 @@ Text method_name() {
 }
 
 Text path_prefix() {
-    return {"a path", [](Reader&, const Node&, std::string& text) -> Wrong {
+    return {"a path", [](Reader& reader, const Node&, std::string& text) -> Wrong {
                 const bool plain = std::ranges::none_of(
                     text, [](char c) { return c == '?' || c == '#' || c == ' '; });
-                if (text.starts_with('/') && plain) return std::nullopt;
+                if (text.starts_with('/') && plain) return judged(reader.checks().path, text);
                 return "expected a path that begins with '/' and has no '?', '#' or space, "
                        "found '" +
                        shown(text) + "'";
@@ -148,14 +146,7 @@ Text model_alias() {
 
 Text wildcard() {
     return {"a wildcard",
-            [](Reader&, const Node&, std::string& text) { return too_many_stars(text); }};
-}
-
-Text regular_expression() {
-    return {"a regular expression", [](Reader&, const Node&, std::string& text) -> Wrong {
-                if (const auto groups = groups_of(text); !groups) return groups.error().message;
-                return std::nullopt;
-            }};
+            [](Reader&, const Node&, std::string& text) { return long_wildcard(text); }};
 }
 
 // --- several --------------------------------------------------------------------------------

@@ -138,7 +138,6 @@ Text model_name();       // one that a request could carry
 Text model_reference();  // one that there is: told to the reader
 Text model_alias();      // one that there is from now on: told to the reader
 Text wildcard();
-Text regular_expression();
 
 struct Texts {
     Text item;

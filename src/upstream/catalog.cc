@@ -81,7 +81,7 @@ const Model* Catalog::find(std::string_view name) const {
     const auto found = by_name_.find(name);
     if (found != by_name_.end()) return found->second;
     const std::size_t at = wildcards_.find(name);
-    return at == policy::WildcardTable::none ? nullptr : models_[at].get();
+    return at == config::WildcardTable::none ? nullptr : models_[at].get();
 }
 
 std::vector<const Model*> Catalog::all_of(const std::vector<std::string>& names) const {

@@ -31,7 +31,7 @@ void check_settings(const Settings& settings) {
     SLUICE_ASSERT(settings.shards >= 1 && settings.shards <= 64);
     for (const ModelSetting& model : settings.models) {
         SLUICE_ASSERT(!model.name.empty() && !model.backends.empty());
-        SLUICE_ASSERT(wildcard_matches(model.name, model.name));
+        SLUICE_ASSERT(Wildcard::compile(model.name).value().matches(model.name));
         for (const BackendSetting& backend : model.backends)
             SLUICE_ASSERT(!backend.url.empty() && backend.weight >= 1);
     }

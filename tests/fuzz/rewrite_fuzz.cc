@@ -5,10 +5,10 @@
 // of the route, the target.
 #include "sluice/base/assert.h"
 #include "sluice/base/limits.h"
+#include "sluice/config/wildcard.h"
 #include "sluice/http/path.h"
 #include "sluice/policy/path_prefix.h"
 #include "sluice/policy/path_rewrite.h"
-#include "sluice/policy/wildcard.h"
 
 #include <algorithm>
 #include <array>

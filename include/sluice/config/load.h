@@ -47,6 +47,8 @@ struct Checks {
     std::function<Status(std::string_view)> url;      // of a backend
     std::function<Status(std::string_view)> address;  // to listen on
     std::function<Status(std::string_view)> host;     // an allowed name
+    std::function<Status(std::string_view)> path;     // that a request could have
+    std::function<Status(const RewriteSetting&)> rewrite;
 };
 
 // Puts what the flags say over `settings`. Models it leaves there have a name and backends only:

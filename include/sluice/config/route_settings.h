@@ -65,7 +65,7 @@ struct RuleSetting {
 };
 
 struct RewriteSetting {
-    std::string pattern;      // a regular expression (ECMAScript) for the path
+    std::string pattern;      // a regular expression (RE2) for the path
     std::string replacement;  // with $1 .. $9
 
     bool operator==(const RewriteSetting&) const = default;

@@ -15,7 +15,6 @@
 #include "sluice/base/result.h"
 #include "sluice/http/head.h"
 #include "sluice/policy/route_settings.h"
-#include "sluice/policy/wildcard.h"
 
 #include <cstdint>
 #include <optional>

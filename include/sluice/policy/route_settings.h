@@ -2,6 +2,7 @@
 #pragma once
 
 #include "sluice/config/route_settings.h"
+#include "sluice/config/wildcard.h"
 
 namespace sluice::policy {
 
@@ -9,8 +10,10 @@ using config::HashSetting;
 using config::NamedPattern;
 using config::Range;
 using config::RewriteSetting;
+using config::RouteSetting;
 using config::RuleCondition;
 using config::RuleSetting;
 using config::RuleShare;
+using config::Wildcard;
 
 }  // namespace sluice::policy

@@ -5,9 +5,9 @@
 #pragma once
 
 #include "sluice/config/model_settings.h"
+#include "sluice/config/wildcard.h"
 #include "sluice/llm/model_list.h"
 #include "sluice/policy/failure.h"
-#include "sluice/policy/wildcard.h"
 #include "sluice/upstream/endpoint.h"
 
 #include <cstdint>
@@ -60,9 +60,7 @@ struct Model {
     bool has_others() const { return targets.size() > 1 || !setting.fallback.empty(); }
 };
 
-inline bool is_wildcard(std::string_view name) {
-    return name.find('*') != name.npos;
-}
+using config::is_wildcard;
 
 class Catalog {
 public:
@@ -96,7 +94,7 @@ private:
 
     std::vector<std::unique_ptr<Model>> models_;
     std::unordered_map<std::string, Model*, Hash, std::equal_to<>> by_name_;
-    policy::WildcardTable wildcards_;  // numbers are places in models_
+    config::WildcardTable wildcards_;  // numbers are places in models_
     const Model* default_model_ = nullptr;
     std::string list_json_;
     std::string names_;
