@@ -98,6 +98,11 @@ void write_requests(Text& text, const Statistics& sum) {
     text.family("sluice_breaker_openings_total", "counter",
                 "Times that a backend was left alone for a model because of its failures.");
     text.sample("", sum.breaker_openings);
+    text.family("sluice_answers_broken_total", "counter",
+                "Answers that a backend broke behind their head, by cause.");
+    for (std::size_t i = 0; i < proxy::breaks; ++i)
+        text.sample(fmt::format("cause=\"{}\"", proxy::break_name(static_cast<proxy::Break>(i))),
+                    sum.answers_broken[i]);
     text.family("sluice_streams_resumed_total", "counter",
                 "Times that another backend went on with a stream whose backend had died.");
     text.sample("", sum.resumed);
@@ -132,6 +137,14 @@ constexpr Gauge gauges[] = {
      [](const shard::Snapshot& s) { return s.connections_open; }},
     {"sluice_requests_in_flight", "gauge", "Requests that are not settled.",
      [](const shard::Snapshot& s) { return s.exchanges_in_flight; }},
+    {"sluice_requests_waiting", "gauge", "Requests in line for a slot, or for a model that loads.",
+     [](const shard::Snapshot& s) { return s.requests_waiting; }},
+    {"sluice_prefix_prompt_bytes_total", "counter",
+     "Bytes of prompts for which the replica with the longest cached prefix was looked for.",
+     [](const shard::Snapshot& s) { return s.prefixes.prompt_bytes; }},
+    {"sluice_prefix_predicted_bytes_total", "counter",
+     "Of these, what the chosen replica was expected to have in its cache.",
+     [](const shard::Snapshot& s) { return s.prefixes.predicted_bytes; }},
     {"sluice_buffers_in_use", "gauge", "Receive buffers that are lent or hold bytes.",
      [](const shard::Snapshot& s) { return s.buffers_in_use; }},
     {"sluice_buffers", "gauge", "Receive buffers there may be.",
@@ -196,6 +209,50 @@ void write_pools(Text& text, const shard::Totals& totals) {
          &shard::PoolGauges::preconnects_used);
 }
 
+struct TargetSum {
+    bool up = true;
+    std::uint64_t breakers_open = 0;
+    std::uint64_t in_flight = 0;
+    std::uint64_t slots = 0;
+};
+
+void write_targets(Text& text, const shard::Totals& totals) {
+    std::map<Statistics::Key, TargetSum> by_place;
+    for (const auto& snapshot : totals.by_shard()) {
+        if (snapshot == nullptr) continue;
+        for (const auto& target : snapshot->targets) {
+            auto& sum = by_place[{target.model, target.backend}];
+            sum.up &= target.up;
+            sum.breakers_open += target.breaker_open ? 1 : 0;
+            sum.in_flight += target.in_flight;
+            sum.slots = target.slots;
+        }
+    }
+    const auto each = [&](const char* name, const char* help, auto&& value) {
+        text.family(name, "gauge", help);
+        for (const auto& [place, sum] : by_place)
+            text.sample(served_labels(place), value(sum));
+    };
+    each("sluice_backend_up", "1: healthy, 0: down or loading its model.",
+         [](const TargetSum& sum) { return sum.up ? 1U : 0U; });
+    each("sluice_backend_breakers_open", "Shards that leave the backend alone for this model.",
+         [](const TargetSum& sum) { return sum.breakers_open; });
+    each("sluice_backend_requests_in_flight", "Requests that the backend works on.",
+         [](const TargetSum& sum) { return sum.in_flight; });
+    each("sluice_backend_slots", "Requests it works on at a time; 0: unbounded or unknown.",
+         [](const TargetSum& sum) { return sum.slots; });
+}
+
+// How well prompts find their replica's cache, as the backends themselves report it.
+void write_hit_ratios(Text& text, const Statistics& sum) {
+    text.family("sluice_prompt_cache_hit_ratio", "gauge",
+                "Share of the prompts' tokens that the backend had in its cache.");
+    for (const auto& [key, row] : sum.served)
+        if (row.prompt_tokens > 0)
+            text.sample(served_labels(key), static_cast<double>(row.cached_tokens) /
+                                                static_cast<double>(row.prompt_tokens));
+}
+
 }  // namespace
 
 void write_metrics(const shard::Totals& totals, std::string& out) {
@@ -209,6 +266,8 @@ void write_metrics(const shard::Totals& totals, std::string& out) {
     write_durations(text, sum);
     write_shards(text, totals);
     write_pools(text, totals);
+    write_targets(text, totals);
+    write_hit_ratios(text, sum);
 }
 
 }  // namespace sluice::admin

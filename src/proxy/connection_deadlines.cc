@@ -1,7 +1,7 @@
 // The deadlines of a connection: one timer, armed for whatever is due next.
-#include <algorithm>
-
 #include "connection.h"
+
+#include <algorithm>
 
 namespace sluice::proxy {
 

@@ -363,7 +363,8 @@ void Forward::on_link_ended() {
     // A stream whose own last event is out is whole, however its framing ends; one that only the
     // connection's end delimits is not whole without it.
     if (event_stream_ ? relay_.saw_done() && relay_.can_end() : allowed) return end_answer(false);
-    lose_answer("The backend " + backend() + " ended the answer before it was complete.");
+    lose_answer(Break::connection,
+                "The backend " + backend() + " ended the answer before it was complete.");
 }
 
 // The connection broke, or ended too early.
@@ -373,7 +374,7 @@ void Forward::lose(const std::string& cause, AttemptEnd end) {
     drop_link(false);
     if (phase_ == Phase::relaying) {
         if (event_stream_ && relay_.saw_done() && relay_.can_end()) return end_answer(false);
-        return lose_answer("The backend " + backend() + " broke off: " + cause);
+        return lose_answer(Break::connection, "The backend " + backend() + " broke off: " + cause);
     }
     if (silent && reused && !std::exchange(retried_link_, true)) {
         // The server closed the kept-alive connection while the request was on its way.
@@ -405,8 +406,9 @@ void Forward::see_dead(const std::string& cause) {
 }
 
 // The body broke off.
-void Forward::lose_answer(std::string cause) {
+void Forward::lose_answer(Break kind, std::string cause, End end) {
     SLUICE_ASSERT(link_ == nullptr);
+    ++service_.statistics.answers_broken[static_cast<std::size_t>(kind)];
     look_for_listener();
     if (withholding_) {
         drop_withheld();
@@ -414,7 +416,7 @@ void Forward::lose_answer(std::string cause) {
                        Error::backend(502, Retry::no, std::move(cause)));
     }
     if (try_resume(cause)) return;
-    break_off(std::move(cause), End::backend_error);
+    break_off(std::move(cause), end);
 }
 
 // --- endings --------------------------------------------------------------------------------

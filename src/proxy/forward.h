@@ -114,7 +114,7 @@ private:
     void on_link_lost(int code);
     void on_link_ended();
     void lose(const std::string& cause, policy::AttemptEnd end);
-    void lose_answer(std::string cause);
+    void lose_answer(Break kind, std::string cause, End end = End::backend_error);
     void drop_link(bool reusable);
     void fail(Error error);
     void enter(Phase phase);

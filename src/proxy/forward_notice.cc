@@ -154,14 +154,13 @@ void Forward::expire_phase(const policy::Deadline& deadline) {
     failure_end_ = End::timeout;
     if (queued) retry_after_ = service_.dispatch.retry_after(*exchange_.model);
     const bool unpassed = phase_ != Phase::relaying || withholding_;
-    if (queued || whole || !unpassed) {
-        // A client's own deadline says nothing about the backend; ours does.
-        if (place_.held() && !whole) place_.release(policy::FailureClass::transient);
+    // Behind a client's own deadline, or with nobody asked yet, there is nothing to try again.
+    if (queued || whole)
         return interrupt({queued ? Source::gateway : Source::backend,
                           queued ? Retry::yes : Retry::no, status, std::move(cause)},
                          End::timeout);
-    }
     if (link_ != nullptr) drop_link(false);
+    if (!unpassed) return lose_answer(Break::silence, std::move(cause), End::timeout);
     held_answer_ = nullptr;
     drop_withheld();
     move_on(policy::FailureClass::transient, policy::FallbackChain::general,

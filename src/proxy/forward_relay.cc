@@ -55,8 +55,9 @@ void Forward::relay_slice(const mem::Slice& slice) {
             return break_off(out_of_memory, End::unavailable);
         }
         const std::string cause = "The backend " + backend() + " " + relay_.failure(link_->parser);
+        const Break kind = relay_.failure_kind();
         drop_link(false);
-        return lose_answer(cause);
+        return lose_answer(kind, cause);
     }
     const bool clean = leftover == 0 && link_->stream.received().empty();
     finish(clean && link_keeps_alive_);
@@ -84,8 +85,8 @@ void Forward::pace() {
 void Forward::end_answer(bool reusable) {
     if (relay_.unfinished()) {
         if (link_ != nullptr) drop_link(false);
-        return lose_answer("The backend " + backend() +
-                           " ended its stream without a finish reason.");
+        return lose_answer(Break::unfinished, "The backend " + backend() +
+                                                  " ended its stream without a finish reason.");
     }
     mem::Chain out(service_.loop.nodes());
     if (!relay_.end(service_.loop.buffers(), out)) {

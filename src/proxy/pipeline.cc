@@ -19,7 +19,9 @@ constexpr Stage stages[] = {
 
 }  // namespace
 
-std::span<const Stage> pipeline() { return stages; }
+std::span<const Stage> pipeline() {
+    return stages;
+}
 
 std::string_view RequestState::header(std::string_view name) const {
     for (std::size_t at = 0; at < fields.size();) {
@@ -46,8 +48,7 @@ Reply error_reply(const Exchange& exchange, int status, std::string_view message
     Reply reply;
     reply.status = status;
     reply.body = llm::error_body(
-        exchange.dialect(),
-        {.status = status, .message = message, .code = code, .param = param});
+        exchange.dialect(), {.status = status, .message = message, .code = code, .param = param});
     reply.error = message;
     reply.end = status >= 500 ? End::unavailable : End::refused;
     return reply;

@@ -335,6 +335,12 @@ std::string Relay::failure(const http::Parser& parser) const {
     return "broke its framing: " + parser.error().message;
 }
 
+Break Relay::failure_kind() const {
+    if (erred_) return Break::error_event;
+    if (malformed_) return Break::malformed;
+    return unfinished() ? Break::unfinished : Break::framing;
+}
+
 bool Relay::break_off(std::string_view event, mem::BufferPool& buffers, mem::Chain& out) {
     held_.clear();
     if (!plan_.event_stream || plan_.out == http::Framing::length) return false;

@@ -1,11 +1,11 @@
 #include "sluice/proxy/service.h"
 
-#include <algorithm>
-#include <array>
-
+#include "connection.h"
 #include "sluice/io/socket.h"
 #include "sluice/net/address.h"
-#include "connection.h"
+
+#include <algorithm>
+#include <array>
 
 namespace sluice::proxy {
 namespace {
@@ -46,9 +46,8 @@ Service::~Service() = default;
 void Service::accept(int fd) {
     sockaddr_storage name{};
     socklen_t size = 0;
-    std::string client = io::peer_name(fd, name, size) == 0
-                             ? net::Address(name, size).host()
-                             : std::string("unknown");
+    std::string client = io::peer_name(fd, name, size) == 0 ? net::Address(name, size).host()
+                                                            : std::string("unknown");
     std::size_t& of_client = connections_by_client[client];
     Connection* connection = nullptr;
     if (of_client < settings.connections_per_client_max)

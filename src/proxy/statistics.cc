@@ -4,22 +4,37 @@ namespace sluice::proxy {
 
 const char* end_name(End end) {
     switch (end) {
-        case End::ok: return "ok";
-        case End::refused: return "refused";
-        case End::unavailable: return "unavailable";
-        case End::client_gone: return "client_gone";
-        case End::backend_error: return "backend_error";
-        case End::timeout: return "timeout";
-        case End::drained: return "drained";
+        case End::ok:
+            return "ok";
+        case End::refused:
+            return "refused";
+        case End::unavailable:
+            return "unavailable";
+        case End::client_gone:
+            return "client_gone";
+        case End::backend_error:
+            return "backend_error";
+        case End::timeout:
+            return "timeout";
+        case End::drained:
+            return "drained";
     }
     return "";
 }
 
 void Served::add(const Served& other) {
-    for (std::size_t i = 0; i < ends; ++i) requests[i] += other.requests[i];
+    for (std::size_t i = 0; i < ends; ++i)
+        requests[i] += other.requests[i];
     prompt_tokens += other.prompt_tokens;
     completion_tokens += other.completion_tokens;
     cached_tokens += other.cached_tokens;
+}
+
+const char* break_name(Break cause) {
+    constexpr const char* names[] = {"connection", "framing",     "unfinished",
+                                     "malformed",  "error_event", "silence"};
+    static_assert(std::size(names) == breaks);
+    return names[static_cast<std::size_t>(cause)];
 }
 
 Served& Statistics::row(std::string_view model, std::string_view backend) {
@@ -30,7 +45,8 @@ Served& Statistics::row(std::string_view model, std::string_view backend) {
 
 std::uint64_t Statistics::settled() const {
     std::uint64_t sum = 0;
-    for (const auto n : exchanges_ended) sum += n;
+    for (const auto n : exchanges_ended)
+        sum += n;
     return sum;
 }
 
@@ -38,12 +54,16 @@ void Statistics::add(const Statistics& other) {
     connections += other.connections;
     refused_clients += other.refused_clients;
     exchanges_begun += other.exchanges_begun;
-    for (std::size_t i = 0; i < ends; ++i) exchanges_ended[i] += other.exchanges_ended[i];
+    for (std::size_t i = 0; i < ends; ++i)
+        exchanges_ended[i] += other.exchanges_ended[i];
     retries += other.retries;
     breaker_openings += other.breaker_openings;
+    for (std::size_t i = 0; i < breaks; ++i)
+        answers_broken[i] += other.answers_broken[i];
     resumed += other.resumed;
     uncounted += other.uncounted;
-    for (const auto& [key, row] : other.served) served[key].add(row);
+    for (const auto& [key, row] : other.served)
+        served[key].add(row);
     duration.add(other.duration);
     first_token.add(other.first_token);
     between_tokens.add(other.between_tokens);

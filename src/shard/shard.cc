@@ -205,6 +205,21 @@ std::shared_ptr<const Snapshot> Shard::take_snapshot() const {
                                    counters.connects, counters.reuses, counters.idle_closed_by_peer,
                                    counters.preconnects, counters.preconnects_used});
     });
+    for (const auto& model : service_.catalog->models()) {
+        for (const auto& target : model->targets) {
+            const auto view = service_.dispatch.view(target);
+            snapshot->targets.push_back(
+                {.model = model->name,
+                 .backend = target.endpoint->url,
+                 .up = view.health == upstream::Health::up,
+                 .breaker_open = view.breaker != policy::BreakerState::closed,
+                 .in_flight = view.in_flight,
+                 .slots = target.slots});
+        }
+    }
+    if (const auto* counters = service_.dispatch.prefix_counters(); counters != nullptr)
+        snapshot->prefixes = *counters;
+    snapshot->requests_waiting = service_.dispatch.waiting();
     snapshot->connections_open = service_.connections.in_use();
     snapshot->exchanges_in_flight = service_.exchanges.in_use();
     snapshot->buffers_in_use = loop_.buffers().in_use();

@@ -414,6 +414,14 @@ void Dispatch::receive(std::uint32_t slot_pool, const policy::SlotMessage& messa
     tell_demand();
 }
 
+TargetView Dispatch::view(const Target& target) const {
+    TargetView view{.health = health_.of(target.endpoint->id)};
+    if (target.id >= targets_.size() || targets_[target.id] == nullptr) return view;
+    view.breaker = targets_[target.id]->breaker.state();
+    view.in_flight = targets_[target.id]->in_flight;
+    return view;
+}
+
 void Dispatch::drain() {
     loop_.timers().disarm(tick_);
     for (const auto& pool : slot_pools_)

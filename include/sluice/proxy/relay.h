@@ -16,6 +16,7 @@
 #include "sluice/llm/resumed_stream.h"
 #include "sluice/llm/usage.h"
 #include "sluice/mem/chain.h"
+#include "sluice/proxy/statistics.h"
 #include "sluice/sse/scanner.h"
 
 #include <cstdint>
@@ -103,6 +104,7 @@ public:
     bool insert(std::string_view event, mem::BufferPool& buffers, mem::Chain& out);
     // What broke, when take() failed for the backend's sake: "broke its framing: ...".
     std::string failure(const http::Parser& parser) const;
+    Break failure_kind() const;
 
     // What passed so far.
     const llm::Usage& usage() const;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "sluice/io/ring.h"
+#include "sluice/policy/prefix_index.h"
 #include "sluice/proxy/statistics.h"
 
 namespace sluice::shard {
@@ -26,12 +27,25 @@ struct PoolGauges {
     std::uint64_t preconnects_used = 0;
 };
 
+// A place where a model is served, as one shard sees it.
+struct TargetGauges {
+    std::string model;
+    std::string backend;
+    bool up = true;
+    bool breaker_open = false;
+    std::uint64_t in_flight = 0;
+    std::uint64_t slots = 0;  // of the backend, for all shards; 0: unbounded or unknown
+};
+
 // One shard's counters and gauges at one moment.
 struct Snapshot {
     std::size_t shard = 0;
     proxy::Statistics statistics;
     io::RingCounters ring;
     std::vector<PoolGauges> pools;
+    std::vector<TargetGauges> targets;
+    policy::PrefixCounters prefixes;
+    std::uint64_t requests_waiting = 0;  // in lines, for a slot or a model that loads
     std::uint64_t connections_open = 0;
     std::uint64_t exchanges_in_flight = 0;
     std::uint64_t buffers_in_use = 0;

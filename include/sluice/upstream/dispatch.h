@@ -100,6 +100,13 @@ struct Found {
 // Whether prompts of this model are worth hashing.
 bool balances_by_prefix(const Model& model);
 
+// What a shard knows of a target, for people.
+struct TargetView {
+    Health health = Health::up;
+    policy::BreakerState breaker = policy::BreakerState::closed;
+    std::uint32_t in_flight = 0;
+};
+
 class Dispatch {
 public:
     // Who waits in a line. take_place() is called when there may be a place: true when it took one.
@@ -158,6 +165,11 @@ public:
     void drain();
 
     Health health_of(const Endpoint& endpoint) const { return health_.of(endpoint.id); }
+    TargetView view(const Target& target) const;
+    // Null: no model has balanced by prefix yet.
+    const policy::PrefixCounters* prefix_counters() const {
+        return prefixes_ == nullptr ? nullptr : &prefixes_->counters();
+    }
 
 private:
     friend class Place;
