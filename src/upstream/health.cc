@@ -59,7 +59,8 @@ public:
     void follow(Kind kind) {
         kind_ = kind;
         if (std::exchange(followed_, true) || server_.setting.probe == Probing::off) return;
-        schedule();
+        due_ = true;
+        loop_.make_ready(*this);
     }
     // It is not served any more: what was known of it does not count when it comes back.
     void leave() {
