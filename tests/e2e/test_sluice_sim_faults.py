@@ -107,7 +107,11 @@ class Failures(SimCase):
     def test_answers_that_refuse(self):
         for name, status, kind in (("loading", 503, "unavailable_error"),
                                    ("429", 429, "rate_limit_error"),
-                                   ("context", 400, "exceed_context_size_error")):
+                                   ("context", 400, "exceed_context_size_error"),
+                                   ("500", 500, "server_error"),
+                                   ("529", 529, "unavailable_error"),
+                                   ("401", 401, "authentication_error"),
+                                   ("policy", 400, "content_filter")):
             for stream in (False, True):
                 answer = self.ask(scripted(f"fail={name}", stream=stream))
                 self.assertEqual(answer.status, status)
@@ -362,9 +366,9 @@ class Connections(SimCase):
             stats = client.ask(request("GET", "/sim/stats")).json
             self.assertEqual(client.ask(request("GET", "/sim/last-request")).body, data)
         self.assertEqual({name: stats[name] for name in
-                          ("requests", "completed", "connections", "reused", "active",
+                          ("requests", "posts", "completed", "connections", "reused", "active",
                            "active_max", "cancelled", "last_request")},
-                         {"requests": 3, "completed": 3, "connections": 1, "reused": 2,
+                         {"requests": 3, "posts": 3, "completed": 3, "connections": 1, "reused": 2,
                           "active": 0, "active_max": 1, "cancelled": 0,
                           "last_request": "POST /v1/chat/completions"})
 

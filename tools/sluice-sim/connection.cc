@@ -182,6 +182,7 @@ void Connection::answer() {
     if (counted_) {
         auto& stats = site_.stats();
         ++stats.requests;
+        stats.posts += request_.method == http::Method::post ? 1 : 0;
         ++(requests_++ == 0 ? stats.connections : stats.reused);
         stats.last_line = joined(request_.method_text, ' ', request_.target);
         stats.last_bytes = reader_.message();

@@ -42,9 +42,12 @@ std::string_view anthropic_type(int status) {
             return "invalid_request_error";
         case 404:
             return "not_found_error";
+        case 401:
+            return "authentication_error";
         case 429:
             return "rate_limit_error";
         case 503:
+        case 529:
             return "overloaded_error";
         default:
             return "api_error";
@@ -115,6 +118,31 @@ Fault exceeds_context(std::uint64_t prompt_tokens) {
 
 Fault broken() {
     return {.status = 500, .message = "Context size has been exceeded."};
+}
+
+Fault overloaded() {
+    return {.status = 529,
+            .message = "Overloaded",
+            .llama_type = "unavailable_error",
+            .type = "overloaded_error"};
+}
+
+Fault unauthorized() {
+    return {.status = 401,
+            .message = "Invalid API Key",
+            .llama_type = "authentication_error",
+            .type = "invalid_request_error",
+            .code = "invalid_api_key"};
+}
+
+// Azure's words; no local server has a content filter.
+Fault blocked() {
+    return {.status = 400,
+            .message = "The response was filtered due to the prompt triggering the content "
+                       "management policy.",
+            .llama_type = "content_filter",
+            .type = "content_filter",
+            .code = "content_filter"};
 }
 
 std::string fault_body(Api api, Kind kind, const Fault& fault) {

@@ -27,6 +27,9 @@ Fault loading();
 Fault rate_limited();
 Fault exceeds_context(std::uint64_t prompt_tokens);
 Fault broken();
+Fault overloaded();
+Fault unauthorized();
+Fault blocked();
 
 // The error object in the shape of `kind`, as `api` writes it.
 std::string fault_body(Api api, Kind kind, const Fault& fault);

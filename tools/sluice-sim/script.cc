@@ -14,7 +14,7 @@ constexpr std::uint64_t tokens_most = 10'000'000;
 constexpr std::uint64_t token_bytes_most = 1 << 20;
 constexpr std::uint64_t any_32_bits = UINT32_MAX;
 
-constexpr std::array<std::pair<std::string_view, Failure>, 17> failure_names = {{
+constexpr std::array<std::pair<std::string_view, Failure>, 21> failure_names = {{
     {"none", Failure::none},
     {"refuse", Failure::refuse},
     {"reset", Failure::reset},
@@ -32,6 +32,10 @@ constexpr std::array<std::pair<std::string_view, Failure>, 17> failure_names = {
     {"headers", Failure::headers},
     {"extra", Failure::extra},
     {"short-length", Failure::short_length},
+    {"500", Failure::broken},
+    {"529", Failure::overloaded},
+    {"401", Failure::unauthorized},
+    {"policy", Failure::policy},
 }};
 
 template <Duration Script::* member>
@@ -89,8 +93,8 @@ constexpr std::array<Setting, 11> all_settings = {{
     {"seed", "N", "seed of the text: same seed, same text (1)", set_seed},
     {"fail", "NAME",
      "what goes wrong (none): refuse reset stall malformed-chunk malformed-json loading 429 "
-     "context "
-     "slow-read close error-event no-done html headers extra short-length",
+     "context slow-read close error-event no-done html headers extra short-length 500 529 401 "
+     "policy",
      set_failure},
     {"fail-after", "N", "events that are sent before it goes wrong; 0: nothing at all (3)",
      set_count<&Script::fail_after, 0, any_32_bits>},

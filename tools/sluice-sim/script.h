@@ -33,6 +33,10 @@ enum class Failure : std::uint8_t {
     headers,          // a response head of 256 KiB
     extra,            // a second response behind the answer that nobody asked for
     short_length,     // Content-Length is more than what comes
+    broken,           // 500
+    overloaded,       // 529, Anthropic's
+    unauthorized,     // 401: the key is wrong
+    policy,           // 400: the content filter refuses the prompt
 };
 
 struct Script {

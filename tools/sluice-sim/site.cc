@@ -137,6 +137,14 @@ std::optional<Answer> Site::struck(Kind kind, const Request& request) {
             return refusal(options_.api, kind, rate_limited());
         case Failure::context:
             return refusal(options_.api, kind, exceeds_context(0));
+        case Failure::broken:
+            return refusal(options_.api, kind, broken());
+        case Failure::overloaded:
+            return refusal(options_.api, kind, overloaded());
+        case Failure::unauthorized:
+            return refusal(options_.api, kind, unauthorized());
+        case Failure::policy:
+            return refusal(options_.api, kind, blocked());
         case Failure::html:
             return Document{.content_type = "text/html",
                             .body =
@@ -280,9 +288,11 @@ Answer Site::tags(const Request&, std::string_view) {
 Answer Site::sim_stats(const Request&, std::string_view) {
     std::string last;
     llm::append_json_escaped(last, stats_.last_line);
-    return document(joined(R"({"requests":)", stats_.requests, R"(,"active":)", slots_.working(),
+    return document(joined(R"({"requests":)", stats_.requests, R"(,"posts":)",
+                           stats_.posts, R"(,"active":)", slots_.working(),
                            R"(,"active_max":)", slots_.working_most(), R"(,"waiting":)",
-                           slots_.waiting(), R"(,"cancelled":)", stats_.cancelled,
+                           slots_.waiting(), R"(,"waiting_max":)", slots_.waiting_most(),
+                           R"(,"cancelled":)", stats_.cancelled,
                            R"(,"completed":)", stats_.completed, R"(,"failed":)", stats_.failed,
                            R"(,"connections":)", stats_.connections, R"(,"reused":)", stats_.reused,
                            R"(,"open":)", stats_.open, R"(,"last_request":")", last, R"("})"));

@@ -21,6 +21,7 @@ namespace sluice::model_sim {
 // Requests to /sim/ are counted nowhere.
 struct Stats {
     std::uint64_t requests = 0;
+    std::uint64_t posts = 0;        // those of them that ask for work
     std::uint64_t completed = 0;    // answered to the last byte
     std::uint64_t cancelled = 0;    // jobs whose client left before that
     std::uint64_t failed = 0;       // broken off by the script

@@ -12,7 +12,7 @@ void Slots::make(Claim& claim) {
     claim.task = tasks_++;
     if (one_free()) return grant(claim);
     waiting_.push_back(claim);
-    ++waiting_count_;
+    waiting_most_ = std::max(waiting_most_, ++waiting_count_);
 }
 
 void Slots::grant(Claim& claim) {

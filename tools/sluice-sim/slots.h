@@ -43,6 +43,7 @@ public:
     std::size_t working() const { return working_; }
     std::size_t working_most() const { return working_most_; }
     std::size_t waiting() const { return waiting_count_; }
+    std::size_t waiting_most() const { return waiting_most_; }
     bool one_free() const { return bound_ == 0 || working_ < bound_; }
 
     // The answer to GET /slots.
@@ -59,6 +60,7 @@ private:
     std::size_t working_ = 0;
     std::size_t working_most_ = 0;
     std::size_t waiting_count_ = 0;
+    std::size_t waiting_most_ = 0;
     std::uint64_t tasks_ = 0;
 };
 
