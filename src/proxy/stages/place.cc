@@ -1,7 +1,11 @@
 // place: what a choice between the backends of the model goes by: whose turn it is, what the prompt
 // begins with, what stays together.
+//
+// A priority that is no number of a class is as if it were not there.
 #include "sluice/policy/hash.h"
 #include "sluice/proxy/pipeline.h"
+
+#include <charconv>
 
 namespace sluice::proxy {
 namespace {
@@ -36,12 +40,24 @@ void hash_prompt(Exchange& exchange) {
     hasher.finish();
 }
 
+void read_priority(Exchange& exchange) {
+    const std::string& name = exchange.model->setting.queue.priority_header;
+    if (name.empty()) return;
+    const std::string_view text = exchange.request->header(name);
+    std::uint8_t priority = 0;
+    const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), priority);
+    if (failure == std::errc{} && end == text.data() + text.size() &&
+        priority < policy::WaitQueue::classes)
+        exchange.priority = priority;
+}
+
 }  // namespace
 
 Verdict place_on_body(Exchange& exchange, Reply&) {
     using By = config::HashSetting::By;
     const upstream::Model& model = *exchange.model;
     RequestState& request = *exchange.request;
+    read_priority(exchange);
     if (model.targets.size() < 2 || request.multipart != nullptr) return Verdict::next;
     const bool by_hash = model.setting.balance == config::Balance::hash;
     const bool by_conversation = by_hash && model.setting.hash.by == By::conversation;
