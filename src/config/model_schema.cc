@@ -190,7 +190,8 @@ const Section& queue_section() {
             .key("notice_every", &Q::notice_every, Time{{}, day},
                  {"and again, also through load and prefill; 0: never", "15s"})
             .key("priority_header", &Q::priority_header, header_name(),
-                 {"A request's header that holds its priority: 0 to 15, lower first, 8 where it says nothing",
+                 {"A request's header that holds its priority: 0 to 15, lower first, 8 where it "
+                  "says nothing",
                   "x-priority"})
             .done();
     return section;
