@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Servers that die, hang or load under load: what a pool's clients see of it, and what is logged."""
+"""Servers that die, hang or load: what a pool's clients see of it, and what is logged."""
 
 import signal
 import threading
