@@ -3,7 +3,6 @@
 #include "sluice/policy/hash.h"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 namespace sluice::upstream {
@@ -158,7 +157,8 @@ Found Dispatch::place(const Wish& wish, Place& place) {
     const auto& targets = wish.model->targets;
     const std::size_t count = std::min(targets.size(), policy::candidates_max);
     const Instant now = loop_.now();
-    std::array<policy::Candidate, policy::candidates_max> candidates;
+    auto& candidates = candidates_;
+    candidates.resize(count);
     Found found;
     bool loading = false;
     bool down = false;

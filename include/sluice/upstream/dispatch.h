@@ -203,6 +203,7 @@ private:
     std::vector<std::unique_ptr<SlotPool>> slot_pools_;  // by slot pool id
     std::vector<std::unique_ptr<Line>> lines_;           // by model id
     std::unique_ptr<policy::PrefixIndex> prefixes_;
+    std::vector<policy::Candidate> candidates_;  // working memory of one choice
     std::size_t waiting_ = 0;  // in all lines
     bool serving_ = false;
     io::Timer tick_;  // while borrowed slots are idle
