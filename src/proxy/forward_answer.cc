@@ -52,7 +52,8 @@ bool Forward::read_head() {
         return true;
     }
     begin_answer(head);
-    if (link_ == nullptr) return true;
+    // Else it cannot be used, and another try is under way, perhaps on another link.
+    if (phase_ != Phase::relaying && phase_ != Phase::holding) return true;
     head_reader_.consume(received, head);
     if (body_expected_) return true;
     if (phase_ == Phase::holding) {
