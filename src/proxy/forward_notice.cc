@@ -24,7 +24,8 @@ bool Forward::may_be_told() const {
         case Phase::holding:
             return true;
         case Phase::relaying:
-            // Until it says something itself.
+            // Until it says something itself; what leaves raw may be a part of an event.
+            if (relay_.plan().raw && exchange_.first_byte != Instant{}) return false;
             return event_stream_ && form_ == sse::Form::event_stream && relay_.events() == 0 &&
                    !held_back_;
         case Phase::idle:
@@ -102,6 +103,7 @@ policy::Deadline Forward::phase_deadline() const {
     policy::Phase phase = policy::Phase::gap;
     switch (phase_) {
         case Phase::queued:
+            if (!waiting()) return {};  // its turn has come, and advance() takes it
             phase = waits_for_load_ ? policy::Phase::load : policy::Phase::queue;
             break;
         case Phase::connecting:
