@@ -39,6 +39,8 @@ Case* Ledger::find(std::string_view id) {
 }
 
 void Ledger::write(std::string_view line) {
+    // About a backend, not about a request.
+    if (line.find("\"event\":\"") != std::string_view::npos) return;
     ++lines_;
     constexpr std::string_view key = "\"id\":\"";
     const auto at = line.find(key);
@@ -136,6 +138,7 @@ void Ledger::make_forwarded(Case& made) {
     const std::string body = chat_body(made, model, stream);
     made.upstream_body = body;
     made.may_fail = backend_b_is_down && model == "model-b";
+    if (model == "model-both") made.backends = 2;
     if (model == "alias-a")
         made.upstream_body.replace(body.find("alias-a"), std::string_view("alias-a").size(),
                                    "model-a");

@@ -76,6 +76,7 @@ struct Case {
     bool closes = false;  // the client asks for the connection to be closed
     bool asks_usage = false;
     bool may_fail = false;  // its only backend is down
+    int backends = 1;       // that may be asked
     Plan plan;
 
     // --- what happened ---

@@ -47,12 +47,29 @@ std::string plain_lines(std::string_view body) {
     return text;
 }
 
+// Without what the gateway said while it waited: whole comments, always in front of the rest.
+std::string without_notices(std::string_view body) {
+    for (;;) {
+        const bool ours = body.starts_with(": waiting\n\n") || body.starts_with(": queued ") ||
+                          body.starts_with(": loading\n\n");
+        const auto end = ours ? body.find("\n\n") : body.npos;
+        if (end == body.npos) return std::string(body);
+        body.remove_prefix(end + 2);
+    }
+}
+
+// The answer was begun before the backend said anything: what it says then, other than a stream of
+// status 200, can only end it.
+bool is_committed(const AnswerReader& answer) {
+    return without_notices(answer.body()) != answer.body();
+}
+
 // With the usage event taken out of a stream of CRLF lines, the LF of its last CRLF may stay (or
 // that of the line before it go): an empty line between events says nothing.
 std::string comparable(const Case& asked, std::string_view body) {
     const bool may_differ =
         asked.plan.events() && !asked.asks_usage && asked.plan.usage_event.ends_with("\r\n");
-    return may_differ ? plain_lines(body) : std::string(body);
+    return may_differ ? plain_lines(without_notices(body)) : without_notices(body);
 }
 
 }  // namespace
@@ -233,6 +250,7 @@ void GatewayClient::excuse(const Case& asked, const char* what) const {
     if (ledger_.lenient || asked.may_fail || asked.client_left) return;
     if (habits_.stalls || habits_.deaf || reset_by_later()) return;
     if (asked.plan.failure != Plan::Failure::none) return;
+    if (is_committed(reader_) && !asked.plan.events()) return;
     accuse(asked, what);
 }
 
@@ -297,8 +315,9 @@ void GatewayClient::judge_broken(Case& asked, bool reset) {
     excuse(asked, "an answer broke off");
     if (asked.kind != Case::Kind::forwarded || is_own_error(reader_) || asked.client_left) return;
     const std::string wanted = asked.plan.body(asked.asks_usage);
-    const std::string got = reader_.body();
-    if (asked.plan.events()) return judge_broken_stream(asked, got, wanted, reset);
+    const std::string got = without_notices(reader_.body());
+    if (asked.plan.events() || is_committed(reader_))
+        return judge_broken_stream(asked, got, wanted, reset);
     if (!wanted.starts_with(got))
         accuse(asked, "wrong bytes before the break: " + difference(got, wanted));
     // To HTTP/1.0 only a reset could tell.

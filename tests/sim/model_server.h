@@ -13,6 +13,7 @@ namespace sluice::sim {
 struct ServerHabits {
     std::string models;    // the body of its GET /v1/models
     std::string software;  // its Server field; may be empty
+    unsigned slots = 0;    // that it tells of; 0: it does not
     Duration idle_max{};   // closes a connection without a request after that; zero: never
     int requests_max = 0;  // closes a connection after as many; zero: never
     bool reads_slowly = false;
@@ -29,7 +30,7 @@ public:
 
 private:
     bool read_request();
-    void answer_list();
+    void answer_question(std::string_view path);
     void answer(Case& asked, std::string_view body);
     std::string encode(const Plan& plan, bool with_usage);
     std::string encode_body(const Plan& plan, std::string_view body);

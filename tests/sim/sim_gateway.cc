@@ -49,6 +49,13 @@ config::Settings random_settings(Prng& prng) {
     settings.model_timeouts.first_byte = Duration::seconds(20);
     settings.model_timeouts.gap = Duration::seconds(10);
     settings.timeouts.drain = Duration::millis(static_cast<std::int64_t>(prng.below(5000)));
+    for (auto& model : settings.models) {
+        model.timeouts = settings.model_timeouts;
+        // One that fails a request by its plan is asked for the next one all the same.
+        model.breaker = {.failures = 0, .error_rate = 0};
+        for (auto& backend : model.backends)
+            backend.timeouts = settings.model_timeouts;
+    }
     return settings;
 }
 
@@ -61,12 +68,17 @@ struct Variation {
         const auto dice = prng.below(8);
         if (dice < 2) relay = config::RelayMode::splice;
         if (dice == 2) relay = config::RelayMode::buffer;
+        if (prng.chance(1, 3)) slots = static_cast<unsigned>(prng.between(1, 4));
+        if (prng.chance(1, 2))
+            notice_first = Duration::millis(static_cast<std::int64_t>(prng.between(1, 500)));
     }
 
     // Many requests and a short idle time: demand for new links becomes steady within the run.
     bool busy;
     Duration pool_idle;
     config::RelayMode relay = config::RelayMode::automatic;
+    unsigned slots = 0;       // that servers tell of
+    Duration notice_first{};  // a client hears of its waiting; zero: it does not
 };
 
 // One shard with all that it runs on.
@@ -131,6 +143,11 @@ public:
           settings_(random_settings(prng_)) {
         if (variation_.busy) settings_.pool_idle = variation_.pool_idle;
         settings_.relay = variation_.relay;
+        for (auto& model : settings_.models) {
+            model.queue.notice_first = variation_.notice_first;
+            model.queue.notice_every = Duration::millis(700);
+            model.timeouts.queue = Duration::seconds(3600);  // nobody is given up for the others
+        }
         ledger_.lenient = run.may_lose;
         ledger_.events_spliced = settings_.relay == config::RelayMode::splice;
         ledger_.half_close_tolerated = settings_.half_close_tolerated;
@@ -172,6 +189,7 @@ void Scene::start_servers() {
         habits.models = std::string(entry) + (&habits == habits_ ? 'a' : 'b') +
                         R"(","object":"model","created":1,"owned_by":"sim"}]})";
         if (prng_.chance(1, 3)) habits.software = "llama.cpp";
+        habits.slots = variation_.slots;
         if (prng_.chance(1, 2))
             habits.idle_max = Duration::millis(static_cast<std::int64_t>(prng_.between(1, 6000)));
         if (prng_.chance(1, 2)) habits.requests_max = static_cast<int>(prng_.between(1, 5));
