@@ -67,7 +67,12 @@ struct ShardRig : LoopRig {
         auto catalog = std::make_shared<upstream::Catalog>();
         const auto entries = llm::parse_model_list(R"({"data":[{"id":"m"}]})");
         REQUIRE(entries.ok());
-        catalog->add("m", entries.value().front(), {endpoint_of(server.url()), "m", {}});
+        upstream::Target target;
+        target.endpoint = endpoint_of(server.url());
+        target.upstream_name = "m";
+        target.setting.timeouts = settings.model_timeouts;
+        catalog->add("m", entries.value().front(), std::move(target)).setting.timeouts =
+            settings.model_timeouts;
         catalog->seal();
         shard->use(std::move(catalog));
     }

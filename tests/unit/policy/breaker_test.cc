@@ -17,7 +17,7 @@ namespace {
 constexpr Duration second = Duration::seconds(1);
 
 struct Rig {
-    BreakerLimits limits;
+    BreakerLimits limits{.successes = 3};  // so that there are probes before the last one
     Prng prng{7};
     Breaker breaker;
     Instant now{Duration::seconds(1000).ns};

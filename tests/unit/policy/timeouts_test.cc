@@ -22,7 +22,9 @@ constexpr Phase phases[] = {Phase::connect, Phase::queue, Phase::load, Phase::fi
 
 ClientTimeouts read(std::string_view name, std::string_view value) {
     http::Head head;
-    head.storage[head.count++] = {name, value};
+    const http::FieldId id = http::field_id(name);
+    head.storage[head.count++] = {name, value, id};
+    head.present.add(id);
     return read_client_timeouts(head);
 }
 
