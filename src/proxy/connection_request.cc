@@ -45,7 +45,8 @@ void Connection::keep_request(const http::Head& head) {
     SLUICE_ASSERT(!writer.overflowed());
     request.fields = writer.text();
     const auto keep_apart = [&](http::FieldId id, std::string_view name) {
-        if (const std::string_view value = head.find(id); !value.empty())
+        const std::string_view value = head.find(id);
+        if (!value.empty() && !head.connection_lists(name))
             request.credentials.append(name).append(": ").append(value).append("\r\n");
     };
     keep_apart(http::FieldId::authorization, "Authorization");
