@@ -75,6 +75,12 @@ def chat_answer(text="hello", prompt=7, completion=3):
                   "total_tokens": prompt + completion}})
 
 
+def loading_answer():
+    """What llama-server says while it loads its model."""
+    return json_answer({"error": {"message": "Loading model", "type": "unavailable_error",
+                                  "code": 503}}, 503, "Service Unavailable")
+
+
 def answer_chat(peer, request):
     """The default script: a short answer, streamed if that was asked for."""
     if not request.json.get("stream"):
@@ -207,6 +213,7 @@ class Backend:
         self.script = script
         self.early = None     # called with the head alone; True: it has done all there is to do
         self.models = models
+        self.loading = False  # so say the answers to probes
         self.requests = []
         self.probes = []
         self.started = []     # heads that arrived, complete or not
@@ -285,7 +292,9 @@ class Backend:
         self.script(peer, request)
 
     def _answer_probe(self, peer, request):
-        if request.path.endswith("/models"):
+        if self.loading:
+            peer.send(loading_answer())
+        elif request.path.endswith("/models"):
             entries = [{"id": name, "object": "model", "created": 1, "owned_by": "test"}
                        for name in self.models]
             peer.send(json_answer({"object": "list", "data": entries}))
@@ -297,7 +306,7 @@ class Backend:
 
     def forget(self, script=answer_chat):
         """A fresh start for the next case; connections stay."""
-        self.script, self.early = script, None
+        self.script, self.early, self.loading = script, None, False
         self.requests, self.started, self.probes = [], [], []
 
     def wait_requests(self, count, deadline=DEADLINE):

@@ -9,6 +9,7 @@ Each test file ends in harness.main(). It prints a line for every case, a line "
 what is skipped, and last "N passed, N failed, N skipped"; the exit status is 77 when nothing ran.
 """
 
+import atexit
 import contextlib
 import json
 import os
@@ -212,6 +213,22 @@ class Sim(Program):
 
     def stats(self):
         return self.get("/sim/stats").json
+
+
+# A backend that fails again and again is asked again and again.
+NO_BREAKER = {"breaker": {"failures": 0, "error_rate": 0}}
+# A client that waits hears nothing of it.
+NO_NOTICES = {"queue": {"notice_first": 0}}
+
+
+def defaults(*parts):
+    """Flags for a file of settings with these defaults of all models. It goes with the tests."""
+    merged = {key: value for part in parts for key, value in part.items()}
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml", prefix="sluice-e2e-", encoding="utf-8",
+                                     delete=False) as file:
+        json.dump({"defaults": merged}, file)  # JSON is YAML
+    atexit.register(os.unlink, file.name)
+    return ("--config", file.name)
 
 
 class GatewayCase(unittest.TestCase):

@@ -7,10 +7,12 @@ import socket
 import threading
 import time
 
-from backend import (DONE, LAST_CHUNK, Backend, address_that_refuses, chat_answer, chunk, delta,
-                     finish, head, json_answer, sse_head, usage_event)
-from harness import (Gateway, GatewayCase, best_of, chat_body, chat_request, error_in, events, main,
-                     request)
+from backend import (DONE, LAST_CHUNK, Backend, address_that_refuses, answer_chat, chat_answer,
+                     chunk, delta, finish, head, json_answer, loading_answer, sse_head,
+                     usage_event)
+from harness import (NO_BREAKER, NO_NOTICES, Gateway, GatewayCase, best_of, chat_body, chat_request,
+                     defaults, error_in, events, main, request)
+from wire import wait_until
 
 
 class BackendCase(GatewayCase):
@@ -192,6 +194,7 @@ class StaleConnections(BackendCase):
 
 
 class BrokenAnswers(BackendCase):
+    flags = defaults(NO_BREAKER)
 
     def test_row_068_a_reset_in_the_head(self):
         def script(peer, _):
@@ -324,6 +327,7 @@ class BrokenAnswers(BackendCase):
 
 
 class BrokenStreams(BackendCase):
+    flags = defaults(NO_BREAKER)
 
     def die(self, path, body, fail):
         """A stream that breaks behind these bytes; returns the answer, read to its end."""
@@ -400,6 +404,7 @@ class BrokenStreams(BackendCase):
 
 
 class OddAnswers(BackendCase):
+    flags = defaults(NO_BREAKER)
 
     def test_row_079_a_compressed_stream_is_relayed_untouched(self):
         packed = gzip.compress(delta("a") + usage_event() + DONE)
@@ -412,13 +417,13 @@ class OddAnswers(BackendCase):
         self.assertIn((self.backend.requests[0].field("accept-encoding") or "identity").lower(),
                       ("identity",))
 
-    def test_row_081_and_091_refusals_of_the_moment_pass_with_their_advice(self):
-        loading = {"error": {"message": "Loading model", "type": "unavailable_error", "code": 503}}
+    def test_row_081_refusals_of_the_moment_pass_with_their_advice(self):
+        busy = {"error": {"message": "no slot is free", "type": "unavailable_error", "code": 503}}
         cases = (json_answer({"error": {"message": "slow down", "type": "rate_limit_error"}}, 429,
                              "Too Many Requests", Retry_After="7", retry_after_ms="6500",
                              x_should_retry="true"),
-                 json_answer(loading, 503, "Service Unavailable"),
-                 json_answer(loading, 503, "Service Unavailable", Retry_After="2"))
+                 json_answer(busy, 503, "Service Unavailable"),
+                 json_answer(busy, 503, "Service Unavailable", Retry_After="2"))
         for data in cases:
             for stream in (False, True):
                 with self.subTest(data[:20], stream=stream):
@@ -430,6 +435,27 @@ class OddAnswers(BackendCase):
                             self.assertIn((name + ": " + answer.field(name)).encode(),
                                           data.lower())
                     self.assertEqual(len(self.backend.requests), 1)
+
+    def test_row_091_a_model_that_loads_is_waited_for(self):
+        def script(peer, request):
+            if self.backend.loading:
+                peer.send(loading_answer())
+                loads.set()
+            else:
+                answer_chat(peer, request)
+        for stream in (False, True):
+            with self.subTest(stream=stream), self.gateway.client() as client:
+                loads = threading.Event()
+                self.backend.forget(script)
+                self.backend.loading = True
+                client.send(self.chat(stream=stream))
+                self.assertTrue(loads.wait(10))
+                self.assertTrue(client.silent_for(0.2))
+                self.backend.loading = False
+                answer = client.read()
+                self.assertEqual(answer.status, 200)
+                self.assertIn(b"hel", answer.body)
+                self.assertEqual(len(self.backend.requests), 2)
 
     def test_row_082_the_clients_own_faults_pass_and_are_not_tried_again(self):
         context = {"error": {"code": 400, "message": "too long", "n_prompt_tokens": 9, "n_ctx": 4,
@@ -461,7 +487,8 @@ class OddAnswers(BackendCase):
 
 class Timeouts(BackendCase):
 
-    flags = ("--timeout-first-byte", "500ms", "--timeout-gap", "500ms")
+    flags = ("--timeout-first-byte", "500ms", "--timeout-gap", "500ms",
+             *defaults(NO_BREAKER, NO_NOTICES, {"timeouts": {"load": "500ms"}}))
 
     def test_row_083_no_first_byte_gets_504(self):
         for stream in (False, True):
@@ -489,11 +516,37 @@ class Timeouts(BackendCase):
             peer.send(sse_head())
             for _ in range(8):
                 peer.wait_gone(0.2)
-                peer.send(chunk(b":\n\n"))
+                peer.send(chunk(delta("a")))
             peer.send(chunk(DONE) + LAST_CHUNK)
         answer = self.ask(script, stream=True)
         self.assertTrue(answer.complete)
         self.assertIn(b"[DONE]", answer.body)
+
+    def test_row_084_comments_are_no_progress(self):
+        for begin in (b"", chunk(delta("a"))):
+            def script(peer, _, begin=begin):
+                peer.send(sse_head() + begin)
+                while not peer.wait_gone(0.1):
+                    peer.send(chunk(b":\n\n"))
+            with self.subTest(begin):
+                answer = self.ask(script, stream=True)
+                self.assertIn("error", json.loads(events(answer.body)[-1]))
+                self.assertFalse(answer.complete)
+                self.assertEqual(self.gateway.logged(id=answer.field("x-request-id"))["end"],
+                                 "timeout")
+
+    def test_row_091_a_model_that_does_not_load_in_time_gets_503(self):
+        def script(peer, _):
+            peer.send(loading_answer())
+        self.backend.forget(script)
+        self.backend.loading = True
+        with self.gateway.client() as client:
+            answer = client.ask(self.chat())
+        self.assertEqual(answer.status, 503)
+        self.assertIn("did not load its model within 500ms", error_in(answer)["message"])
+        self.assertEqual(len(self.backend.requests), 1)
+        self.backend.loading = False
+        wait_until(lambda: self.gateway.logged(event="health", state="up"), "it is up again")
 
 
 if __name__ == "__main__":

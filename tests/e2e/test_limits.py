@@ -10,7 +10,8 @@ from collections import Counter
 
 from backend import (DONE, LAST_CHUNK, answer_chat, chunk, delta, head, json_answer, sse_head,
                      usage_event)
-from harness import SANITIZED, GatewayCase, best_of, chat_body, error_in, main, request
+from harness import (NO_NOTICES, SANITIZED, GatewayCase, best_of, chat_body, defaults, error_in,
+                     main, request)
 from test_relay import metrics
 from wire import DEADLINE, Closed, send_in_pieces, wait_until
 
@@ -170,7 +171,7 @@ class AHundredStalledWhoseEventsAreSpliced(AHundredStalled):
 class Amplification(GatewayCase):
     """Row 115: a byte on the wire never costs more than a hundred in memory."""
 
-    flags = ("--shards", "1")  # whose buffers are counted
+    flags = ("--shards", "1", *defaults(NO_NOTICES))  # whose buffers are counted
     COUNT = 20_000  # bytes, each in a segment of its own
     BUFFER = 4096
 

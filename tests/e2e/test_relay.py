@@ -12,8 +12,8 @@ import time
 import unittest
 
 from backend import DONE, LAST_CHUNK, chunk, delta, head, json_answer, sse_head
-from harness import (BUFFERS_AT_REST, SANITIZED, SCALE, Gateway, GatewayCase, Sim, chat_body,
-                     chat_request, main, memory_case, request)
+from harness import (BUFFERS_AT_REST, NO_BREAKER, SANITIZED, SCALE, Gateway, GatewayCase, Sim,
+                     chat_body, chat_request, defaults, main, memory_case, request)
 from wire import Closed, Malformed, wait_until
 
 NDJSON = {"Content_Type": "application/x-ndjson", "Transfer_Encoding": "chunked"}
@@ -264,7 +264,7 @@ class Chaos(unittest.TestCase):
     def test_nothing_is_left_behind_and_everything_is_settled_once(self):
         sim = Sim("--ttft", "0ms", "--itl", "0ms", "--tokens", "6")
         self.addCleanup(sim.stop)
-        self.gateway = Gateway("--model", f"sim={sim.url}")
+        self.gateway = Gateway("--model", f"sim={sim.url}", *defaults(NO_BREAKER))
         self.addCleanup(self.gateway.stop)
         base = metrics(self.gateway)
         totals = {"errors": []}
@@ -283,7 +283,8 @@ class Chaos(unittest.TestCase):
                        f"{name} is {base[name]} again, seeds {seeds}")
         wait_until(lambda: metrics(self.gateway)["sluice_buffers_in_use"] <= BUFFERS_AT_REST,
                    f"every buffer is back, seeds {seeds}")
-        logged = [entry for entry in self.gateway.log() if entry["path"] == "/v1/chat/completions"]
+        logged = [entry for entry in self.gateway.log()
+                  if entry.get("path") == "/v1/chat/completions"]
         ids = [entry["id"] for entry in logged]
         self.assertEqual(len(ids), len(set(ids)), "no request is settled twice")
         self.assertGreaterEqual(len(logged), counts["answered"])

@@ -9,7 +9,8 @@ import time
 
 from backend import (DONE, LAST_CHUNK, chunk, delta, event, finish, head, json_answer, sse_head,
                      usage_event)
-from harness import GatewayCase, best_of, chat_body, events, main, memory_case, request
+from harness import (NO_BREAKER, NO_NOTICES, Gateway, GatewayCase, best_of, chat_body, chat_request,
+                     defaults, events, main, memory_case, request)
 from wire import wait_until
 
 USAGE = {"prompt_tokens": 11, "completion_tokens": 5, "total_tokens": 16,
@@ -55,6 +56,8 @@ class StreamCase(GatewayCase):
 
 class Bytes(StreamCase):
     """What arrives is what was sent."""
+
+    flags = defaults(NO_BREAKER)
 
     TEXT = (delta("caf\u00e9 \u6771\u4eac \U0001f30a") + b": a comment\r\n\r\n" +
             b'data: {"choices":[{"delta":{"content":"caf\xc3\xa9 \xf0\x9f\x8c\x8a"}}]}\r\n\r\n' +
@@ -124,9 +127,32 @@ class Bytes(StreamCase):
                 self.assertFalse(answer.complete)
 
     def test_row_104_an_end_without_done_is_relayed_as_it_is(self):
-        for body in (delta("a"), delta("a") + finish(), b"", b": nothing\n\n"):
+        for body in (delta("a") + finish(), b"", b": nothing\n\n"):
             with self.subTest(body):
                 self.relay_body(body)
+
+    def test_row_104_an_end_without_a_finish_reason_is_told(self):
+        for more in ({}, ASKED):
+            with self.subTest(more):
+                body = delta("a") + delta("b")
+                answer = self.relay(sse_head() + chunk(body) + LAST_CHUNK, **more)
+                self.assertTrue(answer.body.startswith(body))
+                self.assertIn("without a finish reason",
+                              json.loads(events(answer.body[len(body):])[-1])["error"]["message"])
+                self.assertFalse(answer.complete)
+                self.assertEqual(self.logged(answer)["end"], "backend_error")
+                self.backend.forget()
+                self.assertEqual(self.client().ask(self.chat()).status, 200)
+
+    def test_row_104_an_event_that_is_no_json_behind_others_is_told(self):
+        body = delta("a")
+        answer = self.relay(sse_head() + chunk(body + b"data: {nonsense\n\n" + delta("b") + DONE) +
+                            LAST_CHUNK)
+        self.assertTrue(answer.body.startswith(body))
+        self.assertNotIn(b"nonsense", answer.body)
+        self.assertIn("not JSON", json.loads(events(answer.body)[-1])["error"]["message"])
+        self.assertFalse(answer.complete)
+        self.assertEqual(self.logged(answer)["end"], "backend_error")
 
     def test_row_105_an_error_event_passes(self):
         error = event({"error": {"code": 500, "message": "Context size", "type": "server_error"}})
@@ -341,20 +367,35 @@ class Usage(StreamCase):
 
 class Flush(StreamCase):
 
-    def test_row_106_nothing_is_said_during_a_long_prefill(self):
+    def long_prefill(self, gateway, stream=True):
+        """What a client hears within a second in which the backend says nothing, and then all."""
         go = threading.Event()
 
         def script(peer, _):
             go.wait(20)
             peer.send(sse_head() + chunk(delta("a")) + chunk(DONE) + LAST_CHUNK)
-        self.backend.script = script
-        client = self.client()
-        client.send(self.chat(stream=True))
-        self.backend.wait_requests(1)
-        silent = client.silent_for(1.0)
-        go.set()
+        self.backend.forget(script)
+        with gateway.client() as client:
+            client.send(chat_request(host=gateway.host, stream=stream))
+            self.backend.wait_requests(1)
+            silent = client.silent_for(1.0)
+            go.set()
+            answer = client.read()
+            _ = answer.body
+        self.assertEqual(answer.status, 200)
+        self.assertTrue(answer.complete)
+        return silent, answer.body
+
+    def test_row_106_a_streaming_client_hears_that_it_waits(self):
+        self.assertEqual(self.long_prefill(self.gateway),
+                         (False, b": waiting\n\n" + delta("a") + DONE))
+
+    def test_row_106_nothing_is_said_to_others_or_where_that_is_switched_off(self):
+        silent, _ = self.long_prefill(self.gateway, stream=False)
         self.assertTrue(silent)
-        self.assertEqual(client.read().body, delta("a") + DONE)
+        gateway = Gateway("--model", f"m={self.backend.url}", *defaults(NO_NOTICES))
+        self.addCleanup(gateway.stop)
+        self.assertEqual(self.long_prefill(gateway), (True, delta("a") + DONE))
 
     def test_row_106_comments_of_the_backend_pass(self):
         self.relay_body(b":\n\n: ping\n\n" + delta("a") + b":\n\n" + DONE)
