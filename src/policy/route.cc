@@ -1,5 +1,6 @@
 #include "sluice/policy/route.h"
 
+#include "find_header.h"
 #include "query.h"
 #include "sluice/http/path.h"
 #include "sluice/policy/path_prefix.h"
@@ -16,17 +17,6 @@ namespace {
 
 Error refuse(const std::string& what) {
     return Error::client(400, what);
-}
-
-std::string_view find_header(std::span<const http::Field> headers, std::string_view name,
-                             bool& found) {
-    for (const http::Field& field : headers) {
-        if (!http::same_name(field.name, name)) continue;
-        found = true;
-        return field.value;
-    }
-    found = false;
-    return {};
 }
 
 // Uniform in (0, 1], from the upper 53 bits.
@@ -138,9 +128,8 @@ bool RuleTable::holds(const Rule& rule, const RuleFacts& facts) {
         if (at == facts.labels.end() || !label.value.matches(at->value)) return false;
     }
     for (const Named& header : rule.headers) {
-        bool found = false;
-        const std::string_view value = find_header(facts.headers, header.name, found);
-        if (!found || !header.value.matches(value)) return false;
+        const auto value = find_header(facts.headers, header.name);
+        if (!value || !header.value.matches(*value)) return false;
     }
     for (const Named& parameter : rule.query) {
         QueryRoom room;
@@ -148,6 +137,12 @@ bool RuleTable::holds(const Rule& rule, const RuleFacts& facts) {
         if (!value || !parameter.value.matches(*value)) return false;
     }
     return true;
+}
+
+bool RuleTable::splits_by(HashSetting::By key) const {
+    return std::ranges::any_of(rules_, [key](const Rule& rule) {
+        return rule.shares.size() > 1 && rule.sticky.by == key;
+    });
 }
 
 std::optional<RuleChoice> RuleTable::choose(const RuleFacts& facts, Prng& prng) const {
@@ -160,13 +155,12 @@ std::string_view RuleTable::split(const Rule& rule, const RuleFacts& facts, Prng
     SLUICE_ASSERT(!rule.shares.empty());
     if (rule.shares.size() == 1) return rule.shares.front().model;
     std::string_view key;
-    bool found = false;
     switch (rule.sticky.by) {
         case HashSetting::By::client:
             key = facts.client;
             break;
         case HashSetting::By::header:
-            key = find_header(facts.headers, rule.sticky.header, found);
+            key = find_header(facts.headers, rule.sticky.header).value_or(std::string_view());
             break;
         case HashSetting::By::consumer:
             key = facts.consumer;

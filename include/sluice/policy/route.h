@@ -62,6 +62,10 @@ public:
     // None: no rule holds, the request's own model name counts. Views of the table.
     std::optional<RuleChoice> choose(const RuleFacts& facts, Prng& prng) const;
 
+    // Whether some split sticks to that: what costs something is found out only then.
+    bool splits_by(HashSetting::By key) const;
+
+    bool empty() const { return rules_.empty(); }
     std::size_t size() const { return rules_.size(); }
 
 private:
