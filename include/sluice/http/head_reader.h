@@ -15,14 +15,15 @@ namespace sluice::http {
 class HeadReader {
 public:
     // `received` begins with the message. On `complete` the head's views are valid until consume().
-    Progress read(const mem::Chain& received, Parser& parser, Head& head) {
+    Progress read(const mem::Chain& received, Parser& parser, Head& head,
+                  bool to_head_request = false) {
         if (received.empty()) return Progress::incomplete;
         if (gathered_.empty()) {
-            const auto progress = look(received.front().text(), parser, head);
+            const auto progress = look(received.front().text(), parser, head, to_head_request);
             if (progress != Progress::incomplete) return progress;
         }
         gather(received);
-        return look(gathered_, parser, head);
+        return look(gathered_, parser, head, to_head_request);
     }
 
     // Drops the complete head from the chain; its views end here.
@@ -37,13 +38,13 @@ public:
     }
 
 private:
-    Progress look(std::string_view text, Parser& parser, Head& head) {
+    Progress look(std::string_view text, Parser& parser, Head& head, bool to_head_request) {
         if (!Parser::head_worth_parsing(text, seen_)) {
             seen_ = text.size();
             return Progress::incomplete;
         }
         seen_ = text.size();
-        return parser.parse_head(text, head);
+        return parser.parse_head(text, head, to_head_request);
     }
 
     void gather(const mem::Chain& received) {

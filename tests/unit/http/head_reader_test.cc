@@ -309,4 +309,16 @@ TEST_CASE("a body behind a head in several slices is not copied with it") {
     all.consume();
 }
 
+TEST_CASE("an answer to HEAD has no body whatever its head says, in one slice and in several") {
+    const std::string text = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
+    for (const std::size_t part_bytes : {text.size(), std::size_t{7}}) {
+        Reading all(Parser::Side::response);
+        for (std::size_t at = 0; at < text.size(); at += part_bytes)
+            all.append(text.substr(at, part_bytes));
+        REQUIRE(all.reader.read(all.chain, all.parser, all.head, true) == Progress::complete);
+        CHECK(all.head.framing == Framing::none);
+        CHECK(all.head.has_content_length);
+    }
+}
+
 }  // namespace sluice::http::test
