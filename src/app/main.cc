@@ -3,6 +3,8 @@
 #include "flags.h"
 #include "sluice/admin/metrics.h"
 #include "sluice/io/ring.h"
+#include "sluice/policy/route.h"
+#include "sluice/policy/route_table.h"
 #include "sluice/shard/shards.h"
 
 #include <fmt/format.h>
@@ -15,6 +17,7 @@
 #include <cstdio>
 #include <string>
 #include <thread>
+#include <vector>
 
 namespace {
 
@@ -34,6 +37,9 @@ Status check_flags(const config::Settings& settings) {
         if (const auto address = net::Address::parse(text); !address)
             return Error::gateway("--listen: " + address.error().message);
     if (const auto plan = upstream::WatchPlan::create(settings, {}); !plan) return plan.error();
+    if (const auto rules = policy::RuleTable::compile(settings.rules); !rules) return rules.error();
+    if (const auto routes = policy::RouteTable::compile(settings.routes); !routes)
+        return routes.error();
     return Done{};
 }
 
@@ -56,14 +62,23 @@ sigset_t block_signals() {
     return stops;
 }
 
-void announce(const shard::Shards& shards, const shard::Findings& findings) {
+void announce(const shard::Shards& shards, const shard::Findings& findings,
+              const std::vector<config::RouteSetting>& routes) {
     const net::Address& first = shards.addresses().front();
     for (const auto& address : shards.addresses())
         fmt::print("sluice " SLUICE_VERSION " listening on {}{}\n",
                    address.is_unix() ? "" : "http://", address.to_string());
     for (const auto& complaint : findings.complaints)
         fmt::print("not answering: {}\n", complaint);
-    if (findings.models.empty()) {
+    for (const auto& route : routes) {
+        std::vector<std::string> urls;
+        for (const auto& backend : route.backends)
+            urls.push_back(backend.url);
+        fmt::print("route: {} ({})\n", route.path, fmt::join(urls, ", "));
+    }
+    if (findings.models.empty() && !routes.empty()) {
+        fmt::print("models: none found\n");
+    } else if (findings.models.empty()) {
         fmt::print(
             "models: none found. Start a model server (for example llama-server on port "
             "8080), or name one with --backend http://host:port\n");
@@ -101,7 +116,7 @@ int serve(const config::Settings& settings) {
         own_ports.push_back(address.port());
     auto plan = upstream::WatchPlan::create(settings, own_ports);
     if (!plan) return fail(plan.error().message);
-    announce(shards, shards.start(std::move(*plan)));
+    announce(shards, shards.start(std::move(*plan)), settings.routes);
 
     int signal = 0;
     sigwait(&stops, &signal);

@@ -134,6 +134,7 @@ Key models_key() {
 RouteSetting standard_route(const Settings& settings) {
     RouteSetting route;
     route.timeouts = settings.model_timeouts;
+    route.health = settings.model_health;
     return route;
 }
 

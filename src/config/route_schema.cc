@@ -132,7 +132,11 @@ const Section& rule_section() {
 const Section& route_section() {
     using R = RouteSetting;
     static const Section section =
-        Table<R>("A path that is relayed as it is, for tools and APIs that are no models.")
+        Table<R>(
+            "A path that is relayed as it is, for tools and APIs that are no models. The longest "
+            "path that fits a request decides, then the order of the list; endpoints of models "
+            "and the gateway's own paths are never a route's. A request that was sent is tried "
+            "again on another backend only if its method is GET, HEAD, OPTIONS, PUT or DELETE.")
             .key("path", &R::path, path_prefix(),
                  {"How the path begins, in whole segments", "/ai/predict", true})
             .key("methods", &R::methods, Texts{method_name()},
@@ -145,6 +149,8 @@ const Section& route_section() {
                  {"For `balance: hash`; without it by client", ""})
             .map("timeouts", &R::timeouts, timeouts_section(),
                  {"Its own deadlines; what is not said is that of `defaults`", ""})
+            .map("health", &R::health, health_section(),
+                 {"How backends are watched; without `path` any answer to GET / will do", ""})
             .maps("backends", &R::backends, route_backend_section(), backend_of,
                   {"Who serves it; at least one", "", true})
             .key("strip_prefix", &R::strip_prefix, Truth{},

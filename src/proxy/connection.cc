@@ -171,10 +171,7 @@ bool Connection::read_body() {
         mem::Chain body = request.body.empty_like();
         for (const auto& piece : pieces) {
             const auto text = slice.text().substr(piece.begin, piece.end - piece.begin);
-            if (request.multipart != nullptr)
-                request.multipart->feed(text);
-            else
-                request.json.feed(text);
+            request.read(text);
             body.append(slice.share(piece.begin, piece.end));
         }
         const std::uint64_t size = request.body.size() + body.size();

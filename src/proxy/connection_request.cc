@@ -36,7 +36,7 @@ constexpr http::FieldSet not_forwarded = {
 void Connection::keep_request(const http::Head& head) {
     RequestState& request = *exchange_->request;
     request.method = head.method_text;
-    request.target = head.target;
+    if (request.target.empty()) request.target = head.target;  // else a route has said it
     http::HeadWriter writer(service_.head_space());
     writer.forward(head, not_forwarded);
     writer.field("X-Request-Id", exchange_->id);

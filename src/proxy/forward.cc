@@ -55,8 +55,9 @@ void Forward::start() {
     find_place();
 }
 
-void Forward::begin_model(const upstream::Model& model) {
-    exchange_.model = &model;
+void Forward::begin_model(const upstream::Match& match) {
+    exchange_.model = match.model;
+    exchange_.request->asked_model = match.name;
     exchange_.request->tried = 0;
     context_min_ = 0;
 }
@@ -142,7 +143,7 @@ bool Forward::take_place() {
 bool Forward::turn_to_fallback(policy::FallbackChain chain) {
     const auto& models = routed_model_->fallbacks.of(chain);
     if (!fallback_left(chain)) return false;
-    begin_model(*models[next_fallback_++]);
+    begin_model(models[next_fallback_++]);
     return true;
 }
 
@@ -173,7 +174,8 @@ void Forward::move_on(FailureClass failure, policy::FallbackChain chain, Error e
     note_hop(failure);
     failure_ = std::move(error);
     chain_ = chain;
-    if (disposition.relayed || hops_ >= hops_max) return give_up(std::move(failure_));
+    const bool final = disposition.relayed || (sent_ && exchange_.must_not_repeat());
+    if (final || hops_ >= hops_max) return give_up(std::move(failure_));
     if (disposition.next == policy::NextBackend::no) {
         exchange_.request->tried = ~std::uint64_t{0};
     } else if (disposition.next == policy::NextBackend::larger_context) {
@@ -249,6 +251,7 @@ void Forward::try_target(upstream::Pool::Freshness freshness) {
                         "The gateway has too many connections to backends open. Try again later."});
     }
     enter(Phase::connecting);
+    sent_ = false;
     head_reader_.reset();
     interim_answers_ = 0;
     if (!send_request()) {
@@ -266,8 +269,10 @@ bool Forward::send_request() {
     const RequestState& request = *exchange_.request;
     usage_injected_ = exchange_.usage_asked && target.kind != upstream::Kind::llama_server;
     const auto kind = request.multipart != nullptr ? llm::BodyKind::multipart : llm::BodyKind::json;
-    const auto edits = llm::plan_edits(
-        kind, request.facts, {.model = target.upstream_name, .include_usage = usage_injected_});
+    const std::string& name =
+        target.upstream_name.empty() ? request.asked_model : target.upstream_name;
+    const auto edits =
+        llm::plan_edits(kind, request.facts, {.model = name, .include_usage = usage_injected_});
     const std::string resumed =
         resumes_ ? llm::resumed_body(resume_->body, edits, resume_->plan) : std::string();
     const std::size_t body_bytes =
@@ -281,9 +286,9 @@ bool Forward::send_request() {
     head += request.target;
     head += " HTTP/1.1\r\nHost: ";
     head += target.endpoint->target.host;
-    head += "\r\nContent-Length: ";
-    head += std::to_string(body_bytes);
     head += "\r\n";
+    if (exchange_.sends_body())
+        head.append("Content-Length: ").append(std::to_string(body_bytes)).append("\r\n");
     head += request.fields;
     // A key of ours goes to its own server only, and a client's never where we have one.
     if (target.setting.key.empty())
@@ -314,6 +319,7 @@ Forward::Outcome Forward::advance() {
     net::Stream& stream = link_->stream;
     if (phase_ == Phase::connecting && stream.open()) {
         enter(Phase::waiting);
+        sent_ = true;
         listen();
     }
     // What came before an end or a failure counts.
@@ -371,6 +377,7 @@ void Forward::on_link_ended() {
 void Forward::lose(const std::string& cause, AttemptEnd end) {
     const bool silent = link_->stream.bytes_received() == link_bytes_before_;
     const bool reused = link_->reused();
+    sent_ = true;  // also where it broke in the turn in which it was made
     drop_link(false);
     if (phase_ == Phase::relaying) {
         if (event_stream_ && relay_.saw_done() && relay_.can_end()) return end_answer(false);

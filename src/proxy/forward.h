@@ -93,7 +93,7 @@ private:
 
     // --- choosing and trying (forward.cc) ---
     upstream::Wish wish() const;
-    void begin_model(const upstream::Model& model);
+    void begin_model(const upstream::Match& match);
     void find_place();
     bool wait_in_line(upstream::Finding finding);
     void leave_line();
@@ -229,6 +229,7 @@ private:
     bool retried_link_ = false;     // a fresh one, after a kept-alive one was closed
     bool waits_for_load_ = false;
     bool resumes_ = false;       // the stream of one backend has ended in its middle
+    bool sent_ = false;          // the request, perhaps: it is not known that nobody read it
     bool backend_dead_ = false;  // what failed last listens no more: moving on is no storm
 };
 

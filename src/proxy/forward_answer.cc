@@ -37,7 +37,8 @@ bool is_type(std::string_view value, std::string_view type) {
 bool Forward::read_head() {
     http::Head& head = service_.head;
     auto& received = link_->stream.received();
-    const auto progress = head_reader_.read(received, link_->parser, head);
+    const auto progress =
+        head_reader_.read(received, link_->parser, head, exchange_.method == http::Method::head);
     if (progress == http::Progress::incomplete) return false;
     if (progress == http::Progress::failed) {
         fail_answer("sent an answer that is not valid HTTP: " + link_->parser.error().message);
@@ -81,8 +82,9 @@ void Forward::begin_answer(const http::Head& head) {
     const std::string_view type = head.find(http::FieldId::content_type);
     const bool json_lines = is_type(type, "application/x-ndjson");
     form_ = json_lines ? sse::Form::json_lines : sse::Form::event_stream;
-    event_stream_ = !encoded && (json_lines || is_type(type, "text/event-stream"));
-    const bool readable = !encoded && is_type(type, "application/json");
+    const bool may_read = !encoded && !exchange_.is_generic();
+    event_stream_ = may_read && (json_lines || is_type(type, "text/event-stream"));
+    const bool readable = may_read && is_type(type, "application/json");
     const bool hide = usage_injected_ && event_stream_;
     body_expected_ = head.framing == http::Framing::length ? head.content_length > 0
                                                            : head.framing != http::Framing::none;
@@ -90,9 +92,11 @@ void Forward::begin_answer(const http::Head& head) {
     const bool closes_silently = event_stream_ && head.find(http::FieldId::server) == "llama.cpp";
     link_keeps_alive_ = head.keep_alive && !closes_silently;
     exchange_.overhead = exchange_.overhead + (monotonic_now() - service_.loop.now());
-    if (head.status >= 400 && !event_stream_ &&
-        (head.framing != http::Framing::length || head.content_length <= HeldAnswer::bytes_max))
-        return hold(head);
+    // One that may be long is held only where it has to be read.
+    const bool is_short = head.framing == http::Framing::length
+                              ? head.content_length <= HeldAnswer::bytes_max
+                              : !exchange_.is_generic() || head.framing == http::Framing::none;
+    if (head.status >= 400 && !event_stream_ && is_short) return hold(head);
     if (committed_ && (!event_stream_ || head.status != 200))
         return fail_answer("answered with status " + std::to_string(head.status) +
                            " and no stream, although a stream was asked for.");
@@ -207,7 +211,8 @@ void Forward::hold_slice(const mem::Slice& slice) {
 
 // The refusal is read: what it means for the backend, and who else is asked.
 void Forward::judge_held() {
-    const auto said = llm::read_failure_body(held_answer_->body);
+    const auto said =
+        exchange_.is_generic() ? llm::ErrorFacts{} : llm::read_failure_body(held_answer_->body);
     const auto credential = exchange_.target->setting.key.empty() ? policy::Credential::client
                                                                   : policy::Credential::gateway;
     const policy::FailureFacts facts{.end = AttemptEnd::answered,
@@ -238,9 +243,10 @@ void Forward::relay_held() {
     writer.status_line(held->status, held->reason);
     writer.lines(held->fields);
     // Nobody else will do either: that much an official client need not find out again by itself.
-    const bool ours_failed = held->status >= 500 && !held->advice.should_retry;
+    const bool ours_failed =
+        held->status >= 500 && !held->advice.should_retry && !exchange_.is_generic();
     if (ours_failed) writer.field("x-should-retry", held->advice.after ? "true" : "false");
-    writer.field("Content-Length", held->body.size());
+    if (exchange_.method != http::Method::head) writer.field("Content-Length", held->body.size());
     mem::Chain body(service_.loop.nodes());
     if (!send_head(writer) || !body.append_copy(service_.loop.buffers(), held->body))
         return fail({Source::gateway, Retry::yes, 503, out_of_memory});

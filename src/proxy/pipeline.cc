@@ -12,6 +12,8 @@ constexpr Stage stages[] = {
     {"guard", guard_on_head, nullptr},        // who may talk to us at all: Host, Origin
     {"own", own_on_head, nullptr},            // what we answer about ourselves
     {"classify", classify_on_head, nullptr},  // which endpoint, method, kind and size of body
+    {"facts", nullptr, facts_on_body},        // what the body says
+    {"rules", rules_on_head, rules_on_body},  // which model the settings choose by that
     {"route", nullptr, route_on_body},        // which model, and where it is served
     {"place", nullptr, place_on_body},        // what a choice between several places goes by
     {"usage", nullptr, usage_on_body},        // see to it that tokens are counted
@@ -21,6 +23,34 @@ constexpr Stage stages[] = {
 
 std::span<const Stage> pipeline() {
     return stages;
+}
+
+HeadCopy::HeadCopy(const http::Head& head) {
+    std::size_t bytes = head.query.size();
+    for (const auto& field : head.fields())
+        bytes += field.name.size() + field.value.size();
+    text.reserve(bytes);  // so that it stays where it is
+    fields.reserve(head.fields().size());
+    const auto keep = [this](std::string_view piece) {
+        const std::size_t begin = text.size();
+        text += piece;
+        return std::string_view(text).substr(begin);
+    };
+    query = keep(head.query);
+    for (const auto& field : head.fields()) {
+        fields.push_back(field);
+        fields.back().name = keep(field.name);
+        fields.back().value = keep(field.value);
+    }
+    SLUICE_ASSERT(text.size() == bytes);
+}
+
+void RequestState::read(std::string_view bytes) {
+    if (opaque) return;
+    if (multipart != nullptr)
+        multipart->feed(bytes);
+    else
+        json.feed(bytes);
 }
 
 std::string_view RequestState::header(std::string_view name) const {

@@ -14,8 +14,8 @@ namespace sluice::proxy {
 namespace {
 
 constexpr std::size_t text_bytes_max = limits::KiB;
-// A byte takes six at most when it is escaped; eight texts, and the rest is numbers and keys.
-constexpr std::size_t line_bytes_max = 8 * 6 * text_bytes_max + 2 * limits::KiB;
+// A byte takes six at most when it is escaped; ten texts, and the rest is numbers and keys.
+constexpr std::size_t line_bytes_max = 10 * 6 * text_bytes_max + 2 * limits::KiB;
 constexpr std::size_t digits_max = 20;
 
 constexpr std::uint64_t in_each_byte = 0x0101010101010101;
@@ -107,6 +107,8 @@ std::string_view RecordWriter::write(const Exchange& exchange, Instant now,
     put_text(",\"method\":\"", exchange.method_text);
     put_text(",\"path\":\"", exchange.path);
     if (exchange.model != nullptr) put_text(",\"model\":\"", exchange.model->name);
+    if (!exchange.rule.empty()) put_text(",\"rule\":\"", exchange.rule);
+    if (exchange.route != nullptr) put_text(",\"route\":\"", exchange.route->path);
     if (exchange.target != nullptr) put_text(",\"backend\":\"", exchange.target->endpoint->url);
     put_number(",\"status\":", exchange.status);
     put_number(",\"bytes_in\":", as_signed(exchange.bytes_in));

@@ -39,7 +39,14 @@ Service::Service(io::Loop& shard_loop, const config::Settings& all, LineSink& lo
       exchanges(all.connections_max),
       requests(all.connections_max),
       forwards(all.connections_max),
-      head_room(std::make_unique_for_overwrite<char[]>(head_room_bytes)) {}
+      head_room(std::make_unique_for_overwrite<char[]>(head_room_bytes)) {
+    // Whoever made the settings has compiled both once, to tell the user what is wrong.
+    auto compiled_rules = policy::RuleTable::compile(all.rules);
+    auto compiled_routes = policy::RouteTable::compile(all.routes);
+    SLUICE_ASSERT(compiled_rules.ok() && compiled_routes.ok());
+    rules = std::move(compiled_rules).value();
+    routes = std::move(compiled_routes).value();
+}
 
 Service::~Service() = default;
 
@@ -145,7 +152,8 @@ void Service::count(const Exchange& exchange) {
     row.completion_tokens += exchange.usage.completion;
     row.cached_tokens += exchange.usage.cached;
     if (forwarded) {
-        if (!exchange.usage.known && exchange.status == 200) ++statistics.uncounted;
+        const bool uncounted = !exchange.usage.known && exchange.status == 200;
+        if (uncounted && !exchange.is_generic()) ++statistics.uncounted;
         statistics.duration.observe(loop.now() - exchange.begun);
         statistics.overhead.observe(exchange.overhead);
         if (exchange.streamed && exchange.first_byte != Instant{})

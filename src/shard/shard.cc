@@ -64,7 +64,7 @@ void Shard::watch(upstream::WatchPlan plan, void* owner, Told told) {
     told_ = told;
     std::vector<upstream::WatchedServer> servers;
     for (const auto& server : plan.servers)
-        servers.push_back({server.endpoint, server.health, server.key});
+        servers.push_back({server.endpoint, server.health, server.key, server.generic()});
     health_watch_.emplace(loop_, std::move(servers), service_.prng.next(), this,
                           [](void* self, const std::shared_ptr<const upstream::Endpoint>& endpoint,
                              upstream::Health health, const std::string& cause) {

@@ -10,9 +10,9 @@ constexpr std::size_t names_in_text_max = 20;
 
 }  // namespace
 
-const std::vector<const Model*>& Fallbacks::of(policy::FallbackChain chain) const {
-    static const std::vector<const Model*> none;
-    const auto or_any = [this](const std::vector<const Model*>& models) -> const auto& {
+const std::vector<Match>& Fallbacks::of(policy::FallbackChain chain) const {
+    static const std::vector<Match> none;
+    const auto or_any = [this](const std::vector<Match>& models) -> const auto& {
         return models.empty() ? any : models;
     };
     switch (chain) {
@@ -37,37 +37,45 @@ Model& Catalog::add(std::string_view name, const llm::ModelEntry& entry, Target 
     SLUICE_ASSERT(list_json_.empty());
     auto found = by_name_.find(name);
     if (found == by_name_.end()) {
+        // The settings were checked; a wildcard that is not good finds nothing.
+        if (is_wildcard(name)) (void)wildcards_.add(name, models_.size());
         models_.push_back(std::make_unique<Model>());
         models_.back()->name = name;
         models_.back()->entry = entry;
-        found = by_name_.emplace(std::string(name), models_.back().get()).first;
+        found = by_name_.emplace(std::string(name), Named{models_.back().get(), {}}).first;
     }
-    found->second->targets.push_back(std::move(target));
-    return *found->second;
+    Model& model = *found->second.model;
+    model.targets.push_back(std::move(target));
+    return model;
+}
+
+Model& Catalog::add_route(std::string_view path) {
+    SLUICE_ASSERT(list_json_.empty());
+    routes_.push_back(std::make_unique<Model>());
+    routes_.back()->name = path;
+    return *routes_.back();
 }
 
 bool Catalog::add_alias(std::string_view alias, std::string_view model) {
     const auto found = by_name_.find(model);
-    if (found == by_name_.end()) return false;
-    return by_name_.emplace(std::string(alias), found->second).second;
+    if (found != by_name_.end()) return by_name_.emplace(std::string(alias), found->second).second;
+    const std::size_t at = wildcards_.find(model);
+    if (at == config::WildcardTable::none) return false;
+    Named named{models_[at].get(), std::string(model)};
+    return by_name_.emplace(std::string(alias), std::move(named)).second;
 }
 
 void Catalog::seal() {
     std::vector<llm::ListedModel> listed;
     names_.clear();
     std::size_t named = 0;
-    for (std::size_t i = 0; i < models_.size(); ++i) {
-        const auto& model = models_[i];
+    for (const auto& model : models_) {
         model->fallbacks = {.any = all_of(model->setting.fallback.any),
                             .context_length = all_of(model->setting.fallback.context_length),
                             .policy_block = all_of(model->setting.fallback.policy_block),
                             .rate_limit = all_of(model->setting.fallback.rate_limit),
                             .overload = all_of(model->setting.fallback.overload)};
-        if (is_wildcard(model->name)) {
-            // The settings were checked; one that is not good finds nothing.
-            (void)wildcards_.add(model->name, i);
-            continue;  // a name that nobody can ask for
-        }
+        if (is_wildcard(model->name)) continue;  // a name that nobody can ask for
         listed.push_back({model->name, &model->entry});
         if (named == names_in_text_max) continue;
         if (named++ > 0) names_ += ", ";
@@ -79,21 +87,29 @@ void Catalog::seal() {
 
 const Model* Catalog::find(std::string_view name) const {
     const auto found = by_name_.find(name);
-    if (found != by_name_.end()) return found->second;
+    if (found != by_name_.end()) return found->second.model;
     const std::size_t at = wildcards_.find(name);
     return at == config::WildcardTable::none ? nullptr : models_[at].get();
 }
 
-std::vector<const Model*> Catalog::all_of(const std::vector<std::string>& names) const {
-    std::vector<const Model*> found;
+Match Catalog::match(std::string_view name) const {
+    const auto found = by_name_.find(name);
+    if (found != by_name_.end()) return {found->second.model, found->second.meant};
+    const std::size_t at = wildcards_.find(name);
+    if (at == config::WildcardTable::none) return {};
+    return {models_[at].get(), std::string(name)};
+}
+
+std::vector<Match> Catalog::all_of(const std::vector<std::string>& names) const {
+    std::vector<Match> found;
     for (const auto& name : names)
-        if (const auto at = by_name_.find(name); at != by_name_.end()) found.push_back(at->second);
+        if (auto match_of = match(name); match_of.model != nullptr)
+            found.push_back(std::move(match_of));
     return found;
 }
 
 void Catalog::set_default_model(std::string_view name) {
-    const auto found = by_name_.find(name);
-    default_model_ = found == by_name_.end() ? nullptr : found->second;
+    default_model_ = match(name);
 }
 
 }  // namespace sluice::upstream

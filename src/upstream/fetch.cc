@@ -16,12 +16,13 @@ Fetch::Fetch(io::Loop& loop, io::Actor& owner)
       }) {}
 
 void Fetch::start(const Endpoint& endpoint, std::string_view path, std::string_view key,
-                  Duration timeout, std::size_t bytes_max) {
+                  Duration timeout, std::size_t bytes_max, Until until) {
     SLUICE_ASSERT(idle());
     running_ = true;
     parser_ = http::Parser(http::Parser::Side::response);  // the last answer may have broken off
     head_done_ = timed_out_ = refused_ = false;
     bytes_max_ = bytes_max;
+    until_ = until;
     text_.clear();
     answer_ = {};
     outcome_.reset();
@@ -81,6 +82,7 @@ void Fetch::read_answer() {
         }
         text_.erase(0, head.bytes);
     }
+    if (until_ == Until::head) return finish(std::move(answer_));
     pieces_.clear();
     std::size_t consumed = 0;
     const auto progress = parser_.parse_body(text_, pieces_, consumed);

@@ -93,6 +93,10 @@ private:
         return kind_ == Kind::llama_server && (server_.setting.probe == Probing::automatic ||
                                                server_.setting.probe == Probing::slots);
     }
+    bool has_own_path() const {
+        return server_.setting.probe == Probing::http && !server_.setting.path.empty();
+    }
+    bool any_answer_will_do() const { return server_.generic && !has_own_path(); }
     void ask(Step step, std::string_view path, Duration timeout);
     void see(Step step);
     void see_status(Step step, const FetchAnswer& answer);
@@ -130,14 +134,15 @@ void HealthWatch::Probe::advance() {
     }
     if (!std::exchange(due_, false)) return;
     const auto& setting = server_.setting;
-    const bool own_path = setting.probe == Probing::http && !setting.path.empty();
-    ask(Step::alive, own_path ? std::string_view(setting.path) : plain_path(kind_),
-        setting.timeout);
+    std::string_view path = server_.generic ? "/" : plain_path(kind_);
+    if (has_own_path()) path = setting.path;
+    ask(Step::alive, path, setting.timeout);
 }
 
 void HealthWatch::Probe::ask(Step step, std::string_view path, Duration timeout) {
     step_ = step;
-    fetch_.start(*server_.endpoint, path, server_.key.value(), timeout, answer_bytes_max);
+    fetch_.start(*server_.endpoint, path, server_.key.value(), timeout, answer_bytes_max,
+                 any_answer_will_do() ? Fetch::Until::head : Fetch::Until::end);
 }
 
 void HealthWatch::Probe::see(Step step) {
@@ -150,6 +155,7 @@ void HealthWatch::Probe::see(Step step) {
 }
 
 void HealthWatch::Probe::see_status(Step step, const FetchAnswer& answer) {
+    if (any_answer_will_do()) return fine();
     if (answer.status == 503 && llm::read_failure_body(answer.body).says_loading)
         return become(Health::loading, "it is loading its model");
     // Only the first question is about the server's health; it need not serve the others.
@@ -206,9 +212,11 @@ HealthWatch::~HealthWatch() {
 
 void HealthWatch::follow(const Catalog& catalog) {
     std::vector<const Target*> served(probes_.size());
-    for (const auto& model : catalog.models())
-        for (const auto& target : model->targets)
-            if (target.endpoint->id < served.size()) served[target.endpoint->id] = &target;
+    // Of a server with both, the models tell what it is.
+    for (const auto* all : {&catalog.routes(), &catalog.models()})
+        for (const auto& model : *all)
+            for (const auto& target : model->targets)
+                if (target.endpoint->id < served.size()) served[target.endpoint->id] = &target;
     for (std::size_t id = 0; id < probes_.size(); ++id) {
         if (probes_[id] == nullptr) continue;
         if (served[id] != nullptr)

@@ -37,6 +37,23 @@ llm::ModelEntry plain_entry(const std::string& name) {
     return parsed->front();
 }
 
+// `server_at` finds or adds the server of a URL.
+template <class ServerAt>
+Status plan_route(WatchPlan& plan, const config::RouteSetting& route, ServerAt& server_at) {
+    plan.routes.push_back({.setting = route, .endpoints = {}});
+    for (const auto& backend : route.backends) {
+        const std::size_t known = plan.servers.size();
+        auto server = server_at(backend.url, WatchPlan::Origin::configured);
+        if (!server) return Error::gateway("route " + route.path + ": " + server.error().message);
+        if (plan.servers.size() > known) {
+            (*server)->health = route.health;
+            (*server)->key = backend.key;
+        }
+        plan.routes.back().endpoints.push_back((*server)->endpoint);
+    }
+    return Done{};
+}
+
 }  // namespace
 
 std::vector<std::uint16_t> well_known_ports() {
@@ -101,12 +118,18 @@ Result<WatchPlan> WatchPlan::create(const config::Settings& settings,
         if (!server) return Error::gateway("--backend: " + server.error().message);
         (*server)->list_models = true;
     }
-    if (!plan.servers.empty() || !settings.discover) return plan;
+    const bool look_for_servers = plan.servers.empty() && settings.discover;
+    plan.route_queue = settings.model_queue;
+    for (const auto& route : settings.routes)
+        if (const Status status = plan_route(plan, route, server_at); !status)
+            return status.error();
+    if (!look_for_servers) return plan;
     for (const std::uint16_t port : well_known_ports()) {
         if (std::ranges::find(own_ports, port) != own_ports.end()) continue;
         auto server = server_at("http://127.0.0.1:" + std::to_string(port), Origin::discovered);
         if (!server) return server.error();
-        (*server)->list_models = true;
+        // A route's backend is what the settings say it is.
+        if ((*server)->origin == Origin::discovered) (*server)->list_models = true;
     }
     if (!settings.fallback_backend.empty()) {
         auto server = server_at(settings.fallback_backend, Origin::fallback);
@@ -124,6 +147,8 @@ Watch::Watch(io::Loop& loop, WatchPlan plan, void* owner, Publish publish)
       models_(std::move(plan.models)),
       defaults_(std::move(plan.defaults)),
       default_model_(std::move(plan.default_model)),
+      routes_(std::move(plan.routes)),
+      route_queue_(std::move(plan.route_queue)),
       next_round_(this, [](void* self) {
           auto& watch = *static_cast<Watch*>(self);
           watch.due_ = true;
@@ -168,6 +193,7 @@ void Watch::begin_round() {
     SLUICE_ASSERT(!round_running_);
     round_running_ = true;
     for (auto& server : servers_) {
+        if (server->plan.generic()) continue;
         server->asked = Server::Asked::list;
         server->fetch.start(*server->plan.endpoint, list_path, server->plan.key.value(),
                             answer_timeout, llm::model_list_bytes_max);
@@ -297,6 +323,33 @@ void Watch::add_model(Catalog& catalog, const Server& server, const WatchPlan::N
     model.setting.backends.clear();
 }
 
+void Watch::add_routes(Catalog& catalog) {
+    for (std::size_t i = 0; i < routes_.size(); ++i) {
+        const auto& [setting, endpoints] = routes_[i];
+        // No name of a model holds a line end.
+        const std::string number = "\n" + std::to_string(i);
+        Model& model = catalog.add_route(setting.path);
+        model.id = model_numbers_.of(number);
+        model.setting.name = setting.path;
+        model.setting.balance = setting.balance;
+        model.setting.hash = setting.hash;
+        model.setting.timeouts = setting.timeouts;
+        model.setting.health = setting.health;
+        model.setting.queue = route_queue_;
+        for (std::size_t k = 0; k < endpoints.size(); ++k) {
+            const std::string place = std::to_string(endpoints[k]->id) + number;
+            const auto& backend = setting.backends[k];
+            model.targets.push_back({.endpoint = endpoints[k],
+                                     .upstream_name = {},
+                                     .kind = Kind::unknown,
+                                     .setting = backend,
+                                     .id = target_numbers_.of(place),
+                                     .slot_pool = slot_pool_numbers_.of(place),
+                                     .slots = backend.slots});
+        }
+    }
+}
+
 std::shared_ptr<const Catalog> Watch::build() {
     auto catalog = std::make_shared<Catalog>();  // shared: one snapshot for all shards
     for (const auto& server : servers_)
@@ -311,6 +364,7 @@ std::shared_ptr<const Catalog> Watch::build() {
     for (const auto& alias : aliases_)
         catalog->add_alias(alias.alias, alias.model);
     catalog->set_default_model(default_model_);
+    add_routes(*catalog);
     catalog->seal();
     return catalog;
 }

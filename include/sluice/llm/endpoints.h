@@ -22,6 +22,7 @@ enum class EndpointKind : std::uint8_t {
     json_or_multipart,   // either; the Content-Type tells
     models_list,         // the gateway's own answer: the merged list
     model_by_id,         // the gateway's own answer: one entry; see model_id_of()
+    opaque,              // no endpoint of an API: nothing of the body is read
 };
 
 // How an answer is streamed when the request asks for it.
@@ -45,6 +46,9 @@ struct Endpoint {
     // The value of Allow in a 405 answer.
     std::string_view allow() const;
 };
+
+// Stands for the paths of generic routes, of which nothing is known.
+inline constexpr Endpoint opaque_endpoint{.kind = EndpointKind::opaque};
 
 // The endpoint of a path (without the query, as it was sent); null when it is not served.
 const Endpoint* find_endpoint(std::string_view path);

@@ -28,21 +28,40 @@
 
 namespace sluice::proxy {
 
+// What rules ask of a head, which is gone when the body is complete.
+struct HeadCopy {
+    explicit HeadCopy(const http::Head& head);
+    HeadCopy(const HeadCopy&) = delete;
+    HeadCopy& operator=(const HeadCopy&) = delete;
+
+    std::string text;                 // what the others are views of
+    std::vector<http::Field> fields;  // all of them
+    std::string_view query;
+};
+
 // What is kept of a request until its answer begins: enough to send it again.
 struct RequestState {
     explicit RequestState(mem::NodePool& nodes) : body(nodes) {}
 
+    // Takes the next bytes of the body.
+    void read(std::string_view bytes);
     // The value of a field that is forwarded; empty when there is none. `name` in lower case.
     std::string_view header(std::string_view name) const;
 
     std::string method;
-    std::string target;
+    std::string target;       // for the backend
     std::string fields;       // end-to-end and ours; Host and framing come with each try
     std::string credentials;  // the client's own, for backends of which we have no key
     mem::Chain body;          // as the client sent it, edits applied once it is routed
     llm::BodyReader json;
     std::unique_ptr<llm::MultipartReader> multipart;  // rare and large
+    bool opaque = false;                              // nothing of the body is read
+    std::unique_ptr<HeadCopy> head;                   // where there are rules
     llm::RequestFacts facts;
+    std::string_view ruled_model;  // that a rule chose; in the service's table
+    // What a backend without a name of its own for the model is asked for; empty: what the client
+    // says.
+    std::string asked_model;
     std::uint64_t tried = 0;     // targets of the model that were tried, a bit each
     std::uint64_t charged = 0;   // bytes of body that the shard has taken into account
     std::uint64_t hash_key = 0;  // of what stays together, for Balance::hash
@@ -67,6 +86,8 @@ struct Exchange {
     bool expects_continue = false;
     std::uint64_t body_bytes_declared = 0;    // 0 when chunked
     const llm::Endpoint* endpoint = nullptr;  // null: not an endpoint of the API
+    // That serves it, where its path is no endpoint's; in the service's table.
+    const policy::RouteTable::Route* route = nullptr;
     // --- of the body ---
     RequestState* request = nullptr;  // freed when the answer begins
     bool streamed = false;
@@ -76,6 +97,7 @@ struct Exchange {
     policy::ConsumerKey consumer = 0;  // whom it counts for in a line
     // --- of the route ---
     CatalogUse::Ref catalog;
+    std::string_view rule;                   // that chose the model; in the service's table
     const upstream::Model* model = nullptr;  // that serves it, or is to
     const upstream::Target* target = nullptr;
     // --- of the answer ---
@@ -105,6 +127,23 @@ struct Exchange {
         service.release_body(request->charged);
         service.requests.destroy(*request);
         request = nullptr;
+    }
+
+    // Of a path that is no model's: bytes that nobody reads.
+    bool is_generic() const { return route != nullptr; }
+    // Sent twice it may do twice what it does once (RFC 9110 section 9.2.2). What a model is asked
+    // for is only computed twice.
+    bool must_not_repeat() const {
+        using enum http::Method;
+        return is_generic() && method != get && method != head && method != options &&
+               method != put && method != del;
+    }
+
+    // Its method means a body, or it has one: then a backend is told of the length.
+    bool sends_body() const {
+        using enum http::Method;
+        return !is_generic() || body_bytes > 0 || method == post || method == put ||
+               method == patch;
     }
 
     llm::Dialect dialect() const {

@@ -9,6 +9,8 @@
 #include "sluice/io/pipe_pool.h"
 #include "sluice/mem/slab.h"
 #include "sluice/policy/retry_budget.h"
+#include "sluice/policy/route.h"
+#include "sluice/policy/route_table.h"
 #include "sluice/proxy/catalog_use.h"
 #include "sluice/proxy/host_list.h"
 #include "sluice/proxy/record.h"
@@ -102,6 +104,8 @@ struct Service {
     policy::RetryBudget retries{{}};
     io::PipePool pipes{limits::pipes_max};
     CatalogUse catalog;
+    policy::RuleTable rules;
+    policy::RouteTable routes;
     Statistics statistics;
     mem::Slab<Connection> connections;
     mem::Slab<Exchange> exchanges;

@@ -36,16 +36,24 @@ struct Target {
 
 struct Model;
 
+// What a name leads to.
+struct Match {
+    const Model* model = nullptr;  // null: to nothing
+    // That of the names a wildcard stands for which a server is asked for, unless it has one of its
+    // own. Empty where the model is none.
+    std::string name;
+};
+
 // The models to turn to when this one cannot answer, in order.
 struct Fallbacks {
-    std::vector<const Model*> any;
+    std::vector<Match> any;
     // For a cause; where one is empty, `any` serves.
-    std::vector<const Model*> context_length;
-    std::vector<const Model*> policy_block;
-    std::vector<const Model*> rate_limit;
-    std::vector<const Model*> overload;
+    std::vector<Match> context_length;
+    std::vector<Match> policy_block;
+    std::vector<Match> rate_limit;
+    std::vector<Match> overload;
 
-    const std::vector<const Model*>& of(policy::FallbackChain chain) const;
+    const std::vector<Match>& of(policy::FallbackChain chain) const;
 };
 
 struct Model {
@@ -66,6 +74,8 @@ class Catalog {
 public:
     // Adds a place where `name` is served; the first one gives the entry in the list.
     Model& add(std::string_view name, const llm::ModelEntry& entry, Target target);
+    // A path that is no model's, by its number in the settings: in their order, all of them.
+    Model& add_route(std::string_view path);
     // `alias` names `model` too; false if there is no such model, or the name is taken.
     bool add_alias(std::string_view alias, std::string_view model);
     // Computes the texts below; nothing is added any more.
@@ -73,9 +83,17 @@ public:
 
     // By name or alias, else by the wildcard that fits it best; null if there is none.
     const Model* find(std::string_view name) const;
+    // The same with what to ask a server for; allocates for wildcards only.
+    Match match(std::string_view name) const;
     // For requests that name no model, or one that there is not; null if there is none.
-    const Model* default_model() const { return default_model_; }
+    const Match& default_model() const { return default_model_; }
+    // A name that a model, an alias or a wildcard has by now.
     void set_default_model(std::string_view name);
+    // Null while the catalog knows of no backends at all.
+    const Model* route(std::size_t number) const {
+        return number < routes_.size() ? routes_[number].get() : nullptr;
+    }
+    const std::vector<std::unique_ptr<Model>>& routes() const { return routes_; }
     const std::vector<std::unique_ptr<Model>>& models() const { return models_; }
     bool empty() const { return models_.empty(); }
 
@@ -83,7 +101,7 @@ public:
     const std::string& names() const { return names_; }          // "a, b, c": for error texts
 
 private:
-    std::vector<const Model*> all_of(const std::vector<std::string>& names) const;
+    std::vector<Match> all_of(const std::vector<std::string>& names) const;
 
     struct Hash {
         using is_transparent = void;
@@ -92,10 +110,16 @@ private:
         }
     };
 
+    struct Named {
+        Model* model = nullptr;
+        std::string meant;  // by an alias of a wildcard's: one of its names
+    };
+
     std::vector<std::unique_ptr<Model>> models_;
-    std::unordered_map<std::string, Model*, Hash, std::equal_to<>> by_name_;
+    std::vector<std::unique_ptr<Model>> routes_;
+    std::unordered_map<std::string, Named, Hash, std::equal_to<>> by_name_;
     config::WildcardTable wildcards_;  // numbers are places in models_
-    const Model* default_model_ = nullptr;
+    Match default_model_;
     std::string list_json_;
     std::string names_;
 };

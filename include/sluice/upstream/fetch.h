@@ -25,11 +25,14 @@ struct FetchAnswer {
 
 class Fetch final : public io::Actor {
 public:
+    // What of an answer is waited for.
+    enum class Until : std::uint8_t { head, end };
+
     Fetch(io::Loop& loop, io::Actor& owner);
 
     // `endpoint` must live until idle(). Only one at a time. `key`: the server's, or empty.
     void start(const Endpoint& endpoint, std::string_view path, std::string_view key,
-               Duration timeout, std::size_t bytes_max);
+               Duration timeout, std::size_t bytes_max, Until until = Until::end);
     // Nothing is going on and nothing is in flight; outcome() is set after the first start.
     bool idle() const { return !running_ && stream_.closed(); }
     const std::optional<Result<FetchAnswer>>& outcome() const { return outcome_; }
@@ -56,6 +59,7 @@ private:
     std::optional<Result<FetchAnswer>> outcome_;
     std::vector<http::BodyPiece> pieces_;
     std::size_t bytes_max_ = 0;
+    Until until_ = Until::end;
     bool running_ = false;
     bool head_done_ = false;
     bool timed_out_ = false;

@@ -48,6 +48,8 @@ struct WatchedServer {
     std::shared_ptr<const Endpoint> endpoint;  // shared with the catalogs that name it
     config::HealthSetting setting;
     config::Secret key;
+    // No model server: where no path is said, any answer to GET / shows that it is well.
+    bool generic = false;
 };
 
 class HealthWatch {

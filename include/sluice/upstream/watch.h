@@ -35,10 +35,19 @@ struct WatchPlan {
         Origin origin = Origin::configured;
         bool list_models = false;   // serve whatever it lists
         std::vector<Named> models;  // serve these from it in any case
+        // Only routes lead there: it is no model server, and not asked what it serves.
+        bool generic() const { return !list_models && models.empty(); }
         config::HealthSetting health = {};
         config::Secret key = {};
     };
+    // A path that is no model's; `endpoints` are those of its backends, in their order.
+    struct Route {
+        config::RouteSetting setting;
+        std::vector<std::shared_ptr<const Endpoint>> endpoints;
+    };
     std::vector<Server> servers;
+    std::vector<Route> routes;
+    config::QueueSetting route_queue;
     std::vector<config::AliasSetting> aliases;
     std::vector<config::ModelSetting> models;  // what is said of those that have a name
     config::ModelSetting defaults;             // and of the others
@@ -100,6 +109,7 @@ private:
     void add_models(Catalog& catalog, const Server& server);
     void add_model(Catalog& catalog, const Server& server, const WatchPlan::Named& named,
                    const llm::ModelEntry& entry);
+    void add_routes(Catalog& catalog);
     std::shared_ptr<const Catalog> build();
 
     io::Loop& loop_;
@@ -110,6 +120,8 @@ private:
     std::vector<config::ModelSetting> models_;
     config::ModelSetting defaults_;
     std::string default_model_;
+    std::vector<WatchPlan::Route> routes_;
+    config::QueueSetting route_queue_;
     Numbers model_numbers_;
     Numbers target_numbers_;
     Numbers slot_pool_numbers_;

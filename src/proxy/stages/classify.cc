@@ -1,5 +1,5 @@
 // classify: which endpoint a request means, and whether its method and body fit; answers the model
-// lists, which need no backend.
+// lists, which need no backend. What is no endpoint may be a generic route's.
 #include "sluice/http/path.h"
 #include "sluice/proxy/pipeline.h"
 
@@ -52,7 +52,7 @@ Verdict check_body(Exchange& exchange, const http::Head& head, Reply& reply) {
     const std::size_t bytes_max = exchange.service.settings.body_bytes_max;
     if (head.framing == http::Framing::length && head.content_length > bytes_max)
         return refuse(reply, body_too_large_reply(exchange));
-    if (!content_type_fits(exchange, head)) {
+    if (!exchange.is_generic() && !content_type_fits(exchange, head)) {
         const bool json = exchange.endpoint->kind != EndpointKind::model_in_multipart;
         return refuse(reply, error_reply(exchange, 415,
                                          std::string("This endpoint takes ") +
@@ -61,14 +61,15 @@ Verdict check_body(Exchange& exchange, const http::Head& head, Reply& reply) {
                                          "unsupported_media_type"));
     }
     const std::string_view encoding = head.find(http::FieldId::content_encoding);
-    if (!encoding.empty() && !http::same_name(encoding, "identity"))
+    if (!exchange.is_generic() && !encoding.empty() && !http::same_name(encoding, "identity"))
         return refuse(reply, error_reply(exchange, 415, "Compressed request bodies are not served.",
                                          "unsupported_content_encoding"));
     const std::string_view expect = head.find(http::FieldId::expect);
     if (!expect.empty() && head.minor > 0 && !head.expect_continue)
         return refuse(reply, error_reply(exchange, 417, "Only 'Expect: 100-continue' is served.",
                                          "expectation_failed"));
-    if (is_type(head.find(http::FieldId::content_type), "multipart/form-data")) {
+    if (!exchange.is_generic() &&
+        is_type(head.find(http::FieldId::content_type), "multipart/form-data")) {
         auto reader = llm::MultipartReader::create(head.find(http::FieldId::content_type));
         if (!reader) return refuse(reply, error_reply(exchange, 400, reader.error().message));
         exchange.request->multipart =
@@ -77,24 +78,49 @@ Verdict check_body(Exchange& exchange, const http::Head& head, Reply& reply) {
     return Verdict::next;
 }
 
+Reply unknown_path_reply(const Exchange& exchange, const http::Head& head) {
+    return error_reply(exchange, 404,
+                       "Nothing is served at " + std::string(head.path.substr(0, 200)) +
+                           ". See GET /v1/models and POST /v1/chat/completions.",
+                       "unknown_path");
+}
+
+Reply wrong_method_reply(const Exchange& exchange, const http::Head& head, std::string_view allow) {
+    Reply reply = error_reply(
+        exchange, 405, std::string(head.path.substr(0, 200)) + " takes " + std::string(allow) + ".",
+        "method_not_allowed");
+    reply.fields = "Allow: " + std::string(allow) + "\r\n";
+    return reply;
+}
+
+// A path that is no endpoint's. A type of body that a form has is no danger here: guard has seen to
+// it that no foreign site sends one.
+Verdict classify_route(Exchange& exchange, const http::Head& head, Reply& reply) {
+    Service& service = exchange.service;
+    if (service.routes.empty()) return refuse(reply, unknown_path_reply(exchange, head));
+    if (const auto status = http::check_path(head.path); !status)
+        return refuse(reply, error_reply(exchange, 400, status.error().message, "ambiguous_path"));
+    const auto found = service.routes.find({head.method_text, head.path, head.fields()});
+    if (!found.allow.empty()) return refuse(reply, wrong_method_reply(exchange, head, found.allow));
+    if (found.route == nullptr) return refuse(reply, unknown_path_reply(exchange, head));
+    exchange.route = found.route;
+    exchange.endpoint = &llm::opaque_endpoint;
+    exchange.request->opaque = true;
+    auto target = found.route->rewrite.apply(head.path, head.query, service.head_space());
+    if (!target)
+        return refuse(reply, error_reply(exchange, target.error().status, target.error().message,
+                                         "ambiguous_path"));
+    exchange.request->target = target.value();
+    return check_body(exchange, head, reply);
+}
+
 }  // namespace
 
 Verdict classify_on_head(Exchange& exchange, const http::Head& head, Reply& reply) {
     exchange.endpoint = llm::find_endpoint(head.path);
-    if (exchange.endpoint == nullptr)
-        return refuse(reply,
-                      error_reply(exchange, 404,
-                                  "Nothing is served at " + std::string(head.path.substr(0, 200)) +
-                                      ". See GET /v1/models and POST /v1/chat/completions.",
-                                  "unknown_path"));
-    if (!exchange.endpoint->allows(head.method)) {
-        reply = error_reply(exchange, 405,
-                            std::string(head.path.substr(0, 200)) + " takes " +
-                                std::string(exchange.endpoint->allow()) + ".",
-                            "method_not_allowed");
-        reply.fields = "Allow: " + std::string(exchange.endpoint->allow()) + "\r\n";
-        return Verdict::respond;
-    }
+    if (exchange.endpoint == nullptr) return classify_route(exchange, head, reply);
+    if (!exchange.endpoint->allows(head.method))
+        return refuse(reply, wrong_method_reply(exchange, head, exchange.endpoint->allow()));
     const auto kind = exchange.endpoint->kind;
     if (kind == EndpointKind::models_list || kind == EndpointKind::model_by_id)
         return answer_models(exchange, head, reply);

@@ -20,7 +20,7 @@ Verdict ready(Exchange& exchange, Reply& reply) {
     reply.content_type = text;
     if (service.draining) {
         reply = {.status = 503, .body = "draining\n", .content_type = text};
-    } else if (service.catalog->empty()) {
+    } else if (service.catalog->empty() && service.catalog->routes().empty()) {
         reply = {.status = 503, .body = "no model server found\n", .content_type = text};
     } else {
         reply.body = "ready: " + service.catalog->names() + "\n";

@@ -2,6 +2,7 @@
 // begins with, what stays together.
 //
 // A priority that is no number of a class is as if it were not there.
+#include "body_span.h"
 #include "sluice/policy/hash.h"
 #include "sluice/proxy/pipeline.h"
 
@@ -10,16 +11,8 @@
 namespace sluice::proxy {
 namespace {
 
-// Feeds the bytes [span.begin, span.end) of the body, slice by slice.
 void feed(policy::PrefixHasher& hasher, const mem::Chain& body, llm::Span span) {
-    std::size_t at = 0;
-    body.for_each([&](const mem::Slice& slice) {
-        const std::size_t begin = std::max(span.begin, at);
-        const std::size_t end = std::min(span.end, at + slice.size());
-        if (begin < end) hasher.feed(slice.text().substr(begin - at, end - begin));
-        at += slice.size();
-        return at < span.end;
-    });
+    for_each_part(body, span, [&](std::string_view part) { hasher.feed(part); });
 }
 
 void hash_prompt(Exchange& exchange) {

@@ -1,6 +1,8 @@
 // route: which model a request asks for, and which targets serve it.
 #include "sluice/proxy/pipeline.h"
 
+#include <utility>
+
 namespace sluice::proxy {
 namespace {
 
@@ -9,8 +11,41 @@ Verdict refuse(Reply& reply, Reply refusal) {
     return Verdict::respond;
 }
 
-Result<llm::RequestFacts> read_facts(RequestState& request) {
-    return request.multipart != nullptr ? request.multipart->finish() : request.json.finish();
+// Where it is of a wildcard, a backend is asked for the one that was meant.
+void take(Exchange& exchange, upstream::Match match) {
+    exchange.model = match.model;
+    exchange.request->asked_model = std::move(match.name);
+}
+
+Verdict find_model(Exchange& exchange, Reply& reply) {
+    const auto& catalog = *exchange.catalog;
+    const std::string_view named = exchange.request->facts.model;
+    if (const auto ruled = exchange.request->ruled_model; !ruled.empty()) {
+        take(exchange, catalog.match(ruled));
+        if (exchange.model != nullptr) return Verdict::next;
+        return refuse(reply, unknown_model_reply(exchange, ruled));
+    }
+    if (!named.empty()) {
+        take(exchange, catalog.match(named));
+        if (exchange.model == nullptr) take(exchange, catalog.default_model());
+        if (exchange.model != nullptr) return Verdict::next;
+        return refuse(reply, unknown_model_reply(exchange, named));
+    }
+    take(exchange, catalog.default_model());
+    if (exchange.model == nullptr && catalog.models().size() == 1)
+        exchange.model = catalog.models().front().get();
+    if (exchange.model != nullptr) return Verdict::next;
+    if (catalog.empty()) return refuse(reply, unknown_model_reply(exchange, ""));
+    return refuse(reply,
+                  error_reply(exchange, 400,
+                              "The request names no model. There are: " + catalog.names() + ".",
+                              "missing_model", "model"));
+}
+
+Verdict find_route(Exchange& exchange, Reply& reply) {
+    exchange.model = exchange.catalog->route(exchange.route->number);
+    if (exchange.model != nullptr) return Verdict::next;
+    return refuse(reply, unknown_model_reply(exchange, ""));  // which says that we are starting
 }
 
 }  // namespace
@@ -25,10 +60,14 @@ Reply unknown_model_reply(const Exchange& exchange, std::string_view model) {
         reply.fields = try_again_fields();
         return reply;
     }
+    const std::string chosen =
+        exchange.rule.empty()
+            ? ""
+            : ", which the rule '" + std::string(exchange.rule) + "' chose for the request,";
     const std::string message =
         catalog->empty() ? "No model is served here: no model server was found."
-                         : "The model '" + std::string(model) +
-                               "' is not served here. There are: " + catalog->names() + ".";
+                         : "The model '" + std::string(model) + "'" + chosen +
+                               " is not served here. There are: " + catalog->names() + ".";
     return error_reply(exchange, 404, message, "model_not_found", "model");
 }
 
@@ -50,35 +89,8 @@ Reply out_of_memory_reply(const Exchange& exchange) {
 }
 
 Verdict route_on_body(Exchange& exchange, Reply& reply) {
-    auto facts = read_facts(*exchange.request);
-    if (!facts)
-        return refuse(reply, error_reply(exchange, 400, facts.error().message, "invalid_body"));
-    exchange.request->facts = std::move(*facts);
-    const auto& read = exchange.request->facts;
-    exchange.body_bytes = exchange.request->body.size();
-    exchange.streamed =
-        read.stream || (exchange.endpoint->streams_by_default && !read.stream_given);
     exchange.catalog = exchange.service.catalog.share();
-
-    const auto& catalog = *exchange.catalog;
-    if (!read.model.empty()) {
-        exchange.model = catalog.find(read.model);
-        if (exchange.model == nullptr) exchange.model = catalog.default_model();
-        if (exchange.model == nullptr)
-            return refuse(reply, unknown_model_reply(exchange, read.model));
-    } else if (catalog.default_model() != nullptr) {
-        exchange.model = catalog.default_model();
-    } else if (catalog.models().size() == 1) {
-        exchange.model = catalog.models().front().get();
-    } else if (catalog.empty()) {
-        return refuse(reply, unknown_model_reply(exchange, ""));
-    } else {
-        return refuse(reply,
-                      error_reply(exchange, 400,
-                                  "The request names no model. There are: " + catalog.names() + ".",
-                                  "missing_model", "model"));
-    }
-    return Verdict::next;
+    return exchange.is_generic() ? find_route(exchange, reply) : find_model(exchange, reply);
 }
 
 }  // namespace sluice::proxy

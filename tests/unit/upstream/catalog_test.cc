@@ -80,3 +80,54 @@ TEST_CASE("a catalog without models is a valid, empty list") {
     CHECK(catalog.list_json() == R"({"object":"list","data":[]})");
     CHECK(catalog.names().empty());
 }
+
+TEST_CASE("what a name leads to says what a server is asked for where a wildcard serves it") {
+    Catalog catalog;
+    catalog.add("a", entry("a"), target("http://one"));
+    catalog.add("gpt-*", entry("x"), target("http://one", ""));
+    catalog.add("gpt-4o*", entry("x"), target("http://two", ""));
+    CHECK(catalog.add_alias("short", "a"));
+    CHECK(catalog.add_alias("cheap", "gpt-3"));
+    CHECK(catalog.add_alias("cheaper", "cheap"));
+    CHECK_FALSE(catalog.add_alias("nothing", "o3"));
+    CHECK_FALSE(catalog.add_alias("a", "gpt-3"));
+    catalog.set_default_model("gpt-4o-mini");
+    Model& model = catalog.add("b", entry("b"), target("http://one"));
+    model.setting.fallback.any = {"a", "gpt-4o", "cheap", "missing"};
+    catalog.seal();
+    struct Row {
+        std::string name;
+        std::string model;
+        std::string asked;
+    };
+    for (const Row& row : {Row{"a", "a", ""}, Row{"short", "a", ""}, Row{"gpt-3", "gpt-*", "gpt-3"},
+                           Row{"cheap", "gpt-*", "gpt-3"}, Row{"cheaper", "gpt-*", "gpt-3"},
+                           Row{"gpt-4o", "gpt-4o*", "gpt-4o"}, Row{"o3", "", ""}}) {
+        CAPTURE(row.name);
+        const Match match = catalog.match(row.name);
+        CHECK((match.model == nullptr ? "" : match.model->name) == row.model);
+        CHECK(match.name == row.asked);
+        CHECK(catalog.find(row.name) == match.model);
+    }
+    CHECK(catalog.default_model().model == catalog.find("gpt-4o"));
+    CHECK(catalog.default_model().name == "gpt-4o-mini");
+    const auto& chain = catalog.find("b")->fallbacks.of(policy::FallbackChain::general);
+    REQUIRE(chain.size() == 3);
+    CHECK(chain[0].model == catalog.find("a"));
+    CHECK(chain[1].name == "gpt-4o");
+    CHECK(chain[2].name == "gpt-3");
+}
+
+TEST_CASE("a route is found by its number, and by no name") {
+    Catalog catalog;
+    CHECK(catalog.route(0) == nullptr);
+    catalog.add_route("/a").targets.push_back(target("http://one"));
+    catalog.add_route("/a").targets.push_back(target("http://two"));
+    catalog.seal();
+    CHECK(catalog.empty());
+    CHECK(catalog.find("/a") == nullptr);
+    CHECK(catalog.names().empty());
+    REQUIRE(catalog.route(1) != nullptr);
+    CHECK(catalog.route(1)->targets[0].endpoint->url == "http://two");
+    CHECK(catalog.route(2) == nullptr);
+}

@@ -113,3 +113,34 @@ TEST_CASE("the same server written in two ways is one server") {
     settings.backends = {"http://127.0.0.1:3", "http://127.0.0.1:3/"};
     CHECK(plan_of(settings).servers.size() == 1);
 }
+
+TEST_CASE("a server that only routes lead to is not asked what it serves, nor is one discovered") {
+    config::Settings settings;
+    config::RouteSetting route{.path = "/a"};
+    route.backends = {{.url = "http://127.0.0.1:8000"}, {.url = "http://127.0.0.1:1"}};
+    route.health.path = "/live";
+    settings.routes = {route};
+    const WatchPlan plan = plan_of(settings);
+    REQUIRE(plan.routes.size() == 1);
+    REQUIRE(plan.routes[0].endpoints.size() == 2);
+    CHECK(plan.routes[0].endpoints[0] == plan.servers[0].endpoint);
+    std::size_t generic = 0;
+    for (const auto& server : plan.servers) {
+        const bool of_route = server.endpoint->id < 2;
+        CHECK(server.generic() == of_route);
+        CHECK((server.health.path == "/live") == of_route);
+        generic += server.generic() ? 1 : 0;
+    }
+    CHECK(generic == 2);
+    // The models' servers are still looked for, but not where the route leads.
+    CHECK(plan.servers.size() == well_known_ports().size() - 1 + generic);
+
+    settings.models = models({"m=http://127.0.0.1:1"});
+    const WatchPlan with_model = plan_of(settings);
+    CHECK(with_model.servers.size() == 2);
+    CHECK_FALSE(with_model.servers[0].generic());
+    CHECK(with_model.routes[0].endpoints[1] == with_model.servers[0].endpoint);
+
+    settings.routes[0].backends[0].url = "nonsense";
+    CHECK(says(problem_of(settings), "route /a: "));
+}
