@@ -71,6 +71,23 @@ class Check(Config):
                 self.assertIn("did you mean 'shards'?", done.stderr)
                 self.assertNotIn("secret", done.stderr)
 
+    def test_what_no_request_could_have_and_hostile_patterns_are_told_with_their_place(self):
+        backends = "backends: [{url: http://127.0.0.1:1}]"
+        cases = (("path: /a/../b", "3:10"), ("path: /a%2fb", "3:10"), ("path: //a", "3:10"))
+        patterns = ("(?=x)", "(a)\\\\1", "((a{90}){90}){90}", "(", "a**", "(x{200}){200}",
+                    "()" * 16, "x" * 1025)
+        cases += tuple((f"path: /a, rewrite: {{pattern: \"{pattern}\", replacement: x}}", "3:33")
+                       for pattern in patterns)
+        cases += tuple((f"path: /a, rewrite: {{pattern: (x), replacement: \"{text}\"}}", "3:51")
+                       for text in ("$2", "$x", "${no}", "?", "a b"))
+        for text, place in cases:
+            with self.subTest(text[:80]):
+                path = self.file(f"\nroutes:\n- {{{text}, {backends}}}\n")
+                done = run("check", path)
+                self.assertEqual(done.returncode, 2, done)
+                self.assertTrue(done.stderr.startswith(f"{path}:{place}: routes[0]."), done.stderr)
+                self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+
     def test_a_file_that_is_not_there_and_a_call_without_one(self):
         path = os.path.join(self.folder, "none.yaml")
         for words in (("check", path), ("--config", path)):
