@@ -106,7 +106,7 @@ Dispatch::Dispatch(io::Loop& loop, std::uint64_t seed)
       tick_(this, [](void* self) { static_cast<Dispatch*>(self)->return_idle_slots(); }) {}
 
 Dispatch::~Dispatch() {
-    SLUICE_ASSERT(waiting_ == 0);
+    SLUICE_ASSERT(waiting_ == 0 && placed_ == 0);
     loop_.timers().disarm(tick_);
 }
 
@@ -228,6 +228,7 @@ void Dispatch::take(const Model& model, const Target& target, Place& place) {
     auto begun = state.breaker.begin(loop_.now());
     if (begun.change && peers_ != nullptr) peers_->breaker_changed(target, begun.change);
     ++state.in_flight;
+    ++placed_;
     place.dispatch_ = this;
     place.target_ = &target;
     place.model_ = &model;
@@ -295,6 +296,7 @@ void Dispatch::over(const Place& place, FailureClass failure, Duration retry_aft
     }
     SLUICE_ASSERT(state.in_flight > 0);
     --state.in_flight;
+    --placed_;
     if (place.slotted_) pool_of(target).release();
     if (place.model_->id < lines_.size() && lines_[place.model_->id] != nullptr) {
         Line& line = *lines_[place.model_->id];

@@ -8,10 +8,8 @@
 #include "gateway_client.h"
 #include "model_server.h"
 #include "network.h"
-#include "sim_ring.h"
+#include "shard_box.h"
 #include "simulation.h"
-#include "sluice/io/socket.h"
-#include "sluice/shard/shard.h"
 
 #include <cstdio>
 #include <memory>
@@ -25,7 +23,6 @@ namespace {
 // A client that is not listened to is looked after every 50 ms; timers tick once a millisecond.
 constexpr Duration gone_client_shows_in = Duration::millis(55);
 
-const net::Address front = net::Address::parse("127.0.0.1:8642").value();
 const net::Address backend_a = net::Address::parse("127.0.0.1:8081").value();
 const net::Address backend_b = net::Address::parse("127.0.0.1:8082").value();
 
@@ -82,54 +79,7 @@ struct Variation {
 };
 
 // One shard with all that it runs on.
-class Box {
-public:
-    Box(const config::Settings& settings, LineSink& log, std::size_t buffers, std::uint64_t seed)
-        : pool_(limits::buffer_bytes, buffers),
-          ring_(io::Ring::create(pool_).value()),
-          shard_(std::make_unique<shard::Shard>(*ring_, pool_, nodes_, settings, log, seed)) {
-        auto fd = io::open_listener(front.raw(), front.size(), {.reuse_port = true});
-        shard_->listen(fd.value());
-    }
-
-    shard::Shard& shard() { return *shard_; }
-    io::Ring& ring() { return *ring_; }
-    const proxy::Statistics& statistics() { return shard_->service().statistics; }
-    // True when an operation of it is counted by the ring.
-    std::size_t in_flight() const { return ring_->in_flight(); }
-
-    void check() {
-        const std::size_t lent = Simulation::current().ring(ring_->fd())->lent();
-        expect(pool_.in_use() >= lent, "buffers that are lent count as free");
-        // Every buffer in use is held by a chain, or by the one that write() fills.
-        expect(pool_.in_use() - lent <= nodes_.in_use() + 1, "a buffer is held by nobody");
-        auto& service = shard_->service();
-        expect(service.statistics.exchanges_begun - service.statistics.settled() ==
-                   service.exchanges.in_use(),
-               "an exchange is neither under way nor settled once");
-        expect(service.forwards.in_use() <= service.exchanges.in_use(),
-               "a request is forwarded for nobody");
-        expect(service.requests.in_use() <= service.exchanges.in_use(),
-               "a request's state outlives it");
-    }
-
-    void check_empty() {
-        auto& service = shard_->service();
-        expect(ring_->in_flight() == 0, "something is still in flight");
-        expect(service.connections.in_use() == 0, "a connection is left");
-        expect(service.exchanges.in_use() == 0, "an exchange is left");
-        expect(nodes_.in_use() == 0, "a node of a chain is left");
-        const std::size_t lent = Simulation::current().ring(ring_->fd())->lent();
-        expect(pool_.in_use() <= lent + 1, "a buffer is left");
-        shard_.reset();
-    }
-
-private:
-    mem::BufferPool pool_;
-    mem::NodePool nodes_;
-    std::unique_ptr<io::Ring> ring_;
-    std::unique_ptr<shard::Shard> shard_;
-};
+using Box = ShardBox;
 
 // One run: the servers, the shards, the clients, and what may go wrong besides.
 class Scene {

@@ -155,6 +155,8 @@ public:
     // For a client that finds the line full.
     Duration retry_after(const Model& model) const;
     std::size_t waiting() const { return waiting_; }
+    // Places that are held.
+    std::size_t placed() const { return placed_; }
 
     // --- news ---
     // Of how many slots there are: their home lends them whether it has requests of its own or not.
@@ -205,6 +207,7 @@ private:
     std::unique_ptr<policy::PrefixIndex> prefixes_;
     std::vector<policy::Candidate> candidates_;  // working memory of one choice
     std::size_t waiting_ = 0;  // in all lines
+    std::size_t placed_ = 0;
     bool serving_ = false;
     io::Timer tick_;  // while borrowed slots are idle
 };
