@@ -159,8 +159,9 @@ void FailingServer::begin_text(const Try& asked, Mood mood) {
     pieces_.clear();
     next_piece_ = 0;
     if (asked.stream) {
-        pieces_.push_back("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
-                          "Transfer-Encoding: chunked\r\n\r\n");
+        pieces_.push_back(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+            "Transfer-Encoding: chunked\r\n\r\n");
         if (simulation().prng().chance(1, 3)) pieces_.push_back(chunk(": hello\n\n"));
         pieces_.push_back(chunk(choice(R"("role":"assistant","content":"")", "null")));
         if (mood == Mood::error_first) {
@@ -171,13 +172,11 @@ void FailingServer::begin_text(const Try& asked, Mood mood) {
             pieces_.push_back(chunk(choice(
                 R"("content":")" + std::string(1, backend_.letter) + std::to_string(i) + R"( ")",
                 "null")));
-        pieces_.push_back(chunk(choice("", R"("stop")")) + chunk("data: [DONE]\n\n") +
-                          "0\r\n\r\n");
+        pieces_.push_back(chunk(choice("", R"("stop")")) + chunk("data: [DONE]\n\n") + "0\r\n\r\n");
     } else {
         const std::string body = R"({"object":"chat.completion","choices":[{"index":0,"message":)"
                                  R"({"role":"assistant","content":")" +
-                                 asked.text(backend_.letter) +
-                                 R"("},"finish_reason":"stop"}]})";
+                                 asked.text(backend_.letter) + R"("},"finish_reason":"stop"}]})";
         pieces_.push_back("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: " +
                           std::to_string(body.size()) + "\r\n\r\n" +
                           body.substr(0, body.size() / 2));

@@ -39,7 +39,7 @@ struct Backend {
     char letter = 'a';
     net::Address address;
     unsigned slots = 0;
-    bool steady = false;    // always well
+    bool steady = false;  // always well
     bool like_llama = false;
     Mood mood = Mood::well;
     std::size_t at_work = 0;

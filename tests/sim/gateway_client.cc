@@ -47,14 +47,19 @@ std::string plain_lines(std::string_view body) {
     return text;
 }
 
-// Without what the gateway said while it waited: whole comments, always in front of the rest.
+// Without what the gateway said while it waited: whole comments, always in front of the first
+// event.
 std::string without_notices(std::string_view body) {
+    std::string kept;  // comments of the backend's own
     for (;;) {
         const bool ours = body.starts_with(": waiting\n\n") || body.starts_with(": queued ") ||
                           body.starts_with(": loading\n\n");
-        const auto end = ours ? body.find("\n\n") : body.npos;
-        if (end == body.npos) return std::string(body);
-        body.remove_prefix(end + 2);
+        const std::string_view mark =
+            ours || body.find("\r\n\r\n") > body.find("\n\n") ? "\n\n" : "\r\n\r\n";
+        const auto end = body.starts_with(':') ? body.find(mark) : body.npos;
+        if (end == body.npos) return kept + std::string(body);
+        if (!ours) kept += body.substr(0, end + mark.size());
+        body.remove_prefix(end + mark.size());
     }
 }
 

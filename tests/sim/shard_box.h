@@ -45,8 +45,7 @@ public:
                "an exchange is neither under way nor settled once");
         expect(service.forwards.in_use() <= service.exchanges.in_use(),
                "a request is forwarded for nobody");
-        expect(service.dispatch.placed() <= service.forwards.in_use(),
-               "a place is held by nobody");
+        expect(service.dispatch.placed() <= service.forwards.in_use(), "a place is held by nobody");
         expect(service.dispatch.waiting() <= service.forwards.in_use(), "nobody waits in a line");
         expect(service.retries.in_flight() <= service.exchanges.in_use(),
                "a request that is settled counts for the retry budget");

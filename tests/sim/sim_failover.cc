@@ -86,11 +86,11 @@ private:
     void recover();
     void check_try(const Try& each);
     Duration random_millis(std::int64_t least, std::int64_t most) {
-        return Duration::millis(static_cast<std::int64_t>(prng_.between(
-            static_cast<std::uint64_t>(least), static_cast<std::uint64_t>(most))));
+        return Duration::millis(static_cast<std::int64_t>(
+            prng_.between(static_cast<std::uint64_t>(least), static_cast<std::uint64_t>(most))));
     }
 
-    const bool lossy_;  // in this run
+    const bool lossy_;    // in this run
     bool network_fails_;  // now
     Simulation simulation_;
     Prng& prng_;
@@ -316,7 +316,8 @@ void Scene::check_try(const Try& each) {
     if (each.outcome == Outcome::open) wrong("a try without an outcome");
     if (each.outcome == Outcome::left || each.outcome == Outcome::cut) return;
     // Who is turned away for want of a descriptor has no exchange.
-    if (each.logged == 0 && (!lossy_ || each.outcome == Outcome::right)) wrong("an answer that is not in the log");
+    if (each.logged == 0 && (!lossy_ || each.outcome == Outcome::right))
+        wrong("an answer that is not in the log");
     const auto hops = member(each.line, "hops");
     if (each.outcome == Outcome::right) {
         rescued += hops.empty() ? 0 : 1;
@@ -348,10 +349,11 @@ int main(int argc, char** argv) {
     const int status = drive(argc, argv, "tries", fail_over);
     const auto wide = [](std::uint64_t value) { return static_cast<unsigned long long>(value); };
     const auto count = [&](Outcome outcome) { return wide(tally[static_cast<int>(outcome)]); };
-    std::printf("right %llu (%llu of them after a failure), failed %llu (%llu within the rules "
-                "although a backend was well), cut %llu, left %llu\n",
-                count(Outcome::right), wide(rescued), count(Outcome::failed), wide(excused),
-                count(Outcome::cut), count(Outcome::left));
+    std::printf(
+        "right %llu (%llu of them after a failure), failed %llu (%llu within the rules "
+        "although a backend was well), cut %llu, left %llu\n",
+        count(Outcome::right), wide(rescued), count(Outcome::failed), wide(excused),
+        count(Outcome::cut), count(Outcome::left));
     std::printf("breakers opened %llu, closed %llu; answers by mood:", wide(openings),
                 wide(closings));
     for (const auto each : answers)

@@ -21,8 +21,8 @@ std::string_view member(std::string_view line, std::string_view name) {
 
 std::string Try::wire() const {
     const std::string body = std::string(R"({"model":"pool","messages":[{"role":"user",)") +
-                             R"("content":"talk )" + std::to_string(number % 5) + R"("}],"stream":)" +
-                             (stream ? "true" : "false") + "}";
+                             R"("content":"talk )" + std::to_string(number % 5) +
+                             R"("}],"stream":)" + (stream ? "true" : "false") + "}";
     return "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: " +
            std::string(id_prefix) + std::to_string(number) +
            "\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) +
@@ -65,11 +65,12 @@ void Tries::see_breaker(std::string_view line) {
     openings += to == "open";
     closings += to == "closed";
     if (!one_shard) return;
-    const auto key = std::string(member(line, "backend")) + " " + std::string(member(line, "model"));
+    const auto key =
+        std::string(member(line, "backend")) + " " + std::string(member(line, "model"));
     const auto known = breakers_.find(key);
     const std::string from = known == breakers_.end() ? "closed" : known->second;
     if (member(line, "from") != from) fail("a breaker left another state: " + std::string(line));
-    const bool possible = from == "closed"   ? to == "open"
+    const bool possible = from == "closed" ? to == "open"
                           : from == "open" ? to == "half-open"
                                            : to == "open" || to == "closed";
     if (!possible) fail("a breaker cannot change so: " + std::string(line));

@@ -28,8 +28,8 @@ struct Try {
     std::size_t tokens = 1;
     bool sent = false;
     Outcome outcome = Outcome::open;
-    bool touched = false;           // its client got some of a backend's text
-    std::uint64_t refusals = 0;     // of the retry budgets before it, and then since it began
+    bool touched = false;        // its client got some of a backend's text
+    std::uint64_t refusals = 0;  // of the retry budgets before it, and then since it began
     int logged = 0;
     std::string line;
 

@@ -138,8 +138,9 @@ Fault unauthorized() {
 // Azure's words; no local server has a content filter.
 Fault blocked() {
     return {.status = 400,
-            .message = "The response was filtered due to the prompt triggering the content "
-                       "management policy.",
+            .message =
+                "The response was filtered due to the prompt triggering the content "
+                "management policy.",
             .llama_type = "content_filter",
             .type = "content_filter",
             .code = "content_filter"};

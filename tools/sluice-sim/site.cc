@@ -288,14 +288,13 @@ Answer Site::tags(const Request&, std::string_view) {
 Answer Site::sim_stats(const Request&, std::string_view) {
     std::string last;
     llm::append_json_escaped(last, stats_.last_line);
-    return document(joined(R"({"requests":)", stats_.requests, R"(,"posts":)",
-                           stats_.posts, R"(,"active":)", slots_.working(),
-                           R"(,"active_max":)", slots_.working_most(), R"(,"waiting":)",
-                           slots_.waiting(), R"(,"waiting_max":)", slots_.waiting_most(),
-                           R"(,"cancelled":)", stats_.cancelled,
-                           R"(,"completed":)", stats_.completed, R"(,"failed":)", stats_.failed,
-                           R"(,"connections":)", stats_.connections, R"(,"reused":)", stats_.reused,
-                           R"(,"open":)", stats_.open, R"(,"last_request":")", last, R"("})"));
+    return document(
+        joined(R"({"requests":)", stats_.requests, R"(,"posts":)", stats_.posts, R"(,"active":)",
+               slots_.working(), R"(,"active_max":)", slots_.working_most(), R"(,"waiting":)",
+               slots_.waiting(), R"(,"waiting_max":)", slots_.waiting_most(), R"(,"cancelled":)",
+               stats_.cancelled, R"(,"completed":)", stats_.completed, R"(,"failed":)",
+               stats_.failed, R"(,"connections":)", stats_.connections, R"(,"reused":)",
+               stats_.reused, R"(,"open":)", stats_.open, R"(,"last_request":")", last, R"("})"));
 }
 
 Answer Site::sim_last_request(const Request&, std::string_view) {
