@@ -221,14 +221,18 @@ NO_BREAKER = {"breaker": {"failures": 0, "error_rate": 0}}
 NO_NOTICES = {"queue": {"notice_first": 0}}
 
 
-def defaults(*parts):
-    """Flags for a file of settings with these defaults of all models. It goes with the tests."""
-    merged = {key: value for part in parts for key, value in part.items()}
+def settings(value):
+    """Flags for a file of settings that says this. It goes with the tests."""
     with tempfile.NamedTemporaryFile("w", suffix=".yaml", prefix="sluice-e2e-", encoding="utf-8",
                                      delete=False) as file:
-        json.dump({"defaults": merged}, file)  # JSON is YAML
+        json.dump(value, file)  # JSON is YAML
     atexit.register(os.unlink, file.name)
     return ("--config", file.name)
+
+
+def defaults(*parts):
+    """The same for what shall hold of all models: NO_BREAKER and the like."""
+    return settings({"defaults": {key: value for part in parts for key, value in part.items()}})
 
 
 class GatewayCase(unittest.TestCase):

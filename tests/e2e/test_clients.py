@@ -8,7 +8,7 @@ import unittest
 
 from backend import DONE, LAST_CHUNK, chat_answer, chunk, delta, json_answer, sse_head
 from harness import (GatewayCase, Gateway, Sim, best_of, chat_body, chat_request, events, main,
-                     memory_case, request)
+                     memory_case, request, settings)
 from wire import Closed, wait_until
 
 GONE_WITHIN = 0.100  # seconds, from the client's leave to the backend's end of file
@@ -276,10 +276,12 @@ class Disconnects(GatewayCase):
 
 class Queued(unittest.TestCase):
 
-    def test_row_055_a_client_that_leaves_while_it_waits_is_never_served(self):
+    def start(self, slots):
+        """A server of one slot, and a gateway that believes in so many; 0: in what it tells."""
         sim = Sim("--slots", "1", "--ttft", "0ms", "--itl", "20ms", "--tokens", "100000")
         self.addCleanup(sim.stop)
-        gateway = Gateway("--model", f"sim={sim.url}")
+        file = settings({"models": {"sim": {"backends": [{"url": sim.url, "slots": slots}]}}})
+        gateway = Gateway(*file)
         self.addCleanup(gateway.stop)
 
         def stream():
@@ -289,6 +291,26 @@ class Queued(unittest.TestCase):
             return client
         first = stream()
         first.read().read_until(b"data: ")
+        return sim, gateway, stream, first
+
+    def test_row_055_a_client_that_leaves_a_line_of_the_gateway_is_never_served(self):
+        sim, gateway, stream, first = self.start(slots=0)
+        before = sim.stats()
+        second, third = stream(), stream()
+        second.read().read_until(b": queued 1\n\n")
+        third.read().read_until(b": queued 2\n\n")
+        second.close()
+        self.assertNotIn("backend", gateway.logged(end="client_gone"))
+        first.close()
+        third.read().read_until(b"data: ")
+        third.close()
+        wait_until(lambda: sim.stats()["active"] == 0, "the slot is free again")
+        after = sim.stats()
+        self.assertEqual((after["active_max"], after["waiting"]), (1, 0))
+        self.assertEqual(after["requests"], before["requests"] + 1)
+
+    def test_row_055_a_client_that_leaves_while_it_waits_is_never_served(self):
+        sim, _, stream, first = self.start(slots=8)
         before = sim.stats()
         second = stream()
         wait_until(lambda: sim.stats()["waiting"] == 1, "the second request waits for a slot")

@@ -113,7 +113,7 @@ class StalledThatDoNotFit(Stalled):
 class AHundredStalled(GatewayCase):
     """A hundred clients of one shard that stop reading in the middle of their streams."""
 
-    flags = ("--shards", "1")
+    flags = ("--shards", "1", *defaults(NO_NOTICES))
     COUNT = 100
     FLOOD = 64 * MIB  # a stream; far more than kernels take for a client that does not read
 
@@ -165,7 +165,7 @@ class AHundredStalled(GatewayCase):
 
 class AHundredStalledWhoseEventsAreSpliced(AHundredStalled):
 
-    flags = ("--shards", "1", "--relay", "splice")
+    flags = ("--relay", "splice", *AHundredStalled.flags)
 
 
 class Amplification(GatewayCase):

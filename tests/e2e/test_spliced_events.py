@@ -9,8 +9,8 @@ import resource
 import time
 
 from backend import DONE, LAST_CHUNK, Backend, chunk, delta, finish, head, sse_head, usage_event
-from harness import (SANITIZED, Gateway, GatewayCase, chat_request, descriptor_case, events,
-                     main)
+from harness import (NO_BREAKER, SANITIZED, Gateway, GatewayCase, chat_request, defaults,
+                     descriptor_case, events, main)
 from wire import wait_until
 
 KIB = 1 << 10
@@ -25,7 +25,7 @@ def body_of(count, dice):
 
 class Spliced(GatewayCase):
 
-    flags = ("--relay", "splice")
+    flags = ("--relay", "splice", *defaults(NO_BREAKER))
 
     def stream(self, script, **options):
         self.backend.forget(script)
