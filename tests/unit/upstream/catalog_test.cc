@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 using namespace sluice;
 using namespace sluice::upstream;

@@ -281,4 +281,73 @@ TEST_SUITE("kernel") {
         CHECK(rig.first().find("short") == rig.first().find("a"));
         CHECK(rig.first().names() == "a, b");
     }
+
+    TEST_CASE(
+        "a llama-server tells of its slots and its context; one engine has one pool of them") {
+        struct Row {
+            std::string props;
+            unsigned slots;
+            std::uint64_t context;
+            bool one_pool;
+        };
+        for (const Row& row :
+             {Row{R"({"total_slots":4,"default_generation_settings":{"n_ctx":8192}})", 4, 8192,
+                  true},
+              Row{R"({"total_slots":4,"role":"router"})", 0, 0, false}, Row{"{}", 0, 0, true},
+              Row{"<html>", 0, 0, true}}) {
+            CAPTURE(row.props);
+            WatchRig rig;
+            ScriptedServer server(rig);
+            server.answer_with([&](const std::string& request) {
+                return request.starts_with("GET /props ")
+                           ? http_answer(row.props)
+                           : http_answer(list_of({"a", "b"}), "Server: llama.cpp\r\n");
+            });
+            rig.add(server, configured, true);
+            const Catalog& catalog = rig.first();
+            const auto& a = catalog.find("a")->targets[0];
+            const auto& b = catalog.find("b")->targets[0];
+            CHECK(a.slots == row.slots);
+            CHECK(a.setting.context == row.context);
+            CHECK((a.slot_pool == b.slot_pool) == row.one_pool);
+            CHECK(a.id != b.id);
+        }
+    }
+
+    TEST_CASE("what the settings say of slots and context wins over what the server tells") {
+        WatchRig rig;
+        ScriptedServer server(rig);
+        server.answer_with([&](const std::string& request) {
+            return request.starts_with("GET /props ")
+                       ? http_answer(
+                             R"({"total_slots":4,"default_generation_settings":{"n_ctx":8192}})")
+                       : http_answer(list_of({"a"}), "Server: llama.cpp\r\n");
+        });
+        config::BackendSetting setting;
+        setting.slots = 2;
+        setting.context = 100;
+        rig.add(server, configured, false, {{"a", "a", setting}});
+        CHECK(rig.first().find("a")->targets[0].slots == 2);
+        CHECK(rig.first().find("a")->targets[0].setting.context == 100);
+    }
+
+    TEST_CASE("the catalog knows the default model, and numbers stay from round to round") {
+        WatchRig rig;
+        ScriptedServer server(rig);
+        std::vector<std::string> ids = {"a", "b"};
+        server.answer_with([&](const std::string&) { return http_answer(list_of(ids)); });
+        rig.add(server, configured, true);
+        rig.plan.default_model = "b";
+        const Catalog& before = rig.first();
+        CHECK(before.default_model() == before.find("b"));
+        CHECK(before.find("a")->id != before.find("b")->id);
+        ids = {"c", "b"};
+        rig.next_round(server);
+        REQUIRE(rig.published.size() == 2);
+        const Catalog& after = *rig.published[1];
+        CHECK(after.default_model() == after.find("b"));
+        CHECK(after.find("b")->id == before.find("b")->id);
+        CHECK(after.find("b")->targets[0].id == before.find("b")->targets[0].id);
+        CHECK(after.find("c")->id != before.find("a")->id);
+    }
 }
