@@ -2,8 +2,9 @@
 take to be answered by the replica that is left.
 
 Each round starts its own replicas and gateway. One replica thinks for a while before its first
-token and is killed meanwhile, so what waits there has not seen a byte; the other answers at once, so
-the time from the kill to the first byte is the gateway's own. Clients and replicas share a core."""
+token and is killed meanwhile, so what waits there has not seen a byte; the other answers at once,
+so the time from the kill to the first byte is the gateway's own. Clients and replicas share a
+core."""
 
 import json
 import os
