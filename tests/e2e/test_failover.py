@@ -66,9 +66,10 @@ class Killed(PoolCase):
                     if told.served() and told.streamed and told.began < killed_at
                     and told.answer.field("x-sluice-retries")]
         self.assertGreater(len(rerouted), 0)
+        first, last = min(rerouted) * 1000, max(rerouted) * 1000
         print(f"     {len(found)} requests, {len(failed)} cut off in their stream, {len(rerouted)} "
-              f"streams moved: first bytes {min(rerouted) * 1000:.0f} to {max(rerouted) * 1000:.0f} ms "
-              "behind the kill, of which 100 ms are the server's", flush=True)
+              f"streams moved: first bytes {first:.0f} to {last:.0f} ms behind the kill, of which "
+              "100 ms are the server's", flush=True)
         states = [line["state"] for line in self.happened(self.gate, "health", backend=dead.url)]
         self.assertEqual(states, ["down", "up"])
         self.assertEqual(self.happened(self.gate, "health", backend=self.sims[1].url), [])
