@@ -40,8 +40,10 @@ Result<RouteTable> RouteTable::compile(const std::vector<RouteSetting>& settings
             return refuse(status.error());
         table.routes_.push_back(std::move(route));
     }
-    std::ranges::stable_sort(table.routes_, std::ranges::greater{},
-                             [](const Route& route) { return route.path.size(); });
+    std::ranges::sort(table.routes_, [](const Route& a, const Route& b) {
+        if (a.path.size() != b.path.size()) return a.path.size() > b.path.size();
+        return a.number < b.number;
+    });
     return table;
 }
 
