@@ -339,13 +339,13 @@ TEST_SUITE("kernel") {
         rig.add(server, configured, true);
         rig.plan.default_model = "b";
         const Catalog& before = rig.first();
-        CHECK(before.default_model() == before.find("b"));
+        CHECK(before.default_model().model == before.find("b"));
         CHECK(before.find("a")->id != before.find("b")->id);
         ids = {"c", "b"};
         rig.next_round(server);
         REQUIRE(rig.published.size() == 2);
         const Catalog& after = *rig.published[1];
-        CHECK(after.default_model() == after.find("b"));
+        CHECK(after.default_model().model == after.find("b"));
         CHECK(after.find("b")->id == before.find("b")->id);
         CHECK(after.find("b")->targets[0].id == before.find("b")->targets[0].id);
         CHECK(after.find("c")->id != before.find("a")->id);
