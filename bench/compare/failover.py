@@ -1,10 +1,10 @@
 """kill -9 of one of two replicas under 64 concurrent requests: who fails, and how long the others
 take to be answered by the replica that is left.
 
-Each round starts its own replicas and gateway. One replica thinks for a while before its first
-token and is killed meanwhile, so what waits there has not seen a byte; the other answers at once,
-so the time from the kill to the first byte is the gateway's own. Clients and replicas share a
-core."""
+Each round starts its own replicas and gateway. The replica that is killed is this file itself (a
+program with plain sockets, which are closed as it dies): it never answers a request, so what waits
+there has not seen a byte. The other one, sluice-sim, answers at once, so the time from the kill to
+the first byte is the gateway's own. Clients and replicas share a core."""
 
 import json
 import os
@@ -18,25 +18,43 @@ import time
 import gateways as gate
 
 CLIENTS = 64
-THINKS = "600ms"      # the one that is killed
 SETTLED = 0.25        # seconds until the quick half is answered
 PATIENCE = 5.0        # for a first byte behind the kill
 BODY = json.dumps({"model": "m", "max_tokens": 4,
                    "messages": [{"role": "user", "content": "hello"}]}).encode()
 
 
-def start_replica(programs, port, thinks, cores):
-    replica = subprocess.Popen([programs["sim"], "--listen", f"127.0.0.1:{port}", "--model", "m",
-                                "--api", "openai", "--ttft", thinks, "--itl", "0ms"],
-                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+def be_the_victim(port):
+    """Answers what a gateway asks of its own accord, and nothing else."""
+    listener = socket.create_server(("127.0.0.1", port), backlog=256)
+    chooser = selectors.DefaultSelector()
+    chooser.register(listener, selectors.EVENT_READ)
+    listing = json.dumps({"object": "list", "data": [{"id": "m", "object": "model",
+                                                      "created": 0, "owned_by": "me"}]}).encode()
+    while True:
+        for key, _ in chooser.select():
+            if key.fileobj is listener:
+                chooser.register(listener.accept()[0], selectors.EVENT_READ)
+                continue
+            text = key.fileobj.recv(65536)
+            if not text:
+                chooser.unregister(key.fileobj)
+                key.fileobj.close()
+            elif text.startswith(b"GET "):
+                key.fileobj.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+                                    b"Content-Length: %d\r\n\r\n" % len(listing) + listing)
+
+
+def start_replica(command, port, cores):
+    replica = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                stderr=subprocess.DEVNULL, preexec_fn=gate.prepare(cores))
-    for _ in range(200):
+    for _ in range(400):
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()
             return replica
         except OSError:
             time.sleep(0.01)
-    raise RuntimeError("sluice-sim did not start")
+    raise RuntimeError(f"{command[0]} did not start")
 
 
 def start_gateway(name, programs, replicas, folder, cores):
@@ -91,8 +109,9 @@ def first_bytes(clients, until):
 
 def one_round(name, programs, folder, gateway_cores, cores):
     ports = [gate.free_port(), gate.free_port()]
-    victim = start_replica(programs, ports[0], THINKS, cores)
-    other = start_replica(programs, ports[1], "0ms", cores)
+    victim = start_replica([sys.executable, __file__, str(ports[0])], ports[0], cores)
+    other = start_replica([programs["sim"], "--listen", f"127.0.0.1:{ports[1]}", "--model", "m",
+                           "--api", "openai", "--ttft", "0ms", "--itl", "0ms"], ports[1], cores)
     gateway = start_gateway(name, programs, [f"127.0.0.1:{port}" for port in ports], folder,
                             gateway_cores)
     try:
@@ -139,3 +158,7 @@ def measure(programs, folder, gateway_cores, cores, rounds):
                  (quantile(times, 0.5), quantile(times, 0.99), times[-1])] if times else ["-"] * 3
         lines.append(f"| {name} | {waited} | {failed} | " + " | ".join(cells) + " |")
     return lines
+
+
+if __name__ == "__main__":
+    be_the_victim(int(sys.argv[1]))

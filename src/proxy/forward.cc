@@ -19,6 +19,8 @@ using upstream::Finding;
 // How long a request that may not be tried again yet is held, and how often it looks.
 constexpr Duration pause_max = Duration::millis(250);
 constexpr Duration pause_step = Duration::millis(5);
+// A server that says again and again that it loads, and in between that it is well, is not.
+constexpr std::uint8_t loads_max = 3;
 // Who was in line once does not go to its end again.
 constexpr std::uint8_t priority_again = 0;
 
@@ -107,6 +109,7 @@ void Forward::start_try() {
         exchange_.queued = exchange_.queued + (service_.loop.now() - queued_at_);
     queued_at_ = {};
     retried_link_ = false;
+    held_answer_ = nullptr;
     if (resumes_ && !plan_to_resume()) return find_place();
     if (resumes_ && resume_->plan.length_reached) return end_at_length();
     try_target(upstream::Pool::Freshness::any);
@@ -182,7 +185,7 @@ void Forward::move_on(FailureClass failure, policy::FallbackChain chain, Error e
         context_min_ = std::max(context_min_, failed_context());
     }
     const auto& endpoint = *exchange_.target->endpoint;
-    if (failure == FailureClass::loading &&
+    if (failure == FailureClass::loading && ++loads_ <= loads_max &&
         service_.dispatch.health_of(endpoint) == upstream::Health::loading) {
         // It will do when it is loaded, which somebody looks after.
         exchange_.request->tried &= ~bit_of_target();

@@ -128,6 +128,7 @@ private:
     bool send_head(http::HeadWriter& writer);
     void hold(const http::Head& head);
     void hold_slice(const mem::Slice& slice);
+    bool pass_on_held();
     void judge_held();
     void relay_held();
     void send(mem::Chain&& bytes);
@@ -210,6 +211,7 @@ private:
     policy::FallbackChain chain_ = policy::FallbackChain::general;
     int interim_answers_ = 0;
     std::uint16_t hops_ = 0;  // tries that failed
+    std::uint8_t loads_ = 0;  // times that a backend was loading
     Phase phase_ = Phase::idle;
     Outcome outcome_ = Outcome::pending;
     End failure_end_ = End::backend_error;

@@ -181,7 +181,7 @@ void Forward::hold(const http::Head& head) {
     held_answer_ = std::make_unique<HeldAnswer>();  // rare: a backend refuses
     held_answer_->status = head.status;
     held_answer_->reason = head.reason;
-    held_answer_->backend = backend();
+    held_answer_->framing = head.framing;
     held_answer_->advice = policy::read_retry_advice(head, wall_now());
     http::HeadWriter writer(service_.head_space());
     writer.forward(head, not_forwarded);
@@ -200,13 +200,41 @@ void Forward::hold_slice(const mem::Slice& slice) {
         held_answer_->body += slice.text().substr(piece.begin, piece.end - piece.begin);
     if (progress == http::Progress::failed)
         return fail_answer("broke its framing: " + link_->parser.error().message);
-    if (held_answer_->body.size() > HeldAnswer::bytes_max)
-        return fail_answer("refused with status " + std::to_string(held_answer_->status) +
-                           " and too long a text.");
+    const bool is_long = held_answer_->body.size() > HeldAnswer::bytes_max;
+    if (is_long && !committed_ && !pass_on_held()) return;
     if (progress == http::Progress::incomplete) return;
+    if (phase_ == Phase::relaying) return end_answer(false);
     const bool clean = consumed == slice.size() && link_->stream.received().empty();
     drop_link(clean && link_keeps_alive_);
     judge_held();
+}
+
+// It is longer than anything is held: it goes to the client, whatever else could be tried. False:
+// there was no memory for it, and everything is over.
+bool Forward::pass_on_held() {
+    const auto held = std::move(held_answer_);
+    const auto out = choose_framing(held->framing, exchange_.client_minor, true);
+    client_must_close_ = out == http::Framing::until_close;
+    http::HeadWriter writer(service_.head_space());
+    writer.status_line(held->status, held->reason);
+    writer.lines(held->fields);
+    if (out == http::Framing::chunked) writer.field("Transfer-Encoding", "chunked");
+    relay_.begin({.in = held->framing, .out = out});
+    mem::Chain body(service_.loop.nodes());
+    if (!send_head(writer) || !relay_.insert(held->body, service_.loop.buffers(), body)) {
+        drop_link(false);
+        place_.cancel();
+        interrupt({Source::gateway, Retry::yes, 503, out_of_memory}, End::unavailable);
+        return false;
+    }
+    exchange_.status = held->status;
+    const policy::FailureFacts facts{
+        .end = AttemptEnd::answered, .status = held->status, .error = nullptr};
+    place_.release(policy::classify(facts), held->advice.after.value_or(Duration{}));
+    enter(Phase::relaying);
+    send(std::move(body));
+    pass_on();
+    return true;
 }
 
 // The refusal is read: what it means for the backend, and who else is asked.

@@ -1,10 +1,11 @@
 // HeldAnswer: a backend's answer that is not passed on before it is known that no other will do.
 //
 // Of a refusal: its head as it goes to the client, and its body, decoded, up to a bound; past the
-// bound it cannot be held. Rare and small, so it is copied.
+// bound it is passed on as it is. Rare and small, so it is copied.
 #pragma once
 
 #include "sluice/base/limits.h"
+#include "sluice/http/head.h"
 #include "sluice/policy/retry_after.h"
 
 #include <cstdint>
@@ -19,9 +20,8 @@ struct HeldAnswer {
     std::string reason;
     std::string fields;  // end-to-end lines, each with its CRLF; without framing
     std::string body;
-    std::string backend;  // its URL
+    http::Framing framing = http::Framing::none;  // as it came
     policy::RetryAdvice advice;
-    bool json = false;
 };
 
 }  // namespace sluice::proxy

@@ -424,10 +424,4 @@ TargetView Dispatch::view(const Target& target) const {
     return view;
 }
 
-void Dispatch::drain() {
-    loop_.timers().disarm(tick_);
-    for (const auto& pool : slot_pools_)
-        if (pool != nullptr && pool->share) pool->share->drain();
-}
-
 }  // namespace sluice::upstream

@@ -80,7 +80,8 @@ public:
     void suspect(Health seen, const std::string& cause) {
         if (stopping_ || !followed_ || server_.setting.probe == Probing::off) return;
         become(seen, cause);
-        if (step_ == Step::none) schedule();
+        due_ = true;
+        loop_.make_ready(*this);
     }
 
     void advance() override;

@@ -2,7 +2,6 @@
 
 #include "driver.h"
 
-#include <algorithm>
 #include <array>
 #include <charconv>
 
@@ -10,8 +9,6 @@ namespace sluice::sim {
 namespace {
 
 constexpr std::string_view id_prefix = "case-";
-// A refusal is held while others are asked, and a longer one is not kept.
-constexpr std::size_t refusal_bytes_max = 60'000;
 
 std::string hex(std::size_t value) {
     std::array<char, 16> text{};
@@ -229,8 +226,7 @@ void Ledger::make_plan(Plan& plan, bool stream) {
         plan.pieces.push_back(
             "{\"object\":\"chat.completion\",\"choices\":[{\"index\":0,\"message\":"
             "{\"role\":\"assistant\",\"content\":\"" +
-            pattern(std::min(some_size(prng_.chance(1, 4) ? 18 : 12),
-                             plan.status < 400 ? SIZE_MAX : refusal_bytes_max)) +
+            pattern(some_size(prng_.chance(1, 4) ? 18 : 12)) +
             "\"}}],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":" +
             std::to_string(plan.completion_tokens) + "}}");
     }

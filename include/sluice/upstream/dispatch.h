@@ -163,8 +163,6 @@ public:
     void learn(const Catalog& catalog);
     void see_health(const Endpoint& endpoint, Health health);
     void receive(std::uint32_t slot_pool, const policy::SlotMessage& message);
-    // Everything that is borrowed goes back.
-    void drain();
 
     Health health_of(const Endpoint& endpoint) const { return health_.of(endpoint.id); }
     TargetView view(const Target& target) const;
