@@ -51,7 +51,7 @@ void Connection::keep_request(const http::Head& head) {
     };
     keep_apart(http::FieldId::authorization, "Authorization");
     keep_apart(http::FieldId::x_api_key, "X-Api-Key");
-    request.client_timeouts = policy::read_client_timeouts(head);
+    exchange_->client_timeouts = policy::read_client_timeouts(head);
     const std::string_view retry = head.find(http::FieldId::x_stainless_retry_count);
     exchange_->consumer = policy::hash_text(client_);
     exchange_->client_retry = !retry.empty() && retry != "0";

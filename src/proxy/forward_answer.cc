@@ -294,6 +294,7 @@ void Forward::send(mem::Chain&& bytes) {
     // From here on a client is behind, and what waits for it is packed into few buffers.
     constexpr std::size_t unsent_slices_behind = 4;
     exchange_.bytes_out += bytes.size();
+    sent_at_ = service_.loop.now();
     if (client_.unsent_slices() < unsent_slices_behind)
         client_.send(std::move(bytes));
     else

@@ -126,11 +126,8 @@ policy::Deadline Forward::phase_deadline() const {
     }
     const auto& limits =
         place_.held() ? exchange_.target->setting.timeouts : exchange_.model->setting.timeouts;
-    // What a client said of its patience is forgotten with its request: it hears the answer then.
-    const policy::ClientTimeouts none;
-    const auto& clients = exchange_.request != nullptr ? exchange_.request->client_timeouts : none;
     return policy::next_deadline(
-        limits, clients, phase,
+        limits, exchange_.client_timeouts, phase,
         {.received = exchange_.begun, .began = phase_begun_, .last_sent = sent_at_});
 }
 

@@ -17,6 +17,7 @@ void Forward::listen() {
 
 // Bytes of the answer's body have come.
 void Forward::note_arrival() {
+    sent_at_ = service_.loop.now();
     if (exchange_.first_byte == Instant{}) {
         exchange_.first_byte = service_.loop.now();
         place_.first_byte();

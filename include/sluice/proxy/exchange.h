@@ -66,7 +66,6 @@ struct RequestState {
     std::uint64_t charged = 0;   // bytes of body that the shard has taken into account
     std::uint64_t hash_key = 0;  // of what stays together, for Balance::hash
     std::unique_ptr<policy::PrefixHashes> prompt;  // where several backends may have it cached
-    policy::ClientTimeouts client_timeouts;
 };
 
 struct Exchange {
@@ -91,7 +90,8 @@ struct Exchange {
     // --- of the body ---
     RequestState* request = nullptr;  // freed when the answer begins
     bool streamed = false;
-    bool usage_asked = false;   // by us, not by the client
+    bool usage_asked = false;  // by us, not by the client
+    policy::ClientTimeouts client_timeouts;
     bool client_retry = false;  // it says that this is not its first try
     std::uint8_t priority = policy::WaitQueue::class_default;
     policy::ConsumerKey consumer = 0;  // whom it counts for in a line
