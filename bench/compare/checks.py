@@ -86,13 +86,12 @@ def system_calls(bench, gateways):
     return [("system calls per request, 64 connections", cells, "sluice: below 1")]
 
 
-def shards(bench, programs, upstream, cores, rounds):
-    """CPU per request of two shards against one, on the same core."""
+def against_each_other(bench, programs, upstream, cores, rounds, variants):
+    """CPU per request of the second set of flags against the first, on the same core."""
     started = []
     try:
-        for count in (1, 2):
-            started.append(start_sluice(programs, upstream, bench["folder"], cores,
-                                        f"shards-{count}", ["--shards", str(count)]))
+        for name, flags in variants:
+            started.append(start_sluice(programs, upstream, bench["folder"], cores, name, flags))
         report = bench["compare"]([g.target for g in started],
                                   ["-c", "64", "-d", "400ms", "--warmup", "200ms", "--rounds",
                                    str(rounds)])
@@ -101,5 +100,21 @@ def shards(bench, programs, upstream, cores, rounds):
             gateway.stop()
     ratio = report["targets"][1]["metrics"]["cpu_us_per_request"]["ratio"]
     text = f"{ratio['median']:.2f}x [{ratio['low']:.2f}-{ratio['high']:.2f}]"
-    return [("CPU per request, two shards against one", {"sluice": text},
-             "at most 1.1x")]
+    return text
+
+
+def shards(*measured):
+    text = against_each_other(*measured, [("shards-1", ["--shards", "1"]),
+                                          ("shards-2", ["--shards", "2"])])
+    return [("CPU per request, two shards against one", {"sluice": text}, "at most 1.1x")]
+
+
+def policies(bench, *measured):
+    """Health checks, breakers, lines and notices, as they are at first, against none of them."""
+    off = bench["folder"] / "policies-off.yaml"
+    off.write_text(json.dumps({"defaults": {"breaker": {"failures": 0, "error_rate": 0},
+                                            "health": {"probe": "off"},
+                                            "queue": {"length": 0, "notice_first": 0}}}))
+    text = against_each_other(bench, *measured, [("policies-off", ["--config", str(off)]),
+                                                 ("policies-on", [])])
+    return [("CPU per request, policies on against off", {"sluice": text}, "at most 1.1x")]

@@ -134,7 +134,8 @@ def run_checks(flags, bench, programs, started, descriptors):
     sluice = [g for g in started if g.name == "sluice"]
     if sluice:
         found += check.held_streams(facts, sluice, streams[1])
-        found += check.shards(facts, programs, bench.origin, {flags.core}, flags.rounds)
+        for compared in (check.shards, check.policies):
+            found += compared(facts, programs, bench.origin, {flags.core}, flags.rounds)
     return found
 
 

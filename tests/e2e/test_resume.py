@@ -147,18 +147,17 @@ class Sims(ResumeCase):
             self.assertEqual([end for end in ends if end], ["length"])
 
     @unittest.skipIf(NO_SDK, NO_SDK)
-    def test_the_sdk_reads_one_stream(self):
+    def test_twenty_streams_of_the_sdk_go_on(self):
         one, two = self.sim(), self.sim()
         expected = self.whole_text(one)
         gateway = self.gateway_of([one.url, two.url])
-        calls = [Call(gateway.url, "stream", model="m") for _ in range(4)]
-        for call in calls:
-            call.wait_ready()
+        call = Call(gateway.url, "many", model="m", count=STREAMS)
+        call.wait_ready()
         one.signal(signal.SIGKILL)
-        for call in calls:
-            seen = call.result()
-            self.assertNotIn("error", seen)
-            self.assertEqual((seen["finish"], seen["text"]), ("stop", expected))
+        seen = call.result()
+        self.assertNotIn("error", seen)
+        self.assertEqual(seen["finishes"], ["stop"] * STREAMS)
+        self.assertEqual(seen["texts"], [expected] * STREAMS)
         self.assertGreater(sum(line.get("resumed", 0) for line in gateway.log()), 0)
 
 

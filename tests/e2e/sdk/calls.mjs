@@ -73,11 +73,17 @@ const calls = {
   },
   async many() {
     const { count, ...rest } = given;
+    let begun = 0;
+    seen.finishes = [];
     const all = Array.from({ length: count }, async () => {
       let text = "";
       const create = { messages, stream: true, ...rest };
       for await (const piece of await client.chat.completions.create(create)) {
+        if (text === "" && piece.choices[0]?.delta?.content && ++begun === count) {
+          console.log("ready");
+        }
         text += piece.choices[0]?.delta?.content ?? "";
+        if (piece.choices[0]?.finish_reason) seen.finishes.push(piece.choices[0].finish_reason);
       }
       return text;
     });
