@@ -424,4 +424,11 @@ TargetView Dispatch::view(const Target& target) const {
     return view;
 }
 
+void Dispatch::drain() {
+    SLUICE_ASSERT(waiting_ == 0);
+    loop_.timers().disarm(tick_);
+    for (const auto& pool : slot_pools_)
+        if (pool != nullptr && pool->share) pool->share->drain();
+}
+
 }  // namespace sluice::upstream

@@ -158,7 +158,8 @@ class Sims(ResumeCase):
         self.assertNotIn("error", seen)
         self.assertEqual(seen["finishes"], ["stop"] * STREAMS)
         self.assertEqual(seen["texts"], [expected] * STREAMS)
-        self.assertGreater(sum(line.get("resumed", 0) for line in gateway.log()), 0)
+        lines = wait_until(lambda: self.settled(gateway), "all lines are written")
+        self.assertGreater(sum(line.get("resumed", 0) for line in lines), 0)
 
 
 class Refusals(ResumeCase):

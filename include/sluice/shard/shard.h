@@ -79,6 +79,8 @@ public:
     void turn(Instant deadline = io::TimerWheel::never) {
         loop_.turn(deadline);
         service_.watch_buffers();
+        // Before this shard is done: others may wait for what it has borrowed.
+        if (draining_ && service_.empty()) service_.dispatch.drain();
     }
     // Drained: nothing is open and nothing is in flight.
     bool done() const;

@@ -164,6 +164,9 @@ public:
     void see_health(const Endpoint& endpoint, Health health);
     void receive(std::uint32_t slot_pool, const policy::SlotMessage& message);
 
+    // Nobody waits here any more: what is borrowed goes back, for those who wait on other shards.
+    void drain();
+
     Health health_of(const Endpoint& endpoint) const { return health_.of(endpoint.id); }
     TargetView view(const Target& target) const;
     // Null: no model has balanced by prefix yet.
