@@ -229,7 +229,8 @@ ErrorFacts read_failure_body(std::string_view body) {
 
     ErrorFacts facts;
     // Anthropic's root says only that it is an error.
-    const std::string_view root_type = handler.root.type == "error" ? "" : handler.root.type;
+    std::string_view root_type = handler.root.type;
+    if (root_type == "error") root_type = {};
     facts.is_error = handler.seen_error || handler.root.type == "error";
     facts.type = first_of(handler.error.type, root_type);
     facts.code = first_of(handler.error.code, handler.root.code);

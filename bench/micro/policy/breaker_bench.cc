@@ -54,3 +54,5 @@ BENCHMARK(begin_and_fail);
 }  // namespace
 
 }  // namespace sluice::policy
+
+BENCHMARK_MAIN();

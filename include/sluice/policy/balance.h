@@ -11,10 +11,9 @@
 // - least_latency: the better one of two drawn at random, by peak EWMA of the time to first token,
 //   times the requests it would have, by weight. One that was never measured is tried with one
 //   request at a time.
-// - hash: rendezvous hashing of a key, by weight: when a backend leaves, only its keys move.
-// Bounded
-//   load (Mirrokni et al. 2016): none takes a request that brings it above 1.25 times its share of
-//   those in flight, rounded up.
+// - hash: rendezvous hashing of a key, by weight: when a backend leaves, only its keys move. The
+//   load is bounded (Mirrokni et al. 2016): none takes a request that brings it above 1.25 times
+//   its share of those in flight, rounded up.
 // - prefix: where the conversation's KV cache is; see src/policy/balance_prefix.cc for the rule.
 #pragma once
 
