@@ -54,5 +54,3 @@ BENCHMARK(begin_and_fail);
 }  // namespace
 
 }  // namespace sluice::policy
-
-BENCHMARK_MAIN();

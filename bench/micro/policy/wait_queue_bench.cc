@@ -64,5 +64,3 @@ BENCHMARK(queue_position_of_the_last_of_a_thousand);
 }  // namespace
 
 }  // namespace sluice::policy
-
-BENCHMARK_MAIN();
