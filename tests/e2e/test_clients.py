@@ -281,7 +281,7 @@ class Queued(unittest.TestCase):
         sim = Sim("--slots", "1", "--ttft", "0ms", "--itl", "20ms", "--tokens", "100000")
         self.addCleanup(sim.stop)
         file = settings({"models": {"sim": {"backends": [{"url": sim.url, "slots": slots}]}}})
-        gateway = Gateway(*file)
+        gateway = Gateway(*file, "--shards", "1")  # each shard has a line of its own
         self.addCleanup(gateway.stop)
 
         def stream():

@@ -175,7 +175,8 @@ class OtherStreams(GatewayCase):
 
 class Reuse(GatewayCase):
 
-    flags = ("--shards", "1")
+    # Each shard has a pool of its own, and a health check a connection of its own.
+    flags = ("--shards", "1", *defaults({"health": {"probe": "off"}}))
 
     def test_connections_to_the_backend_are_reused(self):
         before = len(self.backend.connections)
