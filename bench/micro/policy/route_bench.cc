@@ -1,4 +1,5 @@
 // What it costs to find the rule of a request, the model of a split, and a backend's path.
+#include "sluice/config/wildcard.h"
 #include "sluice/policy/route.h"
 
 #include "sluice/base/limits.h"
@@ -67,7 +68,7 @@ void rule_of_twenty(benchmark::State& state) {
 }
 
 void model_of_a_thousand_names(benchmark::State& state) {
-    WildcardTable table;
+    config::WildcardTable table;
     for (std::size_t i = 0; i < 1000; ++i)
         benchmark::DoNotOptimize(table.add("model-" + std::to_string(i), i).ok());
     for ([[maybe_unused]] auto _ : state)
