@@ -1,8 +1,8 @@
 // What it costs to find the rule of a request, the model of a split, and a backend's path.
-#include "sluice/config/wildcard.h"
 #include "sluice/policy/route.h"
 
 #include "sluice/base/limits.h"
+#include "sluice/config/wildcard.h"
 #include "sluice/policy/path_rewrite.h"
 
 #include <benchmark/benchmark.h>
