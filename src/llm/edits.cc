@@ -91,11 +91,11 @@ bool can_ask_for_usage(const RequestFacts& facts) {
            facts.stream_options_is_object;
 }
 
-std::string apply_edits(std::string_view body, const EditList& edits) {
+std::string apply_edits(std::string_view body, std::span<const Edit> edits) {
     std::string out;
-    out.reserve(edits.edited_size(body.size()));
+    out.reserve(body.size());
     std::size_t at = 0;
-    for (const Edit& edit : edits.edits()) {
+    for (const Edit& edit : edits) {
         SLUICE_ASSERT(edit.offset >= at && edit.offset + edit.removed <= body.size());
         out += body.substr(at, edit.offset - at);
         out += edit.inserted;

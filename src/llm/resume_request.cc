@@ -210,16 +210,7 @@ std::string resumed_body(std::string_view body, const EditList& usual, const Res
     all.insert(all.end(), plan.edits.begin(), plan.edits.end());
     std::stable_sort(all.begin(), all.end(),
                      [](const Edit& a, const Edit& b) { return a.offset < b.offset; });
-    std::string out;
-    std::size_t at = 0;
-    for (const Edit& edit : all) {
-        SLUICE_ASSERT(edit.offset >= at && edit.offset + edit.removed <= body.size());
-        out += body.substr(at, edit.offset - at);
-        out += edit.inserted;
-        at = edit.offset + edit.removed;
-    }
-    out += body.substr(at);
-    return out;
+    return apply_edits(body, all);
 }
 
 std::string length_end(const ResumeJournal& journal, bool include_usage) {

@@ -3,8 +3,8 @@
 #include "find_header.h"
 #include "query.h"
 #include "sluice/http/path.h"
+#include "sluice/policy/hash.h"
 #include "sluice/policy/path_prefix.h"
-#include "text_hash.h"
 
 #include <algorithm>
 #include <cmath>

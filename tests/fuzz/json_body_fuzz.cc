@@ -68,7 +68,7 @@ void check_spans(std::string_view body, const RequestFacts& facts) {
 void check_edits(std::string_view body, const RequestFacts& facts) {
     const EditPlan plan{.model = "an \"other\"", .include_usage = true};
     const EditList edits = plan_edits(BodyKind::json, facts, plan);
-    const std::string edited = apply_edits(body, edits);
+    const std::string edited = apply_edits(body, edits.edits());
     SLUICE_ASSERT(edited.size() == edits.edited_size(body.size()));
     const Result<RequestFacts> after = read(edited, nullptr);
     SLUICE_ASSERT(after.ok());

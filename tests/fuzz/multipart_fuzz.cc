@@ -58,7 +58,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const Span place = facts.model_value;
     SLUICE_ASSERT(body.substr(place.begin, place.end - place.begin) == facts.model);
     const EditList edits = plan_edits(BodyKind::multipart, facts, {.model = "an other"});
-    const std::string edited = apply_edits(body, edits);
+    const std::string edited = apply_edits(body, edits.edits());
     const Result<RequestFacts> after = read(content_type, edited, nullptr);
     SLUICE_ASSERT(after.ok() && after.value().model == "an other");
     return 0;

@@ -9,9 +9,12 @@
 #include "sluice/net/address.h"
 #include "sluice/shard/shard.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
+#include <vector>
 
 namespace sluice::sim {
 
@@ -74,5 +77,39 @@ private:
     std::unique_ptr<io::Ring> ring_;
     std::unique_ptr<shard::Shard> shard_;
 };
+
+using ShardBoxes = std::vector<std::unique_ptr<ShardBox>>;
+
+// Makes them one gateway, of which the first looks after the backends; returns their loops.
+inline std::vector<io::Loop*> join(const ShardBoxes& boxes, const config::Settings& settings) {
+    std::vector<io::Loop*> loops;
+    for (std::size_t i = 0; i < boxes.size(); ++i) {
+        std::vector<int> peers;
+        for (std::size_t j = 0; j < boxes.size(); ++j)
+            if (j != i) peers.push_back(boxes[j]->ring().fd());
+        boxes[i]->shard().join_peers(i, std::move(peers));
+        loops.push_back(&boxes[i]->shard().loop());
+    }
+    auto plan = upstream::WatchPlan::create(settings, {});
+    expect(plan.ok(), "the settings are refused");
+    boxes[0]->shard().watch(std::move(plan).value(), nullptr, nullptr);
+    return loops;
+}
+
+// Whether each of them routes by what the backends have told.
+inline bool have_catalogs(const ShardBoxes& boxes) {
+    return std::ranges::none_of(
+        boxes, [](const auto& box) { return box->shard().service().catalog->empty(); });
+}
+
+// What holds of all of them after every turn.
+inline void check(const ShardBoxes& boxes, std::size_t operations) {
+    std::size_t in_flight = 0;
+    for (const auto& box : boxes) {
+        box->check();
+        in_flight += box->in_flight();
+    }
+    expect(in_flight == operations, "the rings and the sockets differ about what is in flight");
+}
 
 }  // namespace sluice::sim

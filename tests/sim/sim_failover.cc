@@ -98,7 +98,7 @@ private:
     Tries tries_;
     std::vector<std::unique_ptr<Backend>> backends_;
     config::Settings settings_;
-    std::vector<std::unique_ptr<ShardBox>> boxes_;
+    ShardBoxes boxes_;
     std::vector<io::Loop*> loops_;
     std::size_t open_ = 0;  // clients
     bool moody_ = true;
@@ -172,33 +172,13 @@ void Scene::start_shards() {
     settings_ = random_settings();
     for (std::size_t i = 0; i < variation_.shards; ++i)
         boxes_.push_back(std::make_unique<ShardBox>(settings_, tries_, 4096, prng_.next()));
-    for (std::size_t i = 0; i < boxes_.size(); ++i) {
-        std::vector<int> peers;
-        for (std::size_t j = 0; j < boxes_.size(); ++j)
-            if (j != i) peers.push_back(boxes_[j]->ring().fd());
-        boxes_[i]->shard().join_peers(i, std::move(peers));
-        loops_.push_back(&boxes_[i]->shard().loop());
-    }
-    auto plan = upstream::WatchPlan::create(settings_, {});
-    expect(plan.ok(), "the settings are refused");
-    boxes_[0]->shard().watch(std::move(plan).value(), nullptr, nullptr);
+    loops_ = join(boxes_, settings_);
     simulation_.on_turn([this] { check_turn(); });
-    expect(run([&] {
-               for (const auto& box : boxes_)
-                   if (box->shard().service().catalog->empty()) return false;
-               return true;
-           }),
-           "the catalog does not come");
+    expect(run([this] { return have_catalogs(boxes_); }), "the catalog does not come");
 }
 
 void Scene::check_turn() {
-    std::size_t in_flight = 0;
-    for (const auto& box : boxes_) {
-        box->check();
-        in_flight += box->in_flight();
-    }
-    expect(in_flight == simulation_.network().operations(),
-           "the rings and the sockets differ about what is in flight");
+    check(boxes_, simulation_.network().operations());
     if (!variation_.calm) return;
     for (const auto& backend : backends_)
         expect(backend->slots == 0 || backend->at_work <= backend->slots,

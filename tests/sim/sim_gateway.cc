@@ -78,9 +78,6 @@ struct Variation {
     Duration notice_first{};  // a client hears of its waiting; zero: it does not
 };
 
-// One shard with all that it runs on.
-using Box = ShardBox;
-
 // One run: the servers, the shards, the clients, and what may go wrong besides.
 class Scene {
 public:
@@ -127,7 +124,7 @@ private:
     Ledger ledger_;
     config::Settings settings_;
     ServerHabits habits_[2];
-    std::vector<std::unique_ptr<Box>> boxes_;
+    ShardBoxes boxes_;
     std::vector<io::Loop*> loops_;
     std::size_t clients_open_ = 0;
     bool drained_ = false;
@@ -156,33 +153,14 @@ void Scene::start_shards() {
     if (scarce) ledger_.lenient = true;
     const std::size_t buffers = scarce ? prng_.between(300, 500) : 4096;
     for (std::size_t i = 0; i < count; ++i)
-        boxes_.push_back(std::make_unique<Box>(settings_, ledger_, buffers, prng_.next()));
-    for (std::size_t i = 0; i < count; ++i) {
-        std::vector<int> peers;
-        for (std::size_t j = 0; j < count; ++j)
-            if (j != i) peers.push_back(boxes_[j]->ring().fd());
-        boxes_[i]->shard().join_peers(i, std::move(peers));
-        loops_.push_back(&boxes_[i]->shard().loop());
-    }
-    auto plan = upstream::WatchPlan::create(settings_, {});
-    boxes_[0]->shard().watch(std::move(plan).value(), nullptr, nullptr);
+        boxes_.push_back(std::make_unique<ShardBox>(settings_, ledger_, buffers, prng_.next()));
+    loops_ = join(boxes_, settings_);
     simulation_.on_turn([this] { check_turn(); });
-    expect(run([&] {
-               for (const auto& box : boxes_)
-                   if (box->shard().service().catalog->empty()) return false;
-               return true;
-           }),
-           "the catalog does not come");
+    expect(run([this] { return have_catalogs(boxes_); }), "the catalog does not come");
 }
 
 void Scene::check_turn() {
-    std::size_t in_flight = 0;
-    for (const auto& box : boxes_) {
-        box->check();
-        in_flight += box->in_flight();
-    }
-    expect(in_flight == simulation_.network().operations(),
-           "the rings and the sockets differ about what is in flight");
+    check(boxes_, simulation_.network().operations());
 }
 
 void Scene::add_clients() {

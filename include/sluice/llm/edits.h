@@ -58,6 +58,6 @@ bool asks_for_usage(const RequestFacts& facts);
 bool can_ask_for_usage(const RequestFacts& facts);
 
 // The edited body in one piece, for small bodies and tests.
-std::string apply_edits(std::string_view body, const EditList& edits);
+std::string apply_edits(std::string_view body, std::span<const Edit> edits);
 
 }  // namespace sluice::llm

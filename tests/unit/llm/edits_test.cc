@@ -22,7 +22,7 @@ RequestFacts read(std::string_view body) {
 // The body after the edits, which must be read as it was meant.
 std::string edited(std::string_view body, const EditPlan& plan) {
     const EditList list = plan_edits(BodyKind::json, read(body), plan);
-    const std::string result = apply_edits(body, list);
+    const std::string result = apply_edits(body, list.edits());
     CHECK(result.size() == list.edited_size(body.size()));
     const RequestFacts facts = read(result);
     if (plan.include_usage) CHECK(asks_for_usage(facts) == can_ask_for_usage(read(body)));
@@ -114,6 +114,6 @@ TEST_CASE("in a multipart body the name is put in as it is, and usage is not ask
     REQUIRE(facts.ok());
     const EditList list = plan_edits(BodyKind::multipart, facts.value(),
                                      {.model = "wh\"isper", .include_usage = true});
-    CHECK(apply_edits(body, list) ==
+    CHECK(apply_edits(body, list.edits()) ==
           "--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nwh\"isper\r\n--b--\r\n");
 }

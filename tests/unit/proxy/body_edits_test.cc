@@ -58,7 +58,7 @@ TEST_CASE("an edited chain reads like an edited string, wherever its slices end"
         mem::Chain message(rig.nodes);
         message.append(mem::Slice::of_static("head "));
         REQUIRE(append_edited(message, chain, list, rig.buffers));
-        CHECK(message.to_string() == "head " + llm::apply_edits(body, list));
+        CHECK(message.to_string() == "head " + llm::apply_edits(body, list.edits()));
         CHECK(message.size() == 5 + list.edited_size(body.size()));
         // The body itself is kept for another try.
         CHECK(chain.to_string() == body);
