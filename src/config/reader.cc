@@ -39,6 +39,12 @@ void Reader::mentions_model(const std::string& name, Place at) {
     mentioned_.push_back({name, at, path_, model});
 }
 
+void Reader::given_once(const std::string& what, const std::string& name, Place at) {
+    const auto [first, is_new] = given_.try_emplace({what, name}, at);
+    if (!is_new)
+        problem(at, "the same " + what + " stands in line " + std::to_string(first->second.line));
+}
+
 void Reader::gives_alias(const std::string& name, Place at) {
     aliases_.push_back({name, at, path_, model});
 }

@@ -8,6 +8,7 @@
 #include "sluice/config/load.h"
 
 #include <cstddef>
+#include <map>
 #include <set>
 #include <string>
 #include <string_view>
@@ -62,6 +63,8 @@ public:
     void gives_alias(const std::string& name, Place at);
     const std::vector<Mention>& mentioned() const { return mentioned_; }
     const std::vector<Mention>& aliases() const { return aliases_; }
+    // Tells of a second one: a `what` names one thing only.
+    void given_once(const std::string& what, const std::string& name, Place at);
 
     std::string model;                     // whose entry is being read; empty: none
     std::set<std::string> flagged_models;  // whose backends come from flags
@@ -72,6 +75,7 @@ private:
     std::string path_;
     std::vector<Mention> mentioned_;
     std::vector<Mention> aliases_;
+    std::map<std::pair<std::string, std::string>, Place> given_;
 };
 
 }  // namespace sluice::config

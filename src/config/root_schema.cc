@@ -186,6 +186,9 @@ const Section& root_section() {
             .map("defaults", itself, defaults_section(),
                  {"What a model has that says nothing of its own", ""})
             .custom(models_key(), read_models)
+            .maps("consumers", &S::consumers, consumer_section(),
+                  [](const S&) { return ConsumerSetting{}; },
+                  {"Who may ask, known by keys; without any, everybody who can connect", ""})
             .maps("rules", &S::rules, rule_section(), [](const S&) { return RuleSetting{}; },
                   {"Which model serves a request, by more than the name it asks for", ""})
             .maps("routes", &S::routes, route_section(), standard_route,

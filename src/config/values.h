@@ -40,6 +40,10 @@ struct Whole {
     void read(Reader& reader, const Node& node, T& value) const {
         if (const auto number = read_whole(reader, node, min, max)) value = static_cast<T>(*number);
     }
+    void read(Reader& reader, const Node& node, std::optional<T>& value) const {
+        read(reader, node, value.emplace());
+    }
+    std::string show(const std::optional<T>&) const { return ""; }
     // What cannot be written stands for no bound at all.
     std::string show(const T& value) const {
         return std::cmp_greater(value, max) ? "" : std::to_string(value);

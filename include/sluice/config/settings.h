@@ -5,6 +5,7 @@
 #include "sluice/base/clock.h"
 #include "sluice/base/limits.h"
 #include "sluice/base/result.h"
+#include "sluice/config/consumer_settings.h"
 #include "sluice/config/model_settings.h"
 #include "sluice/config/route_settings.h"
 
@@ -40,6 +41,7 @@ struct Settings {
     std::vector<std::string> listen = {"127.0.0.1:8642"};
     std::vector<ModelSetting> models;
     std::vector<AliasSetting> aliases;
+    std::vector<ConsumerSetting> consumers;
     std::vector<RuleSetting> rules;
     std::vector<RouteSetting> routes;
     std::string default_model;  // for a request that names none, or none that there is

@@ -247,6 +247,30 @@ routes:
     CHECK(settings.routes[0] == route);
 }
 
+TEST_CASE("consumers have what the file says of them") {
+    const Settings settings = settings_of(R"(
+consumers:
+  - name: team-a
+    labels: {team: a, env: dev}
+    priority: 2
+    keys:
+      - {id: a1, sha256: "BA7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"}
+      - {id: a2, sha256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855}
+  - name: team-b
+    keys: [{id: b1, sha256: 248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1}]
+)");
+    REQUIRE(settings.consumers.size() == 2);
+    ConsumerSetting a;
+    a.name = "team-a";
+    a.labels = {{"team", "a"}, {"env", "dev"}};
+    a.priority = 2;
+    a.keys = {{"a1", Sha256().of("abc")}, {"a2", Sha256().of("")}};
+    CHECK(settings.consumers[0] == a);
+    CHECK(settings.consumers[1].name == "team-b");
+    CHECK_FALSE(settings.consumers[1].priority.has_value());
+    CHECK(settings.consumers[1].labels.empty());
+}
+
 TEST_CASE("anchors, aliases and merges of YAML are followed") {
     const Settings settings = settings_of(R"(
 models:

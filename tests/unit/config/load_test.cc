@@ -227,6 +227,34 @@ TEST_CASE("rules, routes and hashes are sound as a whole") {
     });
 }
 
+TEST_CASE("consumers and their keys are sound as a whole, and no key is repeated in a message") {
+    const std::string digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    const std::string upper = "BA7816BF8F01CFEA414140DE5DAE2223B00361A396177A9CB410FF61F20015AD";
+    const std::string wrong = "expected the SHA-256 of a key, 64 hexadecimal digits (in quotes)\n";
+    check({
+        {"consumers: [{}]",
+         ":1:13: consumers[0]: the key 'keys' is missing\n"
+         ":1:13: consumers[0]: the key 'name' is missing\n"},
+        {"consumers: [{name: a, keys: []}]",
+         ":1:29: consumers[0].keys: a consumer needs at least one key\n"},
+        {"consumers: [{name: a, keys: [{id: k}]}]",
+         ":1:30: consumers[0].keys[0]: the key 'sha256' is missing\n"},
+        {"consumers: [{name: a, keys: [{id: k, sha256: sk-secret}]}]",
+         ":1:46: consumers[0].keys[0].sha256: " + wrong},
+        {"consumers: [{name: a, keys: [{id: k, sha256: [" + digest + "]}]}]",
+         ":1:46: consumers[0].keys[0].sha256: " + wrong},
+        {"consumers: [{name: a, priority: 16, keys: [{id: k, sha256: " + digest + "}]}]",
+         ":1:33: consumers[0].priority: expected a whole number from 0 to 15, found '16'\n"},
+        {"consumers:\n- {name: a, keys: [{id: k, sha256: " + digest +
+             "}]}\n- {name: a, keys: [{id: k, sha256: " + upper + "}]}",
+         ":3:25: consumers[1].keys[0].id: the same id of a key stands in line 2\n"
+         ":3:36: consumers[1].keys[0].sha256: the same digest stands in line 2\n"},
+        {"consumers:\n- {name: a, keys: [{id: k, sha256: " + digest +
+             "}]}\n- {name: a, keys: [{id: l, sha256: e" + digest.substr(1) + "}]}",
+         ":3:10: consumers[1].name: the same name of a consumer stands in line 2\n"},
+    });
+}
+
 TEST_CASE("a path and a rewrite are judged by those who use them, each at its place") {
     const Checks checks{.path = [](std::string_view path) -> Status {
                             if (path.find("..") == path.npos) return Done{};

@@ -1,0 +1,76 @@
+// The tables of consumers and their keys.
+#include "schema.h"
+#include "values.h"
+
+namespace sluice::config {
+namespace {
+
+constexpr std::int64_t priority_max = 15;
+
+// What stands there is not repeated: it may be the key itself, by mistake.
+struct DigestOfKey {
+    std::string type() const { return "64 hexadecimal digits"; }
+    std::string unit() const { return ""; }
+    void read(Reader& reader, const Node& node, Digest& value) const {
+        const auto digest =
+            node.kind == Node::Kind::text ? parse_digest(node.text) : std::optional<Digest>();
+        if (!digest)
+            return reader.problem(
+                node.at, "expected the SHA-256 of a key, 64 hexadecimal digits (in quotes)");
+        value = *digest;
+    }
+    std::string show(const Digest&) const { return ""; }
+};
+
+void once(Reader& reader, const char* what, const std::string& name, const Node& node,
+          const char* key) {
+    const Reader::Step step(reader, key);
+    reader.given_once(what, name, node.find(key)->at);
+}
+
+const Section& key_section() {
+    using K = KeySetting;
+    static const Section section =
+        Table<K>("A key by its digest, as `printf %s \"$KEY\" | sha256sum` tells it.")
+            .key("id", &K::id, plain_text("a text"),
+                 {"Its name in the log; says nothing of the key", "a1", true})
+            .key("sha256", &K::sha256, DigestOfKey{},
+                 {"The SHA-256 of the key; the key itself stands nowhere",
+                  "\"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\"", true})
+            .checked([](Reader& reader, const Node& node, K& key) {
+                once(reader, "id of a key", key.id, node, "id");
+                const std::string digest(key.sha256.begin(), key.sha256.end());
+                once(reader, "digest", digest, node, "sha256");
+            });
+    return section;
+}
+
+}  // namespace
+
+const Section& consumer_section() {
+    using C = ConsumerSetting;
+    static const Section section =
+        Table<C>(
+            "Who may ask, known by a key. Where there is any consumer, a request without a key of "
+            "one is refused with 401.")
+            .key("name", &C::name, plain_text("a text"),
+                 {"For rules, lines, the log and the metrics", "team-a", true})
+            .key("labels", &C::labels, TextMap{plain_text("names"), plain_text("texts")},
+                 {"What is known of it, for rules", "{team: a}"})
+            .key("priority", &C::priority, Whole<std::uint8_t>{0, priority_max},
+                 {"Its class in lines for slots: 0 is served first. A header that a model's "
+                  "`queue.priority_header` names can only put a request behind that",
+                  "2"})
+            .maps("keys", &C::keys, key_section(), [](const C&) { return KeySetting{}; },
+                  {"Its keys; at least one", "", true})
+            .checked([](Reader& reader, const Node& node, C& consumer) {
+                once(reader, "name of a consumer", consumer.name, node, "name");
+                const Node* keys = node.find("keys");
+                if (keys->kind != Node::Kind::list || !consumer.keys.empty()) return;
+                const Reader::Step step(reader, "keys");
+                reader.problem(keys->at, "a consumer needs at least one key");
+            });
+    return section;
+}
+
+}  // namespace sluice::config
