@@ -69,12 +69,16 @@ private:
 };
 
 std::string served_labels(const Statistics::Key& key) {
-    return fmt::format("model=\"{}\",backend=\"{}\"", escaped(key.first), escaped(key.second));
+    const std::string labels =
+        fmt::format("model=\"{}\",backend=\"{}\"", escaped(key.model), escaped(key.backend));
+    // To Prometheus an empty label is none.
+    return key.consumer.empty() ? labels
+                                : fmt::format("consumer=\"{}\",", escaped(key.consumer)) + labels;
 }
 
 void write_requests(Text& text, const Statistics& sum) {
     text.family("sluice_requests_total", "counter",
-                "Requests by model, backend and how they ended.");
+                "Requests by consumer, model, backend and how they ended.");
     for (const auto& [key, row] : sum.served)
         for (std::size_t i = 0; i < proxy::ends; ++i)
             if (row.requests[i] > 0)
@@ -84,7 +88,7 @@ void write_requests(Text& text, const Statistics& sum) {
     text.family("sluice_tokens_total", "counter",
                 "Tokens as the backends reported them; cached ones are part of the input.");
     for (const auto& [key, row] : sum.served) {
-        if (key.first.empty()) continue;
+        if (key.model.empty()) continue;
         const std::string labels = served_labels(key);
         text.sample(labels + ",type=\"input\"", row.prompt_tokens);
         text.sample(labels + ",type=\"output\"", row.completion_tokens);

@@ -49,11 +49,14 @@ void Connection::keep_request(const http::Head& head) {
         if (!value.empty() && !head.connection_lists(name))
             request.credentials.append(name).append(": ").append(value).append("\r\n");
     };
-    keep_apart(http::FieldId::authorization, "Authorization");
-    keep_apart(http::FieldId::x_api_key, "X-Api-Key");
+    // What a consumer showed us is no backend's business.
+    if (exchange_->consumer == nullptr) {
+        keep_apart(http::FieldId::authorization, "Authorization");
+        keep_apart(http::FieldId::x_api_key, "X-Api-Key");
+    }
     exchange_->client_timeouts = policy::read_client_timeouts(head);
     const std::string_view retry = head.find(http::FieldId::x_stainless_retry_count);
-    exchange_->consumer = policy::hash_text(client_);
+    exchange_->client = policy::hash_text(client_);
     exchange_->client_retry = !retry.empty() && retry != "0";
 }
 

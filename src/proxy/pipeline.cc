@@ -11,6 +11,7 @@ namespace {
 constexpr Stage stages[] = {
     {"guard", guard_on_head, nullptr},        // who may talk to us at all: Host, Origin
     {"own", own_on_head, nullptr},            // what we answer about ourselves
+    {"identify", identify_on_head, nullptr},  // who asks
     {"classify", classify_on_head, nullptr},  // which endpoint, method, kind and size of body
     {"facts", nullptr, facts_on_body},        // what the body says
     {"rules", rules_on_head, rules_on_body},  // which model the settings choose by that

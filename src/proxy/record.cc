@@ -14,8 +14,8 @@ namespace sluice::proxy {
 namespace {
 
 constexpr std::size_t text_bytes_max = limits::KiB;
-// A byte takes six at most when it is escaped; ten texts, and the rest is numbers and keys.
-constexpr std::size_t line_bytes_max = 10 * 6 * text_bytes_max + 2 * limits::KiB;
+// A byte takes six at most when it is escaped; twelve texts, and the rest is numbers and keys.
+constexpr std::size_t line_bytes_max = 12 * 6 * text_bytes_max + 2 * limits::KiB;
 constexpr std::size_t digits_max = 20;
 
 constexpr std::uint64_t in_each_byte = 0x0101010101010101;
@@ -106,6 +106,10 @@ std::string_view RecordWriter::write(const Exchange& exchange, Instant now,
     put_text(",\"client\":\"", client);
     put_text(",\"method\":\"", exchange.method_text);
     put_text(",\"path\":\"", exchange.path);
+    if (exchange.consumer != nullptr) {
+        put_text(",\"consumer\":\"", exchange.consumer->name);
+        put_text(",\"key\":\"", exchange.key_id);
+    }
     if (exchange.model != nullptr) put_text(",\"model\":\"", exchange.model->name);
     if (!exchange.rule.empty()) put_text(",\"rule\":\"", exchange.rule);
     if (exchange.route != nullptr) put_text(",\"route\":\"", exchange.route->path);

@@ -35,6 +35,7 @@ Service::Service(io::Loop& shard_loop, const config::Settings& all, LineSink& lo
       hosts(all.allowed_hosts),
       pools(shard_loop, all.pool_idle, all.connections_max),
       dispatch(shard_loop, prng.next()),
+      consumers(all.consumers),
       connections(all.connections_max),
       exchanges(all.connections_max),
       requests(all.connections_max),
@@ -145,8 +146,9 @@ void Service::count(const Exchange& exchange) {
     const auto end = static_cast<std::size_t>(*exchange.end);
     ++statistics.exchanges_ended[end];
     const bool forwarded = exchange.target != nullptr;
-    Served& row = forwarded ? statistics.row(exchange.model->name, exchange.target->endpoint->url)
-                            : statistics.row({}, {});
+    Served& row = forwarded ? statistics.row(exchange.consumer_name(), exchange.model->name,
+                                             exchange.target->endpoint->url)
+                            : statistics.row(exchange.consumer_name(), {}, {});
     ++row.requests[end];
     row.prompt_tokens += exchange.usage.prompt;
     row.completion_tokens += exchange.usage.completion;

@@ -37,10 +37,11 @@ const char* break_name(Break cause) {
     return names[static_cast<std::size_t>(cause)];
 }
 
-Served& Statistics::row(std::string_view model, std::string_view backend) {
-    const auto found = served.find(KeyView(model, backend));
+Served& Statistics::row(std::string_view consumer, std::string_view model,
+                        std::string_view backend) {
+    const auto found = served.find(KeyView{consumer, model, backend});
     if (found != served.end()) return found->second;
-    return served[Key(model, backend)];
+    return served[{std::string(consumer), std::string(model), std::string(backend)}];
 }
 
 std::uint64_t Statistics::settled() const {

@@ -2,6 +2,7 @@
 many requests at a time, each with what became of it.
 """
 
+import hashlib
 import json
 import os
 import socket
@@ -132,6 +133,21 @@ def together(count, work):
 def backend(server, **more):
     """The settings of a backend: of a sim, a scripted backend, or a URL."""
     return {"url": getattr(server, "url", server), **more}
+
+
+def keys_of(name, *keys):
+    """The settings of a consumer's keys."""
+    return [{"id": f"{name}-{number}", "sha256": hashlib.sha256(key.encode()).hexdigest()}
+            for number, key in enumerate(keys, 1)]
+
+
+def consumers(**keys):
+    """The settings of consumers that have one key each."""
+    return [{"name": name, "keys": keys_of(name, key)} for name, key in keys.items()]
+
+
+def key_field(key):
+    return f"Authorization: Bearer {key}"
 
 
 class PoolCase(unittest.TestCase):

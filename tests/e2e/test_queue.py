@@ -11,7 +11,7 @@ import time
 
 from backend import answer_chat, head
 from harness import chat_request, main
-from pool_case import PoolCase, Told, backend, together
+from pool_case import PoolCase, Told, backend, consumers, key_field, together
 from test_relay import metrics
 from wire import wait_until
 
@@ -296,27 +296,34 @@ class Slots(PoolCase):
                 self.assertGreaterEqual(sum(q > 0 for q in queued), REQUESTS // 2)
 
     def test_fairness_between_two_clients(self):
+        self.assert_fair({"source": MINE}, {"source": THEIRS})
+
+    def test_fairness_between_two_consumers(self):
+        self.assert_fair({"fields": [key_field("my-key")]}, {"fields": [key_field("their-key")]},
+                         consumers=consumers(mine="my-key", theirs="their-key"))
+
+    def assert_fair(self, mine, theirs, **top):
         """One asks with three times as many connections; both wait all the time."""
         for shards in (1, 3):
             with self.subTest(shards=shards):
                 sim = self.sim("--slots", str(SLOTS), "--ttft", "5ms", "--itl", "0", "--tokens",
                                "3")
-                gateway = self.gateway({"m": {"backends": [backend(sim)]}}, shards=shards)
+                gateway = self.gateway({"m": {"backends": [backend(sim)]}}, shards=shards, **top)
                 done = threading.Event()
                 served = []
 
                 def client(index, gateway=gateway, done=done, served=served):
                     # Enough of them that each shard has some of the fewer ones waiting.
-                    source = THEIRS if index < 24 else MINE
+                    who = theirs if index < 24 else mine
                     while not done.is_set():
-                        self.assert_served(self.ask(gateway, source=source))
-                        served.append(source)
+                        self.assert_served(self.ask(gateway, **who))
+                        served.append(who)
                         if len(served) >= 900:
                             done.set()
                 together(24 + 72, client)
                 self.assert_never_exceeded(sim)
                 # Behind the first rush, and before those that were asked last run out.
-                count = served[100:900].count(THEIRS)
+                count = served[100:900].count(theirs)
                 print(f"     {shards} shards: {count} of 800 for the one with fewer", flush=True)
                 self.assertAlmostEqual(count / 400, 1, delta=0.1)
 

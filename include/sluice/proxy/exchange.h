@@ -11,6 +11,7 @@
 #include "sluice/llm/endpoints.h"
 #include "sluice/llm/multipart.h"
 #include "sluice/mem/chain.h"
+#include "sluice/policy/consumers.h"
 #include "sluice/policy/prefix_hasher.h"
 #include "sluice/policy/retry_budget.h"
 #include "sluice/policy/timeouts.h"
@@ -76,6 +77,9 @@ struct Exchange {
     std::string id;  // x-request-id
     Instant begun;   // head complete
     WallTime begun_wall;
+    const policy::Consumer* consumer = nullptr;  // null where nobody has to say who they are
+    std::string_view key_id;                     // of the key that it showed
+    policy::ConsumerKey client = 0;              // the address that it comes from
     // --- of the head ---
     http::Method method = http::Method::other;
     std::string method_text;
@@ -94,7 +98,6 @@ struct Exchange {
     policy::ClientTimeouts client_timeouts;
     bool client_retry = false;  // it says that this is not its first try
     std::uint8_t priority = policy::WaitQueue::class_default;
-    policy::ConsumerKey consumer = 0;  // whom it counts for in a line
     // --- of the route ---
     CatalogUse::Ref catalog;
     std::string_view rule;                   // that chose the model; in the service's table
@@ -127,6 +130,12 @@ struct Exchange {
         service.release_body(request->charged);
         service.requests.destroy(*request);
         request = nullptr;
+    }
+
+    // Whom it counts for where consumers take turns.
+    policy::ConsumerKey counts_for() const { return consumer != nullptr ? consumer->key : client; }
+    std::string_view consumer_name() const {
+        return consumer != nullptr ? consumer->name : std::string_view();
     }
 
     // Of a path that is no model's: bytes that nobody reads.

@@ -53,6 +53,7 @@ std::span<const Stage> pipeline();
 
 // The stages, each in its own file under src/proxy/stages.
 Verdict guard_on_head(Exchange& exchange, const http::Head& head, Reply& reply);
+Verdict identify_on_head(Exchange& exchange, const http::Head& head, Reply& reply);
 Verdict own_on_head(Exchange& exchange, const http::Head& head, Reply& reply);
 Verdict classify_on_head(Exchange& exchange, const http::Head& head, Reply& reply);
 Verdict facts_on_body(Exchange& exchange, Reply& reply);

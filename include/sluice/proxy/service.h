@@ -1,6 +1,7 @@
 // Service: what the connections of one shard share. Everything outlives them.
 #pragma once
 
+#include "sluice/base/digest.h"
 #include "sluice/base/line_sink.h"
 #include "sluice/base/prng.h"
 #include "sluice/config/settings.h"
@@ -8,6 +9,7 @@
 #include "sluice/io/loop.h"
 #include "sluice/io/pipe_pool.h"
 #include "sluice/mem/slab.h"
+#include "sluice/policy/consumers.h"
 #include "sluice/policy/retry_budget.h"
 #include "sluice/policy/route.h"
 #include "sluice/policy/route_table.h"
@@ -104,6 +106,7 @@ struct Service {
     policy::RetryBudget retries{{}};
     io::PipePool pipes{limits::pipes_max};
     CatalogUse catalog;
+    policy::Consumers consumers;
     policy::RuleTable rules;
     policy::RouteTable routes;
     Statistics statistics;
@@ -120,6 +123,7 @@ struct Service {
     Supply buffers_seen = Supply::plenty;  // the last that everybody was told
     std::uint64_t body_bytes_charged = 0;
 
+    Sha256 sha256;
     RecordWriter record;
 
     // Working memory of one turn; nobody keeps a view into it.

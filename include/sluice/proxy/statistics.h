@@ -4,15 +4,15 @@
 // costs an addition and no core ever waits for another one's cache line.
 #pragma once
 
+#include "sluice/proxy/histogram.h"
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <map>
 #include <string>
 #include <string_view>
-#include <utility>
-
-#include "sluice/proxy/histogram.h"
+#include <tuple>
 
 namespace sluice::proxy {
 
@@ -54,31 +54,40 @@ struct Served {
 };
 
 struct Statistics {
-    // Model name and backend URL; both empty for what never reached a backend.
-    using Key = std::pair<std::string, std::string>;
-    using KeyView = std::pair<std::string_view, std::string_view>;
-    struct KeyLess {  // looks a row up without making strings
-        using is_transparent = void;
-        bool operator()(const KeyView& a, const KeyView& b) const { return a < b; }
+    // For whom, what and where. The consumer is empty where there are none; model name and backend
+    // URL are empty for what never reached a backend.
+    template <class Text>
+    struct RowKey {
+        Text consumer;
+        Text model;
+        Text backend;
+
+        template <class Other>
+        auto operator<=>(const RowKey<Other>& other) const {
+            return std::tie(consumer, model, backend) <=>
+                   std::tie(other.consumer, other.model, other.backend);
+        }
     };
+    using Key = RowKey<std::string>;
+    using KeyView = RowKey<std::string_view>;
 
     std::uint64_t connections = 0;
     std::uint64_t refused_clients = 0;  // connections over a cap
     std::uint64_t exchanges_begun = 0;
     EndCounts exchanges_ended{};
-    std::uint64_t retries = 0;       // a request went out a second time
+    std::uint64_t retries = 0;  // a request went out a second time
     std::uint64_t breaker_openings = 0;
     std::array<std::uint64_t, breaks> answers_broken{};  // by Break
-    std::uint64_t resumed = 0;       // streams that went on on another backend
-    std::uint64_t uncounted = 0;     // answers of a model whose backend told no usage
-    std::map<Key, Served, KeyLess> served;  // as many as the catalog has pairs
+    std::uint64_t resumed = 0;                           // streams that went on on another backend
+    std::uint64_t uncounted = 0;                // answers of a model whose backend told no usage
+    std::map<Key, Served, std::less<>> served;  // as many as consumers have pairs of the catalog
 
-    Histogram<RequestBounds> duration;          // head complete to the answer's last byte sent
-    Histogram<RequestBounds> first_token;       // head complete to the first byte of a stream
-    Histogram<RequestBounds> between_tokens;    // between reads of a stream
-    Histogram<OverheadBounds> overhead;         // our own work on a request and the answer's begin
+    Histogram<RequestBounds> duration;        // head complete to the answer's last byte sent
+    Histogram<RequestBounds> first_token;     // head complete to the first byte of a stream
+    Histogram<RequestBounds> between_tokens;  // between reads of a stream
+    Histogram<OverheadBounds> overhead;       // our own work on a request and the answer's begin
 
-    Served& row(std::string_view model, std::string_view backend);
+    Served& row(std::string_view consumer, std::string_view model, std::string_view backend);
     std::uint64_t settled() const;
     void add(const Statistics& other);
 };

@@ -1,11 +1,13 @@
 // place: what a choice between the backends of the model goes by: whose turn it is, what the prompt
 // begins with, what stays together.
 //
-// A priority that is no number of a class is as if it were not there.
+// A priority that is no number of a class is as if it were not there; none is better than that of
+// the consumer.
 #include "body_span.h"
 #include "sluice/policy/hash.h"
 #include "sluice/proxy/pipeline.h"
 
+#include <algorithm>
 #include <charconv>
 
 namespace sluice::proxy {
@@ -34,6 +36,9 @@ void hash_prompt(Exchange& exchange) {
 }
 
 void read_priority(Exchange& exchange) {
+    const policy::Consumer* consumer = exchange.consumer;
+    const auto own = consumer != nullptr ? consumer->priority : std::nullopt;
+    if (own) exchange.priority = *own;
     const std::string& name = exchange.model->setting.queue.priority_header;
     if (name.empty()) return;
     const std::string_view text = exchange.request->header(name);
@@ -41,7 +46,7 @@ void read_priority(Exchange& exchange) {
     const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), priority);
     if (failure == std::errc{} && end == text.data() + text.size() &&
         priority < policy::WaitQueue::classes)
-        exchange.priority = priority;
+        exchange.priority = std::max(priority, own.value_or(0));
 }
 
 }  // namespace
@@ -60,8 +65,10 @@ Verdict place_on_body(Exchange& exchange, Reply&) {
         request.hash_key = request.prompt != nullptr ? request.prompt->conversation : 0;
     else if (model.setting.hash.by == By::header)
         request.hash_key = policy::hash_text(request.header(model.setting.hash.header));
+    else if (model.setting.hash.by == By::consumer)
+        request.hash_key = exchange.counts_for();
     else
-        request.hash_key = exchange.consumer;
+        request.hash_key = exchange.client;
     return Verdict::next;
 }
 

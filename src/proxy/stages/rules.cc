@@ -59,7 +59,8 @@ Verdict rules_on_body(Exchange& exchange, Reply&) {
     if (request.head == nullptr) return Verdict::next;
     const policy::RuleTable& rules = exchange.service.rules;
     const auto& facts = request.facts;
-    const std::uint64_t client = exchange.consumer;  // nobody is told apart by more than this
+    const policy::Consumer* consumer = exchange.consumer;
+    const std::uint64_t whose = exchange.counts_for();
     const std::uint64_t conversation =
         rules.splits_by(By::conversation) ? conversation_of(request) : 0;
     const auto choice = rules.choose(
@@ -72,9 +73,10 @@ Verdict rules_on_body(Exchange& exchange, Reply&) {
          .tools = facts.tools,
          .max_tokens = facts.max_tokens,
          .prompt_bytes = size_of(facts.instructions_value) + size_of(facts.prompt_value),
-         .labels = {},
-         .client = key_of(client),
-         .consumer = {},
+         .labels = consumer != nullptr ? std::span<const policy::Label>(consumer->labels)
+                                       : std::span<const policy::Label>(),
+         .client = key_of(exchange.client),
+         .consumer = key_of(whose),
          .conversation = key_of(conversation)},
         exchange.service.prng);
     if (!choice) return Verdict::next;

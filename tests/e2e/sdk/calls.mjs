@@ -8,10 +8,10 @@
 import OpenAI, { toFile } from "openai";
 
 const [name, text] = process.argv.slice(2);
-const given = JSON.parse(text ?? "{}");
+const { key, ...given } = JSON.parse(text ?? "{}");
 const messages = [{ role: "user", content: "hello world" }];
 const client = new OpenAI({
-  baseURL: process.env.BASE_URL, apiKey: "none", maxRetries: 0, timeout: 60_000,
+  baseURL: process.env.BASE_URL, apiKey: key ?? "none", maxRetries: 0, timeout: 60_000,
 });
 const seen = {};
 

@@ -60,14 +60,14 @@ TEST_CASE("counters of all shards are added, row by row") {
         statistics.retries = 5;
         statistics.uncounted = 6;
         statistics.duration.observe(Duration::millis(2));
-        auto& row = statistics.row("m", "http://a");
+        auto& row = statistics.row("", "m", "http://a");
         row.requests[static_cast<std::size_t>(End::ok)] = 7;
         row.requests[static_cast<std::size_t>(End::timeout)] = shard;
         row.prompt_tokens = 8;
         row.completion_tokens = 9;
         row.cached_tokens = 1;
-        statistics.row("m", shard == 0 ? "http://b" : "http://c").prompt_tokens = 1;
-        statistics.row("", "").requests[static_cast<std::size_t>(End::refused)] = 10;
+        statistics.row("", "m", shard == 0 ? "http://b" : "http://c").prompt_tokens = 1;
+        statistics.row("", "", "").requests[static_cast<std::size_t>(End::refused)] = 10;
         learn(totals, std::move(snapshot));
     }
     check_lines(totals, {"sluice_connections_total 6", "sluice_connections_refused_total 8",
@@ -113,11 +113,18 @@ TEST_CASE("pools of one backend are added, gauges of shards stand side by side")
     CHECK(text_of(totals).find("shard=\"1\"") == std::string::npos);
 }
 
-TEST_CASE("a model's name can neither end its label nor its line") {
+TEST_CASE("neither a model's name nor a consumer's can end its label or its line") {
     Totals totals;
     Snapshot snapshot = snapshot_of(0);
-    snapshot.statistics.row("a\"b\\c\nd", "http://a").requests[0] = 1;
+    snapshot.statistics.row("", "a\"b\\c\nd", "http://a").requests[0] = 1;
+    auto& row = snapshot.statistics.row("team \"a\"", "m", "http://a");
+    row.requests[0] = 2;
+    row.cached_tokens = 3;
     learn(totals, std::move(snapshot));
     check_lines(totals,
-                {R"(sluice_requests_total{model="a\"b\\c\nd",backend="http://a",end="ok"} 1)"});
+                {R"(sluice_requests_total{model="a\"b\\c\nd",backend="http://a",end="ok"} 1)",
+                 R"(sluice_requests_total{consumer="team \"a\"",model="m",backend="http://a",)"
+                 R"(end="ok"} 2)",
+                 R"(sluice_tokens_total{consumer="team \"a\"",model="m",backend="http://a",)"
+                 R"(type="cached"} 3)"});
 }

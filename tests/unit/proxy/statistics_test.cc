@@ -39,7 +39,7 @@ TEST_CASE("what two shards counted adds up, row by row") {
         each->uncounted = 5;
         each->exchanges_ended[static_cast<std::size_t>(End::ok)] = 6;
         each->exchanges_ended[static_cast<std::size_t>(End::drained)] = 7;
-        Served& row = each->row("m", "http://b");
+        Served& row = each->row("", "m", "http://b");
         row.requests[static_cast<std::size_t>(End::timeout)] = 8;
         row.prompt_tokens = 9;
         row.completion_tokens = 10;
@@ -49,7 +49,7 @@ TEST_CASE("what two shards counted adds up, row by row") {
         each->between_tokens.observe(Duration::millis(1));
         each->overhead.observe(Duration::millis(1));
     }
-    two.row("m", "http://c").prompt_tokens = 1;
+    two.row("", "m", "http://c").prompt_tokens = 1;
     one.add(two);
     CHECK(one.connections == 2);
     CHECK(one.refused_clients == 4);
@@ -58,12 +58,12 @@ TEST_CASE("what two shards counted adds up, row by row") {
     CHECK(one.uncounted == 10);
     CHECK(one.settled() == 26);
     CHECK(one.served.size() == 2);
-    const Served& row = one.row("m", "http://b");
+    const Served& row = one.row("", "m", "http://b");
     CHECK(row.requests[static_cast<std::size_t>(End::timeout)] == 16);
     CHECK(row.prompt_tokens == 18);
     CHECK(row.completion_tokens == 20);
     CHECK(row.cached_tokens == 22);
-    CHECK(one.row("m", "http://c").prompt_tokens == 1);
+    CHECK(one.row("", "m", "http://c").prompt_tokens == 1);
     CHECK(one.duration.in_bucket(0) == 2);
     CHECK(one.first_token.sum_ns() == 2'000'000);
     CHECK(one.between_tokens.sum_ns() == 2'000'000);
