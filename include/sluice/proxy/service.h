@@ -1,7 +1,6 @@
 // Service: what the connections of one shard share. Everything outlives them.
 #pragma once
 
-#include "sluice/base/digest.h"
 #include "sluice/base/line_sink.h"
 #include "sluice/base/prng.h"
 #include "sluice/config/settings.h"
@@ -123,7 +122,6 @@ struct Service {
     Supply buffers_seen = Supply::plenty;  // the last that everybody was told
     std::uint64_t body_bytes_charged = 0;
 
-    Sha256 sha256;
     RecordWriter record;
 
     // Working memory of one turn; nobody keeps a view into it.

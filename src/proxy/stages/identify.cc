@@ -1,5 +1,6 @@
 // identify: who asks. Where there are consumers, nobody without a key of one gets any further, and
 // every refusal is the same, whatever was wrong with the key.
+#include "sluice/base/digest.h"
 #include "sluice/proxy/pipeline.h"
 
 namespace sluice::proxy {
@@ -22,7 +23,7 @@ Verdict identify_on_head(Exchange& exchange, const http::Head& head, Reply& repl
     if (service.consumers.empty()) return Verdict::next;
     const auto key = policy::presented_key(head);
     if (!key) return refuse(exchange, head, reply);
-    const auto found = service.consumers.find(service.sha256.of(*key));
+    const auto found = service.consumers.find(sha256(*key));
     if (!found) return refuse(exchange, head, reply);
     exchange.consumer = found->consumer;
     exchange.key_id = found->key_id;

@@ -18,18 +18,17 @@ TEST_CASE("the digests of FIPS 180-4's examples, one after the other and again")
         {std::string(1'000'000, 'a'),
          "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"},
     };
-    Sha256 sha256;
     for (int round = 0; round < 2; ++round) {
         for (const auto& c : cases) {
             const auto expected = parse_digest(c.digest);
             REQUIRE(expected.has_value());
-            CHECK(same_digest(sha256.of(c.text), *expected));
+            CHECK(same_digest(sha256(c.text), *expected));
         }
     }
 }
 
 TEST_CASE("digests differ when any bit does") {
-    const Digest digest = Sha256().of("key");
+    const Digest digest = sha256("key");
     CHECK(same_digest(digest, digest));
     for (std::size_t bit = 0; bit < 256; ++bit) {
         Digest other = digest;
@@ -41,7 +40,7 @@ TEST_CASE("digests differ when any bit does") {
 TEST_CASE("a digest is 64 hexadecimal digits and nothing else") {
     const std::string digits = "BA7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
     REQUIRE(parse_digest(digits).has_value());
-    CHECK(*parse_digest(digits) == Sha256().of("abc"));
+    CHECK(*parse_digest(digits) == sha256("abc"));
     for (const std::string& wrong :
          {std::string(), digits.substr(1), digits + "0", "g" + digits.substr(1),
           digits.substr(0, 63) + " ", "0x" + digits.substr(2)})

@@ -264,7 +264,7 @@ consumers:
     a.name = "team-a";
     a.labels = {{"team", "a"}, {"env", "dev"}};
     a.priority = 2;
-    a.keys = {{"a1", Sha256().of("abc")}, {"a2", Sha256().of("")}};
+    a.keys = {{"a1", sha256("abc")}, {"a2", sha256("")}};
     CHECK(settings.consumers[0] == a);
     CHECK(settings.consumers[1].name == "team-b");
     CHECK_FALSE(settings.consumers[1].priority.has_value());

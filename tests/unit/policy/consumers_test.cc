@@ -25,7 +25,7 @@ std::string presented(const std::string& lines) {
 config::ConsumerSetting consumer(const std::string& name, const std::string& key) {
     config::ConsumerSetting setting;
     setting.name = name;
-    setting.keys.push_back({"id of " + key, Sha256().of(key)});
+    setting.keys.push_back({"id of " + key, sha256(key)});
     return setting;
 }
 
@@ -72,7 +72,7 @@ TEST_CASE("fault 147: which key a request presents, if it is clear") {
 TEST_CASE("nobody has to say who they are where nobody is known") {
     const Consumers consumers;
     CHECK(consumers.empty());
-    CHECK_FALSE(consumers.find(Sha256().of("secret")).has_value());
+    CHECK_FALSE(consumers.find(sha256("secret")).has_value());
 }
 
 TEST_CASE("fault 144: each of many keys finds its consumer, and no other text does") {
@@ -80,27 +80,26 @@ TEST_CASE("fault 144: each of many keys finds its consumer, and no other text do
     std::vector<config::ConsumerSetting> settings;
     for (int i = 0; i < count; ++i)
         settings.push_back(consumer("c" + std::to_string(i), "key " + std::to_string(i)));
-    settings[7].keys.push_back({"second", Sha256().of("another key")});
+    settings[7].keys.push_back({"second", sha256("another key")});
     settings[7].labels = {{"team", "a"}, {"env", "dev"}};
     settings[7].priority = 3;
     const Consumers consumers(settings);
     CHECK_FALSE(consumers.empty());
-    Sha256 sha256;
     std::set<ConsumerKey> keys;
     for (int i = 0; i < count; ++i) {
-        const auto found = consumers.find(sha256.of("key " + std::to_string(i)));
+        const auto found = consumers.find(sha256("key " + std::to_string(i)));
         REQUIRE(found.has_value());
         CHECK(found->consumer->name == "c" + std::to_string(i));
         CHECK(found->key_id == "id of key " + std::to_string(i));
         keys.insert(found->consumer->key);
-        CHECK_FALSE(consumers.find(sha256.of("no key " + std::to_string(i))).has_value());
+        CHECK_FALSE(consumers.find(sha256("no key " + std::to_string(i))).has_value());
     }
     CHECK(keys.size() == count);
-    const auto second = consumers.find(sha256.of("another key"));
+    const auto second = consumers.find(sha256("another key"));
     REQUIRE(second.has_value());
     CHECK(second->key_id == "second");
     const Consumer& seven = *second->consumer;
-    CHECK(&seven == consumers.find(sha256.of("key 7"))->consumer);
+    CHECK(&seven == consumers.find(sha256("key 7"))->consumer);
     CHECK(seven.priority == 3);
     REQUIRE(seven.labels.size() == 2);
     CHECK((seven.labels[0].name == "env" && seven.labels[0].value == "dev"));
