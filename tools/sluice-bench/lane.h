@@ -10,6 +10,7 @@
 #include "origin.h"
 #include "sluice/base/prng.h"
 #include "sluice/net/address.h"
+#include "stalled.h"
 
 #include <cstdint>
 #include <memory>
@@ -33,6 +34,7 @@ struct Load {
     std::uint64_t requests_max = UINT64_MAX;
     std::uint64_t seed = 1;
     std::uint32_t first_id = 1;  // of its clients, for an origin
+    StalledLoad stalled;         // beside it; no lane's
 };
 
 class Lane {

@@ -31,6 +31,13 @@ void raise_descriptor_limit() {
     ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+std::string stalled_text(const Options& options, const std::vector<RequestKind>& kinds,
+                         const Addressee& to) {
+    const auto request = make_requests({stalled_kind(kinds, options.stalled_tokens)}, to).front();
+    const std::string flood = fmt::format("{}: 1", Origin::flood_field);
+    return request.text_with(options.origin.empty() ? "" : flood);
+}
+
 // The load for one target.
 Result<Load> load_for(const Options& options, const TargetOption& target,
                       const std::vector<RequestKind>& kinds) {
@@ -50,6 +57,8 @@ Result<Load> load_for(const Options& options, const TargetOption& target,
     load.requests = make_requests(kinds, to);
     for (auto& request : load.requests)
         request.expectation.stamped = request.expectation.stream && !options.origin.empty();
+    load.stalled.count = target.stalled.value_or(load.stalled.count);
+    load.stalled.text = stalled_text(options, kinds, to);
     return load;
 }
 

@@ -54,6 +54,12 @@ void add_usage(Collector& out, const Measured& measured) {
     out.add("rss_mib", "RSS", "MiB", static_cast<double>(used.rss_bytes) / MiB, Better::less);
 }
 
+void add_stalled(Collector& out, const StalledCount& stalled) {
+    out.add("stalled_at_begin", "stalled, at begin", "", stalled.at_begin, Better::neither);
+    out.add("stalled_at_end", "stalled, at end", "", stalled.at_end, Better::neither);
+    out.add("stalled_answered", "stalled, answered", "", stalled.answered, Better::neither);
+}
+
 }  // namespace
 
 std::vector<Metric> metrics_of(const Measured& measured) {
@@ -75,6 +81,7 @@ std::vector<Metric> metrics_of(const Measured& measured) {
     if (measured.used) add_usage(out, measured);
     out.add("failed", "failed", "", static_cast<double>(tally.failed()), Better::less);
     out.add("stalls", "stalls", "", static_cast<double>(tally.stalls), Better::less);
+    if (measured.stalled) add_stalled(out, *measured.stalled);
     return out.metrics;
 }
 

@@ -3,20 +3,24 @@
 #include "sluice/config/settings.h"
 
 #include <CLI/CLI.hpp>
+#include <fmt/format.h>
 
 #include <charconv>
+#include <utility>
 
 namespace sluice::bench {
 namespace {
 
 constexpr int exit_bad_flags = 2;
 constexpr std::uint32_t connections_most = 20'000;
+constexpr std::uint32_t stalled_most = 10'000;
 
 constexpr const char* examples = R"(
 Examples:
   sluice-bench http://127.0.0.1:8642 --stream -c 64 -d 10s
   sluice-bench http://127.0.0.1:8642 --rate 200 --poisson -c 500 --html report.html
   sluice-bench http://127.0.0.1:8642 --scenario mix.txt --pid $(pidof sluice)
+  sluice-bench http://127.0.0.1:8642 -c 16 --stalled 100
   sluice-bench compare --target direct=http://127.0.0.1:8081 \
       --target gateway=http://127.0.0.1:8642,pid=4711 --stream -c 64 --rounds 10
 Exit: 0 all answers were right, 1 some were not or nothing could be measured, 2 bad flags.)";
@@ -132,6 +136,20 @@ void add_load_flags(CLI::App& app, Options& options) {
         ->group(group);
 }
 
+void add_stalled_flags(CLI::App& app, Options& options) {
+    const auto group = "Stalled clients, beside the load and not in its figures";
+    StalledLoad& stalled = options.load.stalled;
+    add_number(app, "--stalled", stalled.count, 0U, stalled_most,
+               "So many connections that each ask for a stream and never read it")
+        ->group(group);
+    add_parsed(app, "--stalled-fill", stalled.fill, parse_bounded, "TIME", "1s",
+               "How long before the load they begin")
+        ->group(group);
+    add_number(app, "--stalled-tokens", options.stalled_tokens, 0U, 1'000'000U,
+               "Of the stream; 0: not said. The bench's own backend sends without end")
+        ->group(group);
+}
+
 void add_origin_flags(CLI::App& app, Options& options) {
     const auto group = "The bench's own backend (for gateways that forward to it)";
     OriginScript& script = options.origin_script;
@@ -168,6 +186,7 @@ void add_report_flags(CLI::App& app, Options& options) {
 void add_flags(CLI::App& app, Options& options) {
     add_request_flags(app, options);
     add_load_flags(app, options);
+    add_stalled_flags(app, options);
     add_origin_flags(app, options);
     add_report_flags(app, options);
 }
@@ -185,7 +204,7 @@ void add_compare(CLI::App& app, Options& options) {
                     options.targets.push_back(std::move(target).value());
                 }
             },
-            "NAME=URL[,pid=N]; the first one is what the others are measured against")
+            "NAME=URL[,pid=N][,stalled=N]; the first one is what the others are measured against")
         ->type_name("TARGET")
         ->allow_extra_args(false)
         ->required();
@@ -195,23 +214,44 @@ void add_compare(CLI::App& app, Options& options) {
     compare->callback([&options] { options.compare = true; });
 }
 
+template <class Number>
+bool parse_whole(const std::string& text, Number& number) {
+    const char* end = text.data() + text.size();
+    const auto parsed = std::from_chars(text.data(), end, number);
+    return parsed.ec == std::errc{} && parsed.ptr == end;
+}
+
+// Takes the last ",pid=VALUE" or ",stalled=VALUE" off a URL, which may have commas of its own.
+std::optional<std::pair<std::string, std::string>> take_last_member(std::string& url) {
+    const auto comma = url.rfind(',');
+    if (comma == std::string::npos) return std::nullopt;
+    const auto equals = url.find('=', comma);
+    if (equals == std::string::npos) return std::nullopt;
+    const std::string key = url.substr(comma + 1, equals - comma - 1);
+    if (key != "pid" && key != "stalled") return std::nullopt;
+    const std::string value = url.substr(equals + 1);
+    url.resize(comma);
+    return std::pair(key, value);
+}
+
 }  // namespace
 
 Result<TargetOption> parse_target(const std::string& text) {
     TargetOption target;
     const auto equals = text.find('=');
     if (equals == 0 || equals == std::string::npos)
-        return Error::client(400, "'" + text + "' is not NAME=URL[,pid=N]");
+        return Error::client(400, "'" + text + "' is not NAME=URL[,pid=N][,stalled=N]");
     target.name = text.substr(0, equals);
     target.url = text.substr(equals + 1);
-    constexpr std::string_view mark = ",pid=";
-    if (const auto at = target.url.find(mark); at != std::string::npos) {
-        const std::string digits = target.url.substr(at + mark.size());
-        const char* end = digits.data() + digits.size();
-        const auto parsed = std::from_chars(digits.data(), end, target.pid);
-        if (parsed.ec != std::errc{} || parsed.ptr != end || target.pid <= 0)
-            return Error::client(400, "'" + digits + "' is no process id");
-        target.url.resize(at);
+    while (const auto member = take_last_member(target.url)) {
+        if (member->first == "pid") {
+            if (!parse_whole(member->second, target.pid) || target.pid <= 0)
+                return Error::client(400, "'" + member->second + "' is no process id");
+        } else if (!parse_whole(member->second, target.stalled.emplace()) ||
+                   *target.stalled > stalled_most) {
+            return Error::client(400, fmt::format("stalled={} is not a number of clients, 0 to {}",
+                                                  member->second, stalled_most));
+        }
     }
     return target;
 }

@@ -16,6 +16,7 @@ struct TargetOption {
     std::string name;
     std::string url;
     pid_t pid = 0;
+    std::optional<std::uint32_t> stalled;  // beside the load on it; else as --stalled says
 };
 
 struct Options {
@@ -26,6 +27,7 @@ struct Options {
     Load load;  // without requests and address: those follow from the target
     Window window;
     RequestKind kind;
+    std::uint32_t stalled_tokens = 2048;
     std::string scenario_file;  // instead of `kind`
     std::string api_key;
     std::vector<std::string> fields;
@@ -46,7 +48,7 @@ struct CommandLine {
 
 CommandLine parse_command_line(int argc, char** argv);
 
-// NAME=URL[,pid=N]
+// NAME=URL[,pid=N][,stalled=N]
 Result<TargetOption> parse_target(const std::string& text);
 
 }  // namespace sluice::bench

@@ -14,6 +14,8 @@ constexpr std::string_view stream_end_data =
     R"(data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]})"
     "\n\ndata: [DONE]\n\n";
 
+constexpr std::size_t flood_bytes = 16 * 1024;
+
 std::string make_document(std::size_t bytes) {
     constexpr std::string_view begin =
         R"({"id":"chatcmpl-bench","object":"chat.completion","model":"sim","choices":[{"index":0,)"
@@ -57,6 +59,8 @@ Origin::Origin(io::Loop& loop, int listen_fd, OriginScript script)
       stamp_at_(event_.find("\"t\":") + 4),
       number_at_(event_.find("\"n\":") + 4),
       end_(make_chunk(stream_end_data) + "0\r\n\r\n") {
+    while (flood_.size() < flood_bytes)
+        flood_ += event_;
     listener_.start();
 }
 

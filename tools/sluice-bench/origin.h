@@ -4,7 +4,8 @@
 // events: each says when it was sent on the clock that the client reads, so an event's way through
 // a gateway is known to the nanosecond. Streams are paced, or in lock-step: the next event leaves
 // when the client has the last one. What a stream is and who reads it says the request's field
-// "x-bench-stream: ID".
+// "x-bench-stream: ID". A request with the field "x-bench-flood" gets events without end and as
+// fast as they are taken, for a client that will not read them.
 #pragma once
 
 #include "sluice/base/prng.h"
@@ -33,6 +34,7 @@ struct OriginScript {
 class Origin {
 public:
     static constexpr std::string_view stream_field = "x-bench-stream";
+    static constexpr std::string_view flood_field = "x-bench-flood";
 
     // Takes over `listen_fd`.
     Origin(io::Loop& loop, int listen_fd, OriginScript script);
@@ -70,6 +72,7 @@ private:
     std::size_t stamp_at_ = 0;
     std::size_t number_at_ = 0;
     std::string end_;
+    std::string flood_;                 // a lot of events
     std::vector<Connection*> streams_;  // by id
     std::vector<Connection*> all_;
     std::priority_queue<Due> due_;

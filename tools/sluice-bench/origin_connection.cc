@@ -1,5 +1,7 @@
 #include "origin_connection.h"
 
+#include "sluice/io/socket.h"
+
 #include <charconv>
 #include <cstring>
 
@@ -11,6 +13,7 @@ constexpr std::string_view stream_head =
     "Cache-Control: no-cache\r\nTransfer-Encoding: chunked\r\n\r\n";
 // A peer that takes nothing is sent nothing more.
 constexpr std::size_t unsent_bytes_max = 64 * 1024;
+constexpr int flood_send_buffer = 32 * 1024;
 
 void write_digits(char* at, std::uint64_t number, std::size_t digits) {
     for (std::size_t i = digits; i-- > 0; number /= 10)
@@ -30,6 +33,7 @@ void Origin::Connection::advance() {
     while (read_request())
         answer();
     if (stream_.error() != 0 || stream_.ended()) return stream_.close();
+    if (flooding_) return flood();
     stream_.flush();
 }
 
@@ -53,6 +57,7 @@ bool Origin::Connection::read_request() {
         const auto id = head.find(stream_field);
         id_ = 0;
         std::from_chars(id.data(), id.data() + id.size(), id_);
+        flood_wanted_ = !head.find(flood_field).empty();
         head_reader_.consume(received, head);
         reading_ = Reading::body;
     }
@@ -74,6 +79,7 @@ bool Origin::Connection::read_request() {
 }
 
 void Origin::Connection::answer() {
+    if (flood_wanted_) return begin_flood();
     if (id_ != 0) return begin_stream();
     stream_.send(mem::Slice::of_static(origin_.document_));
 }
@@ -85,6 +91,20 @@ void Origin::Connection::begin_stream() {
     origin_.join(*this, id_);
     stream_.send(mem::Slice::of_static(stream_head));
     send_event(monotonic_now());
+}
+
+// What waits for a client that reads nothing shall wait in the gateway, not in this kernel.
+void Origin::Connection::begin_flood() {
+    SLUICE_ASSERT(!streaming_ && !flooding_);
+    flooding_ = true;
+    io::set_send_buffer(stream_.fd(), flood_send_buffer);
+    stream_.send(mem::Slice::of_static(stream_head));
+}
+
+void Origin::Connection::flood() {
+    while (stream_.open() && stream_.unsent() < unsent_bytes_max)
+        stream_.send(mem::Slice::of_static(origin_.flood_));
+    stream_.flush();
 }
 
 bool Origin::Connection::send_event(Instant now) {

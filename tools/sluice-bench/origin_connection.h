@@ -23,6 +23,8 @@ private:
     bool read_request();
     void answer();
     void begin_stream();
+    void begin_flood();
+    void flood();
     void end_stream();
 
     Origin& origin_;
@@ -32,6 +34,8 @@ private:
     std::vector<http::BodyPiece> pieces_;
     Reading reading_ = Reading::head;
     bool streaming_ = false;
+    bool flood_wanted_ = false;  // by the request
+    bool flooding_ = false;
     std::uint32_t id_ = 0;  // of the stream; 0: the request asks for a document
     std::uint32_t sent_ = 0;
     std::uint64_t stream_number_ = 0;

@@ -91,6 +91,11 @@ std::string failures(const Tally& tally, const std::string& name) {
     return fmt::format("<p class=\"failed\">{}{}</p>\n", escaped(name), escaped(text));
 }
 
+std::string stalled_line(const Measured& measured) {
+    if (!measured.stalled) return {};
+    return fmt::format("<p>{}</p>\n", escaped(shown_stalled(*measured.stalled)));
+}
+
 std::string tile(const Metric& metric) {
     return fmt::format("<div class=\"tile\"><b>{} <span>{}</span></b><span>{}</span></div>\n",
                        shown_number(metric.value), escaped(metric.unit), escaped(metric.label));
@@ -129,9 +134,9 @@ std::string html_report(const std::string& title, const Measured& measured,
     const Tally& tally = measured.tally;
     std::string body = fmt::format(
         "<p>{} requests in {:.1f} s, {} events, {} connections opened, {} still "
-        "running at the end</p>\n{}<div class=\"tiles\">\n",
+        "running at the end</p>\n{}{}<div class=\"tiles\">\n",
         tally.requests, measured.seconds, tally.events, tally.connections, tally.cut,
-        failures(tally, ""));
+        stalled_line(measured), failures(tally, ""));
     for (const char* key : {"requests_per_s", "latency_p50_us", "latency_p99_us", "events_per_s",
                             "tokens_per_s", "first_token_p50_us", "gap_p50_us", "gap_p99_us",
                             "cpu_us_per_request", "cpu_us_per_event", "rss_mib", "failed"})

@@ -58,13 +58,22 @@ std::string totals(const Tally& tally) {
         tally.bytes_in, tally.bytes_out);
 }
 
+std::string stalled_member(const StalledCount& stalled) {
+    return fmt::format(
+        R"(
+"stalled":{{"asked":{},"at_begin":{},"at_end":{},"answered":{},"refused":{},)"
+        R"("first_refusal":{},"unread_bytes":{}}},)",
+        stalled.asked, stalled.at_begin, stalled.at_end, stalled.answered, stalled.refused,
+        quoted(stalled.first_refusal), stalled.unread);
+}
+
 }  // namespace
 
 std::string json_report(const std::string& title, const Measured& measured,
                         const std::vector<Metric>& metrics) {
-    return fmt::format("{{\"title\":{},\"seconds\":{},\n\"totals\":{},\n\"metrics\":{}}}\n",
+    return fmt::format("{{\"title\":{},\"seconds\":{},\n\"totals\":{},{}\n\"metrics\":{}}}\n",
                        quoted(title), number(measured.seconds), totals(measured.tally),
-                       members(metrics));
+                       measured.stalled ? stalled_member(*measured.stalled) : "", members(metrics));
 }
 
 std::string json_report(const std::string& title, const Comparison& comparison) {

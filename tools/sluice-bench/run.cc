@@ -12,6 +12,9 @@ namespace {
 constexpr Duration watch_period = Duration::millis(200);
 // Between two looks of a further thread at what the first one decides.
 constexpr Duration phase_period = Duration::millis(2);
+// Between two looks at stalled clients that connect, and as long as their probes may take.
+constexpr Duration stalled_period = Duration::millis(1);
+constexpr Duration probe_time = Duration::millis(200);
 
 // A load of a given number of requests is measured from its first one.
 bool is_measured_whole(const Load& load) {
@@ -102,10 +105,12 @@ public:
 
     Result<Measured> go() {
         wake_precisely();
+        if (auto begun = begin_stalled(); !begun) return begun.error();
         if (auto started = start_helpers(); !started) return started.error();
         lane_ = &worker_.begin(load_, true);
         if (!is_measured_whole(load_)) turn_for(window_.warmup, false);
         lane_->tally().clear();
+        if (stalled_) stalled_->count_begin();
         const auto before = usage_of(window_.pid);
         const Instant begin = monotonic_now();
         phase_.store(Phase::measuring, std::memory_order_release);
@@ -121,10 +126,33 @@ public:
         lane_->stop();
         measured.tally = lane_->tally();
         worker_.close_lane();
+        if (stalled_) measured.stalled = end_stalled();
         return joined(std::move(measured));
     }
 
 private:
+    // They are there, and their gateway is full of what they do not read, before the load begins.
+    Status begin_stalled() {
+        if (load_.stalled.count == 0) return Done{};
+        stalled_.emplace(load_.stalled);
+        if (auto opened = stalled_->open(load_.address); !opened) return opened;
+        const Instant full = monotonic_now() + load_.stalled.fill;
+        for (Instant now = monotonic_now(); now < full; now = monotonic_now()) {
+            worker_.turn(std::min(full, now + stalled_period), window_.spin);
+            stalled_->send();
+        }
+        return Done{};
+    }
+
+    StalledCount end_stalled() {
+        stalled_->probe();
+        const Instant latest = monotonic_now() + probe_time;
+        while (!stalled_->settled() && monotonic_now() < latest)
+            worker_.turn(monotonic_now() + stalled_period, false);
+        stalled_->count_end();
+        return stalled_->count();
+    }
+
     Status start_helpers() {
         for (auto& helper : helpers_) {
             if (::pthread_create(&helper.thread, nullptr, help, &helper) == 0) continue;
@@ -186,6 +214,7 @@ private:
     const Window& window_;
     const Watcher& watcher_;
     Load load_;
+    std::optional<StalledClients> stalled_;
     Lane* lane_ = nullptr;
     std::atomic<Phase> phase_{Phase::warming};
     std::vector<Helper> helpers_;

@@ -22,6 +22,7 @@ struct Measured {
     Tally tally;
     double seconds = 0;
     std::optional<ProcessUsage> used;  // by the gateway within the window; rss: at its end
+    std::optional<StalledCount> stalled;
 };
 
 // Told some times a second, with what was counted so far (in the window, once it has begun).

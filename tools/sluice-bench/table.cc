@@ -27,6 +27,17 @@ std::string shown_failures(const Tally& tally) {
     return text + fmt::format("  the first one: {}\n", tally.first_failure);
 }
 
+std::string shown_stalled(const StalledCount& stalled) {
+    std::string text = fmt::format(
+        "{} stalled clients beside it: {} open at the begin, {} at the end, {} answered, {} KiB "
+        "unread",
+        stalled.asked, stalled.at_begin, stalled.at_end, stalled.answered, stalled.unread / 1024);
+    if (stalled.refused > 0)
+        text +=
+            fmt::format("; {} refused, the first one: {}", stalled.refused, stalled.first_refusal);
+    return text;
+}
+
 std::string table_of(const Measured& measured, const std::vector<Metric>& metrics) {
     const Tally& tally = measured.tally;
     std::string text = fmt::format("{} requests in {:.2f} s", tally.requests, measured.seconds);
@@ -35,6 +46,7 @@ std::string table_of(const Measured& measured, const std::vector<Metric>& metric
     if (tally.reconnects > 0) text += fmt::format(", {} reconnects", tally.reconnects);
     if (tally.cut > 0) text += fmt::format(", {} still running at the end", tally.cut);
     text += "\n";
+    if (measured.stalled) text += shown_stalled(*measured.stalled) + "\n";
     for (const auto& metric : metrics)
         text += fmt::format("  {:<24} {:>12} {}\n", metric.label, shown_number(metric.value),
                             metric.unit);

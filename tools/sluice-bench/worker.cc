@@ -50,11 +50,12 @@ Lane& Worker::begin(const Load& load, bool with_origin) {
 }
 
 void Worker::turn(Instant until, bool spin) {
-    Instant due = std::min(until, lane_->next_due());
+    Instant due = until;
+    if (lane_ != nullptr) due = std::min(due, lane_->next_due());
     if (origin_ != nullptr) due = std::min(due, origin_->next_due());
     loop_->turn(spin ? loop_->now() : due);
     const Instant now = monotonic_now();
-    lane_->send_due(now);
+    if (lane_ != nullptr) lane_->send_due(now);
     if (origin_ != nullptr) origin_->send_due(now);
 }
 

@@ -24,7 +24,7 @@ public:
     // A new lane begins; the one before must be closed.
     Lane& begin(const Load& load, bool with_origin);
     Lane& lane() { return *lane_; }
-    // One turn; waits until `until` at most, or not at all when it spins.
+    // One turn; waits until `until` at most, or not at all when it spins. Needs no lane.
     void turn(Instant until, bool spin);
     // Cuts what is still going on and waits for its end.
     void close_lane();

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 
 namespace sluice::bench {
@@ -137,6 +138,19 @@ Result<std::vector<RequestKind>> parse_scenario(std::string_view text) {
     }
     if (kinds.empty()) return Error::client(400, "no line names a request kind");
     return kinds;
+}
+
+RequestKind stalled_kind(const std::vector<RequestKind>& kinds, std::uint32_t tokens) {
+    SLUICE_ASSERT(!kinds.empty());
+    const auto streams = [](const RequestKind& kind) {
+        return kind.shape == Shape::chat || kind.shape == Shape::completion;
+    };
+    const auto found = std::ranges::find_if(kinds, streams);
+    if (found == kinds.end()) return kinds.front();
+    RequestKind kind = *found;
+    kind.stream = true;
+    kind.max_tokens = tokens;
+    return kind;
 }
 
 std::string Request::text_with(std::string_view field) const {

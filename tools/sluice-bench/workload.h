@@ -54,6 +54,10 @@ struct Request {
     std::string text_with(std::string_view field) const;
 };
 
+// What a stalled client asks for beside a load of these kinds: a stream of so many tokens (0: not
+// said) from the first one that can have one, else what the first one asks for.
+RequestKind stalled_kind(const std::vector<RequestKind>& kinds, std::uint32_t tokens);
+
 std::vector<Request> make_requests(const std::vector<RequestKind>& kinds, const Addressee& to);
 
 // Which request comes when: each as often as its weight says, spread evenly and the same every

@@ -8,6 +8,7 @@
 
 #include <sys/socket.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
@@ -27,6 +28,15 @@ Status remove_stale_socket(const std::string& path);
 int open_stream(int family);
 // For a socket that was accepted: TCP_NODELAY. Unix sockets are left as they are.
 void set_no_delay(int fd);
+// For a connection that shall hold little, on either side. The kernel doubles the bytes of a
+// buffer; the receiving one, and the largest segment that the peer may send (by which the peer's
+// kernel sizes its buffer), count where they are set before it is connected. Not for Unix sockets.
+void set_receive_buffer(int fd, int bytes);
+void set_send_buffer(int fd, int bytes);
+void set_segment_max(int fd, int bytes);
+// Received and not read; sent and not acknowledged by the peer's kernel.
+std::size_t unread_bytes(int fd);
+std::size_t unacknowledged_bytes(int fd);
 // Where a listener is really bound (port 0), or where a connection comes from. 0, or -errno.
 int local_name(int fd, sockaddr_storage& name, socklen_t& size);
 int peer_name(int fd, sockaddr_storage& name, socklen_t& size);

@@ -48,6 +48,29 @@ TEST_CASE("with reuse_port several listeners share one port") {
     const Fd owned_too(*second);
 }
 
+TEST_CASE("a connection can be made to hold little, on both sides") {
+    const PlainListener listener;
+    const Fd client(io::open_stream(AF_INET));
+    io::set_receive_buffer(client.get(), 4096);
+    io::set_segment_max(client.get(), 536);
+    [[maybe_unused]] const int begun =
+        ::connect(client.get(), listener.raw(), sizeof(listener.address));
+    const Fd peer = listener.accept();
+    io::set_send_buffer(peer.get(), 8192);
+    const std::string text(1 << 20, 'x');
+    const auto sent = ::send(peer.get(), text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    REQUIRE(sent > 0);
+    // Twice what was asked for, and what the kernel adds for its own.
+    CHECK(sent < 100'000);
+    CHECK(io::unread_bytes(client.get()) > 0);
+    CHECK(io::unread_bytes(client.get()) <= 8192);
+    CHECK(io::unacknowledged_bytes(peer.get()) > 0);
+    CHECK(io::unread_bytes(peer.get()) == 0);
+    CHECK(io::unacknowledged_bytes(client.get()) == 0);
+    CHECK(io::unread_bytes(-1) == 0);
+    CHECK(io::unacknowledged_bytes(-1) == 0);
+}
+
 TEST_CASE("a listener takes what waits and says when nothing does") {
     auto listener = io::open_listener(raw(loopback(0)), sizeof(sockaddr_in), {});
     REQUIRE(listener.ok());

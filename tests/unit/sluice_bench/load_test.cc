@@ -116,6 +116,31 @@ TEST_CASE("open loop: latency counts from when a request was due") {
     CHECK(tally.latency.max() > 150'000'000);
 }
 
+TEST_CASE("stalled clients are beside the load and not in its figures") {
+    Bench bench({});
+    bench.load.connections = 3;
+    bench.load.requests_max = 200;
+    bench.load.stalled = {.count = 20,
+                          .text = bench.load.requests[0].text_with("x-bench-flood: 1"),
+                          .fill = Duration::millis(300)};
+    const auto measured = run(*bench.worker, bench.load, bench.window, {});
+    REQUIRE(measured.ok());
+    const Tally& tally = measured.value().tally;
+    CHECK(tally.requests == 200);
+    CHECK(tally.failed() == 0);
+    CHECK(tally.connections == 3);
+    REQUIRE(measured.value().stalled.has_value());
+    const StalledCount& stalled = *measured.value().stalled;
+    CHECK(stalled.asked == 20);
+    CHECK(stalled.at_begin == 20);
+    CHECK(stalled.at_end == 20);
+    CHECK(stalled.answered == 20);
+    CHECK(stalled.refused == 0);
+    // As much as each one's kernel takes, and the origin sends without end.
+    CHECK(stalled.unread > 20 * 1000);
+    CHECK(stalled.unread < 20 * 65536);
+}
+
 TEST_CASE("a server that is not there is a failure by kind") {
     Bench bench({});
     bench.load.address = Bench::free_address();

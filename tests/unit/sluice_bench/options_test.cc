@@ -31,7 +31,18 @@ TEST_CASE("a target has a name, a URL and perhaps a process") {
     REQUIRE(full.ok());
     CHECK(full.value().url == "unix:/tmp/a=b");
     CHECK(full.value().pid == 77);
-    for (const char* text : {"http", "=http://x", "a=b,pid=", "a=b,pid=0", "a=b,pid=7x"})
+    const auto stalled = parse_target("gw=http://127.0.0.1:1/a,b=c,stalled=100,pid=77");
+    REQUIRE(stalled.ok());
+    CHECK(stalled.value().url == "http://127.0.0.1:1/a,b=c");
+    CHECK(stalled.value().pid == 77);
+    CHECK(stalled.value().stalled == 100U);
+    CHECK_FALSE(full.value().stalled.has_value());
+    CHECK(parse_target("gw=http://x,stalled=0").value().stalled == 0U);
+    const auto many = parse_target("gw=http://x,stalled=many");
+    REQUIRE_FALSE(many.ok());
+    CHECK(many.error().message == "stalled=many is not a number of clients, 0 to 10000");
+    for (const char* text : {"a=b,stalled=", "a=b,stalled=-1", "a=b,stalled=10001", "http",
+                             "=http://x", "a=b,pid=", "a=b,pid=0", "a=b,pid=7x"})
         CHECK_FALSE(parse_target(text).ok());
 }
 
@@ -61,6 +72,16 @@ TEST_CASE("compare takes targets and rounds") {
     CHECK(line.options.origin_script.lock_step);
 }
 
+TEST_CASE("stalled clients are none unless they are asked for") {
+    CHECK(parse({"http://x"}).options.load.stalled.count == 0);
+    const Options options =
+        parse({"http://x", "--stalled", "100", "--stalled-fill", "250ms", "--stalled-tokens", "0"})
+            .options;
+    CHECK(options.load.stalled.count == 100);
+    CHECK(options.load.stalled.fill == Duration::millis(250));
+    CHECK(options.stalled_tokens == 0);
+}
+
 TEST_CASE("bad flags end with 2, and every load is bounded") {
     CHECK(parse({}).exit_code == 2);
     CHECK(parse({"http://x", "-c", "0"}).exit_code == 2);
@@ -68,6 +89,11 @@ TEST_CASE("bad flags end with 2, and every load is bounded") {
     CHECK(parse({"http://x", "-d", "2h"}).exit_code == 2);
     CHECK(parse({"http://x", "--rate", "0"}).exit_code == 2);
     CHECK(parse({"http://x", "--kind", "poem"}).exit_code == 2);
+    CHECK(parse({"http://x", "--stalled", "-1"}).exit_code == 2);
+    CHECK(parse({"http://x", "--stalled", "10001"}).exit_code == 2);
+    CHECK(parse({"http://x", "--stalled", "few"}).exit_code == 2);
+    CHECK(parse({"http://x", "--stalled-fill", "2h"}).exit_code == 2);
+    CHECK(parse({"http://x", "--stalled-tokens", "-1"}).exit_code == 2);
     CHECK(parse({"compare"}).exit_code == 2);
     CHECK(parse({"http://x", "--origin", "127.0.0.1:1", "--threads", "2"}).exit_code == 2);
     CHECK(parse({"--version"}).exit_code == 0);

@@ -78,6 +78,45 @@ TEST_CASE("the pages need nothing but themselves, and show what failed as text")
     CHECK(comparison.find("2.00x [2.00-2.00]") != std::string::npos);
 }
 
+TEST_CASE("every report says what became of the stalled clients") {
+    auto measured = sample(1);
+    const auto without = metrics_of(measured);
+    CHECK(find(without, "stalled_at_end") == nullptr);
+    CHECK(json_report("", measured, without).find("stalled\"") == std::string::npos);
+    CHECK(table_of(measured, without).find("stalled clients") == std::string::npos);
+
+    measured.stalled = StalledCount{.asked = 100,
+                                    .at_begin = 99,
+                                    .at_end = 98,
+                                    .answered = 97,
+                                    .refused = 2,
+                                    .unread = 4096,
+                                    .first_refusal = "HTTP/1.1 503 \"<busy>\""};
+    const auto metrics = metrics_of(measured);
+    CHECK(find(metrics, "stalled_at_begin")->value == 99);
+    CHECK(find(metrics, "stalled_at_end")->value == 98);
+    CHECK(find(metrics, "stalled_answered")->value == 97);
+    const auto json = json_report("", measured, metrics);
+    CHECK(JsonCheck::valid(json));
+    CHECK(json.find(R"("stalled":{"asked":100,"at_begin":99,"at_end":98,"answered":97,)"
+                    R"("refused":2,"first_refusal":"HTTP/1.1 503 \"<busy>\"",)"
+                    R"("unread_bytes":4096})") != std::string::npos);
+    CHECK(table_of(measured, metrics)
+              .find("100 stalled clients beside it: 99 open at the begin, 98 at the end, 97 "
+                    "answered, 4 KiB unread; 2 refused, the first one: HTTP/1.1 503 ") !=
+          std::string::npos);
+    const auto page = html_report("", measured, metrics);
+    check_page(page);
+    CHECK(page.find("98 at the end") != std::string::npos);
+    CHECK(page.find("<busy>\"") == std::string::npos);
+    Comparison comparison({"first", "second"});
+    comparison.add(0, sample(1));
+    comparison.add(1, measured);
+    CHECK(JsonCheck::valid(json_report("", comparison)));
+    CHECK(json_report("", comparison).find(R"("stalled_at_end":98)") != std::string::npos);
+    CHECK(table_of(comparison).find("stalled, at end") != std::string::npos);
+}
+
 TEST_CASE("a chart without a value is no chart") {
     const Histogram none;
     CHECK(percentile_chart("latency", {{"a", &none}}).empty());

@@ -59,6 +59,24 @@ TEST_CASE("requests are whole: length, JSON, prompt, fields") {
     }
 }
 
+TEST_CASE("a stalled client asks for a long stream of the first kind that has one") {
+    const RequestKind get{.shape = Shape::get, .path = "/big"};
+    const RequestKind vectors{.shape = Shape::embeddings, .model = "e"};
+    const RequestKind chat{.shape = Shape::chat, .path = "/x", .model = "m", .max_tokens = 9};
+    const RequestKind completion{.shape = Shape::completion, .model = "c"};
+    const auto from_mix = stalled_kind({get, vectors, chat, completion}, 500);
+    CHECK(from_mix.shape == Shape::chat);
+    CHECK(from_mix.path == "/x");
+    CHECK(from_mix.model == "m");
+    CHECK(from_mix.stream);
+    CHECK(from_mix.max_tokens == 500);
+    CHECK(stalled_kind({completion}, 0).shape == Shape::completion);
+    CHECK(stalled_kind({completion}, 0).max_tokens == 0);
+    // What has no stream is asked for as it is.
+    CHECK(stalled_kind({get, vectors}, 500).path == "/big");
+    CHECK_FALSE(stalled_kind({vectors}, 500).stream);
+}
+
 TEST_CASE("a GET has no body, and a connection for one request says so") {
     const auto request =
         make_requests({{.shape = Shape::get, .path = "/healthz"}},
