@@ -1,6 +1,6 @@
 """What every end-to-end test needs: the programs under test, and a way to run and report cases.
 
-    SLUICE, SLUICE_SIM    the programs; else build/release of this tree
+    SLUICE, SLUICE_SIM    the programs; else build/release of this tree (SLUICE_BENCH: the bench)
     SLUICE_SHARDS         shards of every sluice whose case does not choose for itself
     SLUICE_SANITIZED=1    they are built with a sanitizer: cases that weigh memory are skipped
     SLUICE_E2E_SCALE=N    multiplies the long runs: 0.1 makes 10,000 requests of 100,000
