@@ -46,7 +46,7 @@ def ratio_rows(reports, gateways):
              "|---" * (len(others) + 1) + "|"]
     for row in table.ROWS:
         report = reports.get(row.load)
-        if report is None:
+        if report is None or row.beside:  # those stand by themselves
             continue
         cells = [with_spread(table.ratios(report, name, "floor", row), "x") for name in others]
         lines.append(f"| {row.label} | " + " | ".join(cells) + " |")
@@ -64,6 +64,10 @@ def target_rows(reports, gateways):
             found = table.differences(report, "sluice", "floor", row)
             lines.append(f"| {row.label}: above the floor | {with_spread(found, ' us')} | "
                          f"{verdict(found, row.margin, False, ' us')} |")
+        if row.bound is not None:
+            found = table.spread(table.series(report, "sluice", row))
+            lines.append(f"| {row.label} | {with_spread(found, row.unit)} | "
+                         f"{verdict(found, row.bound, False, row.unit)} |")
         for peer, bound in row.targets.items():
             if peer in gateways:
                 found = table.ratios(report, "sluice", peer, row)

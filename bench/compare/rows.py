@@ -2,10 +2,16 @@
 
 A load is measured on all targets in interleaved rounds by `sluice-bench compare`. A row takes one
 figure from it: as it is, or what it is above the load without a gateway ("added"), formed within
-each round and then the median."""
+each round and then the median.
+
+A load with stalled clients is measured twice on each gateway, without them and with them, in the
+same rounds: its rows are what the figure is with them, or that divided by what it is without."""
 
 from dataclasses import dataclass, field
 from statistics import median
+
+
+BESIDE = "+stalled"  # ends the name of a target that has stalled clients beside the load
 
 
 @dataclass
@@ -16,7 +22,8 @@ class Load:
     flags: list
     window: str = "400ms"
     warmup: str = "150ms"
-    without: tuple = ()  # gateways that it says nothing of
+    without: tuple = ()  # targets that it says nothing of
+    stalled: int = 0     # measured again with so many of them
 
 
 @dataclass
@@ -31,6 +38,8 @@ class Row:
     more_is_better: bool = False
     targets: dict = field(default_factory=dict)  # peer -> bound of the ratio sluice / peer
     margin: float | None = None     # at most base + so much, instead of a ratio
+    beside: str = ""                # with stalled clients: the "value", or its "ratio" to without
+    bound: float | None = None      # sluice's own figure is at most so much
 
 
 LOADS = [
@@ -52,6 +61,11 @@ LOADS = [
     Load("new-connections", "32 clients, a new connection for each request",
          # The floor keeps no connection: two a request, and it runs out of ports.
          ["-c", "32", "--no-keep-alive"], without=("floor",)),
+    # A closed loop of few: all that a turn of the gateway costs more is in their latency.
+    Load("stalled-100", "4 connections, closed loop, bench spins; without and with 100 more that "
+         "each ask for a stream without end and read nothing",
+         ["-c", "4", "--spin", "--stalled-fill", "200ms"], window="250ms", warmup="100ms",
+         without=("direct",), stalled=100),
 ]
 
 ROWS = [
@@ -83,6 +97,15 @@ ROWS = [
     Row("bodies-1m", "cpu_ms_per_gib", "CPU per GiB, 1 MiB answers", "ms",
         targets={"nginx": 0.6, "haproxy": 0.6}),
     Row("new-connections", "cpu_us_per_request", "CPU per request, new connection each", "us"),
+    # Nothing is due for a client that takes nothing, so nothing should be added. Two measurements
+    # of one gateway without any differ by some percent in the median, and by more in the tail.
+    Row("stalled-100", "latency_p50_us", "p50 of others beside 100 stalled clients, against none",
+        "x", beside="ratio", bound=1.1),
+    Row("stalled-100", "latency_p99_us", "p99 of others beside 100 stalled clients, against none",
+        "x", beside="ratio", bound=1.25),
+    Row("stalled-100", "stalled_at_end", "stalled clients that were held to the end, of 100", "",
+        beside="value"),
+    Row("stalled-100", "rss_mib", "RSS with 100 stalled clients", "MiB", beside="value"),
 ]
 
 
@@ -98,6 +121,11 @@ def series(report, name, row):
     """The row's figure of one target, round by round."""
     by_name = {target["name"]: target["rounds"] for target in report["targets"]}
     figures = [value(r, row.key) for r in by_name.get(name, [])]  # empty: it was left out
+    if row.beside:
+        alone = figures
+        figures = [value(r, row.key) for r in by_name.get(name + BESIDE, [])]
+        if row.beside == "ratio":
+            figures = [a / b if a is not None and b else None for a, b in zip(figures, alone)]
     if not row.added:
         return figures
     direct = [value(r, row.key) for r in by_name["direct"]]

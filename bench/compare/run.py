@@ -7,8 +7,9 @@
 The gateways run on one core and the bench, which is both the clients and the model server, on
 another: an event's way through a gateway is known exactly only if one clock sees both its ends, and
 lock-step needs both in one loop. Each load is measured in short rounds that take turns, in reverse
-order every other round. Takes some minutes. A peer that is already running must forward to
---origin, and is measured with the rest."""
+order every other round; the one with stalled clients takes each gateway twice, without and with
+them. Takes some minutes. A peer that is already running must forward to --origin, and is measured
+with the rest."""
 
 import argparse
 import datetime
@@ -113,8 +114,13 @@ def measure_loads(flags, bench, started):
         if flags.only and load.name not in flags.only:
             continue
         print(f"{load.name}: {load.what}", file=sys.stderr)
-        targets = [f"direct=http://{bench.origin}"] + flags.peer
-        targets += [g.target for g in started if g.name not in load.without]
+        targets = [f"direct=http://{bench.origin}", *flags.peer, *[g.target for g in started]]
+        targets = [t for t in targets if t.split("=")[0] not in load.without]
+        if load.stalled:
+            targets += [t.replace("=", f"{table.BESIDE}=", 1) + f",stalled={load.stalled}"
+                        for t in targets]
+        if not targets:
+            continue
         reports[load.name] = bench.compare(targets, [
             *load.flags, "-d", load.window, "--warmup", load.warmup, "--rounds",
             str(flags.rounds)])
