@@ -1,5 +1,6 @@
 """The rows that are no figures of a window: memory of many streams, system calls, shards."""
 
+import hashlib
 import json
 import re
 import subprocess
@@ -86,7 +87,7 @@ def system_calls(bench, gateways):
     return [("system calls per request, 64 connections", cells, "sluice: below 1")]
 
 
-def against_each_other(bench, programs, upstream, cores, rounds, variants):
+def against_each_other(bench, programs, upstream, cores, rounds, variants, load=()):
     """CPU per request of the second set of flags against the first, on the same core."""
     started = []
     try:
@@ -94,7 +95,7 @@ def against_each_other(bench, programs, upstream, cores, rounds, variants):
             started.append(start_sluice(programs, upstream, bench["folder"], cores, name, flags))
         report = bench["compare"]([g.target for g in started],
                                   ["-c", "64", "-d", "400ms", "--warmup", "200ms", "--rounds",
-                                   str(rounds)])
+                                   str(rounds), *load])
     finally:
         for gateway in started:
             gateway.stop()
@@ -110,11 +111,19 @@ def shards(*measured):
 
 
 def policies(bench, *measured):
-    """Health checks, breakers, lines and notices, as they are at first, against none of them."""
+    """Health checks, breakers, lines and notices, as they are at first, with a consumer's key and a
+    rule that is tried, against none of them."""
     off = bench["folder"] / "policies-off.yaml"
     off.write_text(json.dumps({"defaults": {"breaker": {"failures": 0, "error_rate": 0},
                                             "health": {"probe": "off"},
                                             "queue": {"length": 0, "notice_first": 0}}}))
+    key = "sk-of-the-bench"
+    on = bench["folder"] / "policies-on.yaml"
+    on.write_text(json.dumps({
+        "consumers": [{"name": "bench", "labels": {"team": "bench"}, "keys": [
+            {"id": "bench", "sha256": hashlib.sha256(key.encode()).hexdigest()}]}],
+        "rules": [{"name": "others", "when": {"consumer": {"team": "other"}}, "use": "sim"}]}))
     text = against_each_other(bench, *measured, [("policies-off", ["--config", str(off)]),
-                                                 ("policies-on", [])])
+                                                 ("policies-on", ["--config", str(on)])],
+                              ["--api-key", key])
     return [("CPU per request, policies on against off", {"sluice": text}, "at most 1.1x")]
