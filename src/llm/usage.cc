@@ -5,6 +5,8 @@
 #include "json_walker.h"
 
 #include <algorithm>
+#include <cstring>
+#include <span>
 
 namespace sluice::llm {
 
@@ -51,21 +53,44 @@ Report read_report(const AnswerCounts& c) {
     return {};
 }
 
-// Where the value of the last member of that name begins. A quote inside of a string is escaped, so
-// what looks like a key is one.
-std::size_t find_last_value(std::string_view text, std::string_view key) {
-    const std::string quoted = '"' + std::string(key) + '"';
-    const auto skip_spaces = [text](std::size_t at) {
-        return std::min(text.find_first_not_of(" \t\r\n", at), text.size());
-    };
-    for (std::size_t at = text.rfind(quoted); at != text.npos && at > 0;
-         at = text.rfind(quoted, at - 1)) {
-        const std::size_t colon = skip_spaces(at + quoted.size());
-        if (text[at - 1] == '\\' || colon == text.size() || text[colon] != ':') continue;
-        const std::size_t value = skip_spaces(colon + 1);
-        return value == text.size() ? text.npos : value;
+// A member that may stand in the end of an answer, and where its last value begins.
+struct TailMember {
+    std::string_view key;
+    bool seen = false;
+    std::size_t value = 0;  // 0: there is none
+};
+
+std::size_t skip_spaces(std::string_view text, std::size_t at) {
+    return std::min(text.find_first_not_of(" \t\r\n", at), text.size());
+}
+
+// Before `end`; 0: there is none, or it is the first byte, of which it is not known what it is.
+std::size_t last_quote(std::string_view text, std::size_t end) {
+    const void* found = ::memrchr(text.data(), '"', end);
+    return found == nullptr
+               ? 0
+               : static_cast<std::size_t>(static_cast<const char*>(found) - text.data());
+}
+
+// Looks for them in one pass from the end, from quote to quote: of a long text most is jumped over.
+// A quote inside of a string is escaped, so what looks like a key is one.
+void find_last_members(std::string_view text, std::span<TailMember> members) {
+    for (std::size_t at = last_quote(text, text.size()); at > 0; at = last_quote(text, at)) {
+        const std::string_view behind = text.substr(at + 1);
+        if (behind.empty() || text[at - 1] == '\\') continue;
+        for (TailMember& member : members) {
+            const std::size_t size = member.key.size();
+            if (behind[0] != member.key[0] || member.seen || !behind.starts_with(member.key) ||
+                behind.size() == size || behind[size] != '"')
+                continue;
+            const std::size_t colon = skip_spaces(behind, size + 1);
+            if (colon == behind.size() || behind[colon] != ':') break;
+            member.seen = true;
+            const std::size_t value = skip_spaces(behind, colon + 1);
+            if (value < behind.size()) member.value = at + 1 + value;
+            break;
+        }
     }
-    return text.npos;
 }
 
 // A chunk in OpenAI's form, of which only the choices are read where nothing else matters. False
@@ -138,12 +163,13 @@ void read_tail(std::string_view tail, Usage& usage) {
     AnswerHandler handler;
     JsonWalker walker(tail, handler);
     handler.on_open(1, true, 0);
-    for (const std::string_view key : {"usage", "timings", "prompt_eval_count", "eval_count",
-                                       "tokens_evaluated", "tokens_predicted"}) {
-        const std::size_t value = find_last_value(tail, key);
-        if (value == tail.npos) continue;
-        handler.on_key(1, {key, false, {}});
-        walker.walk_member_value(tail.data() + value);
+    TailMember members[] = {{"usage"},      {"timings"},          {"prompt_eval_count"},
+                            {"eval_count"}, {"tokens_evaluated"}, {"tokens_predicted"}};
+    find_last_members(tail, members);
+    for (const TailMember& member : members) {
+        if (member.value == 0) continue;
+        handler.on_key(1, {member.key, false, {}});
+        walker.walk_member_value(tail.data() + member.value);
     }
     handler.on_close(1, tail.size());
     merge_usage(handler.counts(), usage);
