@@ -6,8 +6,8 @@
 namespace sluice::proxy {
 namespace {
 
-// Fields of a request that do not go to a backend.
-constexpr http::FieldSet not_forwarded = {
+// Fields of a request that go to no backend as they are.
+constexpr http::FieldSet own = {
     http::FieldId::host,
     http::FieldId::expect,
     http::FieldId::forwarded,
@@ -21,14 +21,17 @@ constexpr http::FieldSet not_forwarded = {
     http::FieldId::x_consumer,  // who a client is, is ours to say
     http::FieldId::x_sluice,
     http::FieldId::x_sluice_backend,
-    http::FieldId::cookie,  // the gateway's own site is not the backend's
     http::FieldId::origin,  // checked here; a backend would answer with its own rules
-    // What an answer may be encoded with is between us and the backend: plain, so that it can be
-    // read on its way.
-    http::FieldId::accept_encoding,
-    // llama-server goes on generating for a client that left when it sees this one.
-    http::FieldId::x_conversation_id,
 };
+
+// Further ones that do not go to a model.
+constexpr http::FieldSet own_or_no_models =
+    own | http::FieldSet{
+              http::FieldId::cookie,           // no such API has any
+              http::FieldId::accept_encoding,  // the answer is read on its way
+              // llama-server goes on generating for a client that left when it sees this one.
+              http::FieldId::x_conversation_id,
+          };
 
 }  // namespace
 
@@ -38,7 +41,7 @@ void Connection::keep_request(const http::Head& head) {
     request.method = head.method_text;
     if (request.target.empty()) request.target = head.target;  // else a route has said it
     http::HeadWriter writer(service_.head_space());
-    writer.forward(head, not_forwarded);
+    writer.forward(head, exchange_->is_generic() ? own : own_or_no_models);
     writer.field("X-Request-Id", exchange_->id);
     writer.field("X-Forwarded-For", client_);
     writer.field("X-Forwarded-Proto", "http");

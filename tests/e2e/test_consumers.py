@@ -211,6 +211,20 @@ class ByConsumer(PoolCase):
             self.assertEqual({len(found) for found in served_by.values()}, {1}, served_by)
             self.assertEqual(len(set.union(*served_by.values())), places, by)
 
+    def test_hashing_by_a_conversation_that_the_client_names(self):
+        servers = [Backend() for _ in range(2)]
+        for server in servers:
+            self.addCleanup(server.stop)
+        gateway = self.gateway({"m": {
+            "backends": [backend(server) for server in servers], "balance": "hash"}}, shards=2)
+        places = collections.Counter()
+        for name in range(16):
+            served_by = {self.ask(gateway, content=str(turn), prompt_cache_key=f"c{name}")
+                         .answer.field("x-sluice-backend") for turn in range(3)}
+            self.assertEqual(len(served_by), 1)
+            places.update(served_by)
+        self.assertEqual(len(places), 2)
+
     def test_row_135_tokens_and_requests_are_counted_for_each(self):
         sim = self.sim("--tokens", "5", "--ttft", "1ms", "--itl", "0")
         keys = self.keys(3)

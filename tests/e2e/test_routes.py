@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Generic routes of the file: paths that are no model's, relayed as they are to several servers."""
 
+import gzip
 import os
 import tempfile
 import unittest
@@ -82,6 +83,20 @@ class Relayed(Routed):
         self.assertEqual((line["model"], line["route"], line["backend"], line["path"]),
                          ("/ai/predict", "/ai/predict", server.url, "/ai/predict/x"))
         self.assertNotIn("prompt_tokens", line)
+
+    def test_cookies_and_encodings_are_between_the_client_and_the_server(self):
+        encoded = gzip.compress(b"hello " * 1000)
+        server = self.server(lambda peer, _: peer.send(head(
+            Content_Length=len(encoded), Content_Encoding="gzip", Set_Cookie="session=2; Path=/") +
+            encoded))
+        gateway = self.gateway("routes:\n" + self.route("/a", server))
+        answer = self.ask(gateway, "GET", "/a", fields=[
+            "Cookie: session=1", "Accept-Encoding: gzip", "Origin: http://localhost"])
+        self.assertEqual((answer.field("content-encoding"), answer.field("set-cookie"),
+                          answer.body), ("gzip", "session=2; Path=/", encoded))
+        seen = server.requests[-1]
+        self.assertEqual((seen.field("cookie"), seen.field("accept-encoding"),
+                          seen.field("origin")), ("session=1", "gzip", None))
 
     def test_without_a_body(self):
         server = self.server()

@@ -4,6 +4,7 @@
 // A priority that is no number of a class is as if it were not there; none is better than that of
 // the consumer.
 #include "body_span.h"
+#include "conversation.h"
 #include "sluice/policy/hash.h"
 #include "sluice/proxy/pipeline.h"
 
@@ -49,26 +50,33 @@ void read_priority(Exchange& exchange) {
         exchange.priority = std::max(priority, own.value_or(0));
 }
 
+// Of what stays together; 0: of nothing.
+std::uint64_t key_of(const Exchange& exchange) {
+    using By = config::HashSetting::By;
+    const RequestState& request = *exchange.request;
+    const config::HashSetting& hash = exchange.model->setting.hash;
+    switch (hash.by) {
+        case By::client:
+            return exchange.client;
+        case By::consumer:
+            return exchange.counts_for();
+        case By::header:
+            return policy::hash_text(request.header(hash.header));
+        case By::conversation:
+            return conversation_of(request);
+    }
+    return 0;
+}
+
 }  // namespace
 
 Verdict place_on_body(Exchange& exchange, Reply&) {
-    using By = config::HashSetting::By;
     const upstream::Model& model = *exchange.model;
     RequestState& request = *exchange.request;
     read_priority(exchange);
-    if (model.targets.size() < 2 || request.multipart != nullptr) return Verdict::next;
-    const bool by_hash = model.setting.balance == config::Balance::hash;
-    const bool by_conversation = by_hash && model.setting.hash.by == By::conversation;
-    if (upstream::balances_by_prefix(model) || by_conversation) hash_prompt(exchange);
-    if (!by_hash) return Verdict::next;
-    if (by_conversation)
-        request.hash_key = request.prompt != nullptr ? request.prompt->conversation : 0;
-    else if (model.setting.hash.by == By::header)
-        request.hash_key = policy::hash_text(request.header(model.setting.hash.header));
-    else if (model.setting.hash.by == By::consumer)
-        request.hash_key = exchange.counts_for();
-    else
-        request.hash_key = exchange.client;
+    if (model.targets.size() < 2) return Verdict::next;
+    if (upstream::balances_by_prefix(model)) hash_prompt(exchange);
+    if (model.setting.balance == config::Balance::hash) request.hash_key = key_of(exchange);
     return Verdict::next;
 }
 

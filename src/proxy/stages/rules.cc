@@ -1,10 +1,6 @@
 // rules: the model that the settings choose for a request, by more than the name it asks for.
-#include "body_span.h"
-#include "sluice/policy/prefix_hasher.h"
+#include "conversation.h"
 #include "sluice/proxy/pipeline.h"
-
-#include <algorithm>
-#include <array>
 
 namespace sluice::proxy {
 namespace {
@@ -13,31 +9,6 @@ using By = config::HashSetting::By;
 
 std::size_t size_of(llm::Span span) {
     return span.end - span.begin;
-}
-
-// The same number for every turn of a conversation, on every shard and after a restart: of what the
-// client says belongs together, else of the prompt up to the end of the first user message.
-std::uint64_t conversation_of(const RequestState& request) {
-    const auto& facts = request.facts;
-    std::array<llm::Span, 2> spans{llm::inside(facts.instructions_value),
-                                   llm::inside(facts.prompt_value)};
-    if (!facts.conversation_value.empty()) {
-        spans = {facts.conversation_value, {}};
-    } else if (!facts.opening.empty()) {
-        spans[1].end = std::min(spans[1].end, facts.opening.end);
-    } else {
-        // Without messages: how the text begins.
-        spans[0].end = std::min(spans[0].end, spans[0].begin + policy::prefix_block_bytes(0));
-        spans[1].end = std::min(spans[1].end, spans[1].begin + policy::prefix_block_bytes(0));
-    }
-    const std::size_t bytes = size_of(spans[0]) + size_of(spans[1]);
-    if (bytes == 0) return 0;
-    policy::PrefixHashes hashes;
-    policy::PrefixHasher hasher(hashes, 0, bytes);
-    for (const llm::Span span : spans)
-        for_each_part(request.body, span, [&](std::string_view part) { hasher.feed(part); });
-    hasher.finish();
-    return hashes.conversation;
 }
 
 // A number as a key; 0 is none.
