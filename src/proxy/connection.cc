@@ -10,8 +10,6 @@ namespace {
 
 // Bytes of later requests that wait while one is answered; past it the client is not listened to.
 constexpr std::size_t parse_ahead_slices_max = 16;
-// A body whose request was already answered is read on up to here, to keep the connection.
-constexpr std::size_t discarded_bytes_max = 64 * limits::KiB;
 // Behind a FIN of ours this much is read before the connection is given up.
 constexpr std::size_t lingering_bytes_max = 1 * limits::MiB;
 
@@ -133,6 +131,10 @@ void Connection::begin_exchange(const http::Head& head) {
     body_pending_ = head.framing == http::Framing::chunked || head.content_length > 0;
     body_begun_ = service_.loop.now();  // also of one that is only read to be discarded
     if (!run_head_stages(head)) return;
+    if (exchange_->is_generic() && body_pending_ && prepare_upload(head)) {
+        keep_request(head);
+        return enter(State::body);
+    }
     if (head.framing == http::Framing::length && !charge_body(head.content_length))
         return reply(out_of_memory_reply(*exchange_));
     keep_request(head);
@@ -150,76 +152,6 @@ bool Connection::run_head_stages(const http::Head& head) {
         return false;
     }
     return true;
-}
-
-bool Connection::read_body() {
-    auto& received = stream_.received();
-    RequestState& request = *exchange_->request;
-    auto& pieces = service_.relay.pieces;
-    auto progress = body_pending_ ? http::Progress::incomplete : http::Progress::complete;
-    while (progress == http::Progress::incomplete && !received.empty()) {
-        entered_ = service_.loop.now();
-        mem::Slice slice = received.pop_front();
-        pieces.clear();
-        std::size_t consumed = 0;
-        progress = parser_.parse_body(slice.text(), pieces, consumed);
-        exchange_->bytes_in += consumed;
-        if (progress == http::Progress::failed) {
-            refuse(parser_.error());
-            return true;
-        }
-        mem::Chain body = request.body.empty_like();
-        for (const auto& piece : pieces) {
-            const auto text = slice.text().substr(piece.begin, piece.end - piece.begin);
-            request.read(text);
-            body.append(slice.share(piece.begin, piece.end));
-        }
-        const std::uint64_t size = request.body.size() + body.size();
-        if (size > service_.settings.body_bytes_max) {
-            reply(body_too_large_reply(*exchange_));
-            return true;
-        }
-        if (size > request.charged && !charge_body(size - request.charged)) {
-            reply(out_of_memory_reply(*exchange_));
-            return true;
-        }
-        // What waits for the rest of a body does not hold a buffer for a few bytes.
-        if (progress == http::Progress::incomplete)
-            request.body.append_compact(service_.loop.buffers(), std::move(body));
-        else
-            request.body.append(std::move(body));
-        slice.drop_front(consumed);
-        if (!slice.empty()) received.prepend(std::move(slice));
-    }
-    if (progress == http::Progress::complete) {
-        body_pending_ = false;
-        body_complete();
-        return true;
-    }
-    if (!stream_.ended()) return false;
-    leave(End::client_gone);
-    return false;
-}
-
-bool Connection::charge_body(std::uint64_t bytes) {
-    if (!service_.charge_body(bytes)) return false;
-    exchange_->request->charged += bytes;
-    return true;
-}
-
-void Connection::body_complete() {
-    for (const Stage& stage : pipeline()) {
-        if (stage.on_body == nullptr) continue;
-        Reply answer;
-        if (stage.on_body(*exchange_, answer) == Verdict::respond) return reply(std::move(answer));
-    }
-    forward_ = service_.forwards.create(service_, *exchange_, *this, stream_);
-    if (forward_ == nullptr)
-        return reply(error_reply(*exchange_, 503, "Too many requests are under way. Try later.",
-                                 "overloaded"));
-    enter(State::forwarding);
-    next_look_ = service_.loop.now() + look_gap;
-    forward_->start();
 }
 
 // --- answering ------------------------------------------------------------------------------
@@ -249,7 +181,8 @@ bool Connection::forward() {
             reply_to_failure();
             return true;
     }
-    service_.forwards.destroy(*std::exchange(forward_, nullptr));
+    end_forward();
+    close_after_ |= body_pending_;
     enter(State::finishing);
     return true;
 }
@@ -258,7 +191,7 @@ void Connection::reply_to_failure() {
     const Error error = forward_->failure();
     const End end = forward_->failure_end();
     const Duration retry_after = forward_->retry_after();
-    service_.forwards.destroy(*std::exchange(forward_, nullptr));
+    end_forward();
     const std::string_view code = error.status == 504   ? "upstream_timeout"
                                   : error.status == 503 ? "overloaded"
                                   : error.status == 429 ? "queue_full"
@@ -291,6 +224,7 @@ void Connection::refuse(const Error& error) {
 void Connection::reply(Reply&& answer) {
     SLUICE_ASSERT(exchange_ != nullptr);
     SLUICE_ASSERT(forward_ == nullptr);
+    if (upload_ != nullptr) end_upload();
     // What is left of the body is read if it is short, or the connection is given up.
     if (body_pending_ && !worth_discarding()) close_after_ = true;
     http::HeadWriter writer(service_.head_space());
@@ -321,6 +255,7 @@ void Connection::reply(Reply&& answer) {
     settle_as_ = answer.end;
     if (body_pending_ && !close_after_) {
         discarded_ = 0;
+        stream_.start_receiving();
         enter(State::discarding);
     } else {
         enter(State::finishing);
@@ -340,37 +275,6 @@ void Connection::reply_without_buffers() {
     settle_as_ = End::unavailable;
     close_after_ = true;
     enter(State::finishing);
-}
-
-// Whether the rest of an unread body is short enough to be read for the connection's sake.
-bool Connection::worth_discarding() const {
-    return exchange_->keep_alive && !stream_.ended() && !exchange_->expects_continue &&
-           exchange_->body_bytes_declared <= discarded_bytes_max;
-}
-
-bool Connection::discard_body() {
-    auto& received = stream_.received();
-    while (!received.empty()) {
-        mem::Slice slice = received.pop_front();
-        service_.relay.pieces.clear();
-        std::size_t consumed = 0;
-        const auto progress = parser_.parse_body(slice.text(), service_.relay.pieces, consumed);
-        discarded_ += consumed;
-        slice.drop_front(consumed);
-        if (progress == http::Progress::failed || discarded_ > discarded_bytes_max)
-            close_after_ = true;
-        else if (progress == http::Progress::complete && !slice.empty())
-            received.prepend(std::move(slice));
-        if (close_after_ || progress == http::Progress::complete) {
-            body_pending_ = false;
-            enter(State::finishing);
-            return true;
-        }
-    }
-    if (!stream_.ended()) return false;
-    close_after_ = true;
-    enter(State::finishing);
-    return true;
 }
 
 // The answer is queued; the next request waits until it is out.
@@ -407,6 +311,11 @@ bool Connection::linger() {
 
 // --- endings --------------------------------------------------------------------------------
 
+void Connection::end_forward() {
+    service_.forwards.destroy(*std::exchange(forward_, nullptr));
+    if (upload_ != nullptr) end_upload();
+}
+
 void Connection::settle(End end) {
     SLUICE_ASSERT(exchange_ != nullptr);
     SLUICE_ASSERT(forward_ == nullptr);
@@ -417,8 +326,9 @@ void Connection::settle(End end) {
 void Connection::leave(End end) {
     if (forward_ != nullptr) {
         forward_->abandon();
-        service_.forwards.destroy(*std::exchange(forward_, nullptr));
+        end_forward();
     }
+    upload_ = nullptr;
     if (exchange_ != nullptr) settle(end);
     service_.loop.timers().disarm(timer_);
     enter(State::closing);
@@ -432,9 +342,11 @@ bool Connection::client_hung_up() const {
            (seen == io::Hangup::ended && !service_.settings.half_close_tolerated);
 }
 
-// A FIN means that nobody waits for the answer, unless half-closed clients are tolerated.
+// A FIN means that nobody waits for the answer, unless half-closed clients are tolerated. In the
+// middle of a request it always does.
 bool Connection::client_left() const {
-    return stream_.ended() && !service_.settings.half_close_tolerated;
+    if (!stream_.ended()) return false;
+    return !service_.settings.half_close_tolerated || (upload_ != nullptr && !upload_->complete());
 }
 
 void Connection::drain() {

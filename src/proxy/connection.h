@@ -5,14 +5,15 @@
 // answer before them is out. A client that leaves ends its request in every phase.
 #pragma once
 
+#include "forward.h"
 #include "sluice/http/head_reader.h"
 #include "sluice/net/stream.h"
 #include "sluice/proxy/exchange.h"
-#include "forward.h"
 #include "sluice/proxy/pipeline.h"
 #include "sluice/proxy/service.h"
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
 namespace sluice::proxy {
@@ -53,6 +54,12 @@ private:
     bool run_head_stages(const http::Head& head);
     bool charge_body(std::uint64_t bytes);
     void body_complete();
+    bool prepare_upload(const http::Head& head);
+    bool begin_upload();
+    void end_upload();
+    Instant upload_deadline() const;
+    void give_up_upload();
+    void end_forward();
     void reply(Reply&& reply);
     void reply_without_buffers();
     void refuse(const Error& error);
@@ -69,6 +76,7 @@ private:
     bool client_left() const;
     bool client_hung_up() const;
     Instant deadline() const;
+    static Error body_too_slow();
     Duration write_stall() const;
     void on_deadline();
     void watch_deadline();
@@ -81,7 +89,8 @@ private:
     std::string client_;
     Exchange* exchange_ = nullptr;
     Forward* forward_ = nullptr;
-    Instant entered_;  // the state
+    std::unique_ptr<Upload> upload_;  // a body that is not kept; null: it is, or there is none
+    Instant entered_;                 // the state
     Instant body_begun_;
     Instant next_look_;       // for a client that is not listened to
     Instant write_progress_;  // when the client last took bytes

@@ -29,6 +29,7 @@ Instant Connection::deadline() const {
         case State::forwarding:
             due = forward_->deadline();
             if (stream_.deaf()) due = std::min(due, next_look_);
+            if (upload_ != nullptr) due = std::min(due, upload_deadline());
             break;
         case State::lingering:
             due = after(entered_, timeouts.linger);
@@ -47,6 +48,10 @@ Duration Connection::write_stall() const {
     const auto& timeouts = service_.settings.timeouts;
     const bool short_of = service_.stopping || service_.loop.buffers().exhausted();
     return short_of ? timeouts.linger : timeouts.write_stall;
+}
+
+Error Connection::body_too_slow() {
+    return Error::client(408, "The request's body took too long (--timeout-body).");
 }
 
 void Connection::watch_deadline() {
@@ -70,12 +75,14 @@ void Connection::on_deadline() {
         case State::head:
             return refuse(Error::client(408, "The request's head took too long (--timeout-head)."));
         case State::body:
-            return refuse(Error::client(408, "The request's body took too long (--timeout-body)."));
+            return refuse(body_too_slow());
         case State::forwarding:
             if (stream_.deaf() && next_look_ <= service_.loop.now()) {
                 if (client_hung_up()) return leave(End::client_gone);
                 next_look_ = service_.loop.now() + look_gap;
             }
+            if (upload_ != nullptr && upload_deadline() <= service_.loop.now())
+                return give_up_upload();
             if (forward_->deadline() <= service_.loop.now()) forward_->expire();
             return;
         case State::idle:

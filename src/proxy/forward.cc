@@ -1,8 +1,6 @@
 #include "forward.h"
 
-#include "body_edits.h"
 #include "sluice/io/socket.h"
-#include "sluice/llm/edits.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -26,11 +24,13 @@ constexpr std::uint8_t priority_again = 0;
 
 }  // namespace
 
-Forward::Forward(Service& service, Exchange& exchange, io::Actor& owner, net::Stream& client)
+Forward::Forward(Service& service, Exchange& exchange, io::Actor& owner, net::Stream& client,
+                 Upload* upload)
     : service_(service),
       exchange_(exchange),
       owner_(owner),
       client_(client),
+      upload_(upload),
       relay_(service.loop.nodes()),
       run_(service.pipes),
       tap_(service.pipes),
@@ -112,7 +112,10 @@ void Forward::start_try() {
     held_answer_ = nullptr;
     if (resumes_ && !plan_to_resume()) return find_place();
     if (resumes_ && resume_->plan.length_reached) return end_at_length();
-    try_target(upstream::Pool::Freshness::any);
+    // One that stood idle may be closed while the request is on its way, and what is not kept could
+    // not be sent to another.
+    try_target(upload_ != nullptr ? upstream::Pool::Freshness::fresh
+                                  : upstream::Pool::Freshness::any);
 }
 
 // False: the line is full.
@@ -177,7 +180,9 @@ void Forward::move_on(FailureClass failure, policy::FallbackChain chain, Error e
     note_hop(failure);
     failure_ = std::move(error);
     chain_ = chain;
-    const bool final = disposition.relayed || (sent_ && exchange_.must_not_repeat());
+    const bool body_gone = upload_ != nullptr && upload_->begun();
+    if (body_gone) failure_.message += " The request's body was not kept to be sent again.";
+    const bool final = disposition.relayed || body_gone || (sent_ && exchange_.must_not_repeat());
     if (final || hops_ >= hops_max) return give_up(std::move(failure_));
     if (disposition.next == policy::NextBackend::no) {
         exchange_.request->tried = ~std::uint64_t{0};
@@ -267,48 +272,6 @@ void Forward::try_target(upstream::Pool::Freshness freshness) {
     service_.loop.make_ready(owner_);
 }
 
-bool Forward::send_request() {
-    const upstream::Target& target = *exchange_.target;
-    const RequestState& request = *exchange_.request;
-    usage_injected_ = exchange_.usage_asked && target.kind != upstream::Kind::llama_server;
-    const auto kind = request.multipart != nullptr ? llm::BodyKind::multipart : llm::BodyKind::json;
-    const std::string& name =
-        target.upstream_name.empty() ? request.asked_model : target.upstream_name;
-    const auto edits =
-        llm::plan_edits(kind, request.facts, {.model = name, .include_usage = usage_injected_});
-    const std::string resumed =
-        resumes_ ? llm::resumed_body(resume_->body, edits, resume_->plan) : std::string();
-    const std::size_t body_bytes =
-        resumes_ ? resumed.size() : edits.edited_size(request.body.size());
-
-    std::string& head = service_.text;
-    head.clear();
-    head += request.method;
-    head += ' ';
-    head += target.endpoint->target.path;
-    head += request.target;
-    head += " HTTP/1.1\r\nHost: ";
-    head += target.endpoint->target.host;
-    head += "\r\n";
-    if (exchange_.sends_body())
-        head.append("Content-Length: ").append(std::to_string(body_bytes)).append("\r\n");
-    head += request.fields;
-    // A key of ours goes to its own server only, and a client's never where we have one.
-    if (target.setting.key.empty())
-        head += request.credentials;
-    else
-        head.append("Authorization: Bearer ").append(target.setting.key.value()).append("\r\n");
-    head += "\r\n";
-
-    mem::Chain message(service_.loop.nodes());
-    if (!message.append_copy(service_.loop.buffers(), head)) return false;
-    if (resumes_ ? !message.append_copy(service_.loop.buffers(), resumed)
-                 : !append_edited(message, request.body, edits, service_.loop.buffers()))
-        return false;
-    link_->stream.send(std::move(message));
-    return true;
-}
-
 // --- events of the link ---------------------------------------------------------------------
 
 Forward::Outcome Forward::advance() {
@@ -325,6 +288,7 @@ Forward::Outcome Forward::advance() {
         sent_ = true;
         listen();
     }
+    if (upload_ != nullptr) pass_body();
     // What came before an end or a failure counts.
     relay_received();
     if (link_ == nullptr) return outcome_;
@@ -434,6 +398,11 @@ void Forward::lose_answer(Break kind, std::string cause, End end) {
 void Forward::drop_link(bool reusable) {
     SLUICE_ASSERT(link_ != nullptr);
     empty_pipes();
+    if (upload_ != nullptr) {
+        upload_->rest();
+        // Each of these made a link: where one waits already they would pile up.
+        reusable = reusable && upload_->complete() && pool_->idle() == 0;
+    }
     pool_->give_back(*std::exchange(link_, nullptr), reusable);
 }
 

@@ -25,6 +25,7 @@
 #include "sluice/upstream/pool.h"
 #include "splice_run.h"
 #include "stream_tap.h"
+#include "upload.h"
 
 #include <cstdint>
 #include <memory>
@@ -41,8 +42,10 @@ public:
         broken,   // the answer broke off behind its head; the client was told if it could be
     };
 
-    // `owner` is made ready by the backend's events; `client` is where the answer goes.
-    Forward(Service& service, Exchange& exchange, io::Actor& owner, net::Stream& client);
+    // `owner` is made ready by the backend's events; `client` is where the answer goes. `upload`
+    // is the request's body where that is not kept, else null.
+    Forward(Service& service, Exchange& exchange, io::Actor& owner, net::Stream& client,
+            Upload* upload);
     ~Forward();  // asserts that no link and no place is held
 
     void start();
@@ -110,7 +113,6 @@ private:
     void give_up(Error error);
     void start_try();
     void try_target(upstream::Pool::Freshness freshness);
-    bool send_request();
     void on_link_lost(int code);
     void on_link_ended();
     void lose(const std::string& cause, policy::AttemptEnd end);
@@ -118,6 +120,11 @@ private:
     void drop_link(bool reusable);
     void fail(Error error);
     void enter(Phase phase);
+
+    // --- the request (forward_request.cc) ---
+    bool send_request();
+    void pass_body();
+    Instant silent_since() const;
 
     // --- the answer's head (forward_answer.cc) ---
     bool read_head();
@@ -185,6 +192,7 @@ private:
     Exchange& exchange_;
     io::Actor& owner_;
     net::Stream& client_;
+    Upload* upload_;  // null: the request's body is kept
     upstream::Place place_;
     policy::RetryBudget::Retry retry_;  // held while a second try is under way
     upstream::Pool* pool_ = nullptr;

@@ -158,6 +158,8 @@ bool Forward::send_head(http::HeadWriter& writer) {
     writer.field("x-request-id", exchange_.id);
     if (exchange_.target != nullptr) writer.field("x-sluice-backend", backend());
     if (exchange_.retries > 0) writer.field("x-sluice-retries", exchange_.retries);
+    // The rest of a body that nobody wants any more is in the way of another request.
+    if (upload_ != nullptr && !upload_->complete()) client_must_close_ = true;
     if (client_must_close_ || !exchange_.keep_alive)
         writer.field("Connection", "close");
     else if (exchange_.client_minor == 0)

@@ -128,7 +128,7 @@ policy::Deadline Forward::phase_deadline() const {
         place_.held() ? exchange_.target->setting.timeouts : exchange_.model->setting.timeouts;
     return policy::next_deadline(
         limits, exchange_.client_timeouts, phase,
-        {.received = exchange_.begun, .began = phase_begun_, .last_sent = sent_at_});
+        {.received = exchange_.begun, .began = silent_since(), .last_sent = sent_at_});
 }
 
 void Forward::expire() {

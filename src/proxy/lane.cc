@@ -8,6 +8,10 @@ namespace {
 // A body of unknown length is large when that much of it has come.
 constexpr std::uint64_t large_reads = 2 * limits::spliced_bytes_min;
 
+LaneChoice large(config::RelayMode mode) {
+    return {Lane::splice, mode == config::RelayMode::splice ? "asked for" : "large"};
+}
+
 }  // namespace
 
 std::string_view lane_name(Lane lane) {
@@ -44,7 +48,19 @@ LaneChoice choose_lane(const LaneFacts& facts) {
     // Asked for once: also what is left of the body is there for want of a pipe.
     if (facts.pipe_refused) return {Lane::buffer, "no pipe"};
     if (facts.bytes_ahead < spliced_bytes_min(facts.mode)) return {Lane::buffer, "small"};
-    return {Lane::splice, facts.mode == RelayMode::splice ? "asked for" : "large"};
+    return large(facts.mode);
+}
+
+LaneChoice choose_lane(const RequestLaneFacts& facts) {
+    using http::Framing;
+    if (facts.in == Framing::none) return {Lane::buffer, "no body"};
+    if (facts.mode == config::RelayMode::buffer) return {Lane::buffer, "asked for"};
+    if (facts.in != Framing::length) return {Lane::buffer, "unknown length"};
+    // It may be refused before it is sent, and who is asked for it must be able to have it.
+    if (facts.expects_continue) return {Lane::buffer, "waits for 100"};
+    if (facts.pipe_refused) return {Lane::buffer, "no pipe"};
+    if (facts.bytes_ahead < spliced_bytes_min(facts.mode)) return {Lane::buffer, "small"};
+    return large(facts.mode);
 }
 
 }  // namespace sluice::proxy

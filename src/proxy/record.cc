@@ -127,13 +127,10 @@ std::string_view RecordWriter::write(const Exchange& exchange, Instant now,
         put_number(",\"ttft_us\":", (exchange.first_byte - exchange.begun).as_micros());
     put_number(",\"duration_us\":", (now - exchange.begun).as_micros());
     put(std::string_view(exchange.streamed ? ",\"stream\":true" : ",\"stream\":false"));
-    if (exchange.lane.reason != nullptr) {
-        put(",\"lane\":\"");
-        put(std::string_view(lane_name(exchange.lane.lane)));
-        put("\",\"lane_reason\":\"");
-        put(std::string_view(exchange.lane.reason));
-        put("\"");
-    }
+    if (exchange.request_lane.reason != nullptr)
+        put_lane(",\"request_lane\":\"", "\",\"request_lane_reason\":\"", exchange.request_lane);
+    if (exchange.lane.reason != nullptr)
+        put_lane(",\"lane\":\"", "\",\"lane_reason\":\"", exchange.lane);
     if (exchange.retries > 0) put_number(",\"retries\":", exchange.retries);
     if (exchange.resumed > 0) put_number(",\"resumed\":", exchange.resumed);
     if (exchange.queued.ns > 0) put_number(",\"queued_us\":", exchange.queued.as_micros());

@@ -26,8 +26,10 @@ public:
     void set_length(std::uint64_t bytes);
     bool has_length() const { return length_ > 0; }
     std::uint64_t length() const { return length_; }
-    // Bytes of it have left.
+    // Bytes of it have left their stream.
     bool moves() const { return left_ < length_; }
+    // How many.
+    std::uint64_t taken() const { return length_ - left_; }
 
     enum class Progress : std::uint8_t {
         waits,    // for one of the streams
@@ -36,7 +38,7 @@ public:
     };
     // Moves what can be moved now. The streams record what goes wrong with them.
     Progress move(net::Stream& from, net::Stream& to);
-    // Bytes that came from the backend since this was last asked.
+    // Bytes that left it since this was last asked.
     std::uint64_t take_moved() { return std::exchange(moved_, 0); }
 
     void end();

@@ -115,6 +115,7 @@ struct Exchange {
     std::string hops;                      // tries that failed: "URL transient, URL rate_limited"
     policy::RetryBudget::Request offered;  // to the retry budget, until it is settled
     LaneChoice lane;                       // splice, once any part of the body was
+    LaneChoice request_lane;               // where there was a choice: generic routes
     Instant first_byte;                    // of the backend's body; zero: none came
     Duration overhead;  // our own work: from the turn that saw the whole request to its being
                         // queued for the backend, and the same for the begin of the answer

@@ -1,4 +1,5 @@
-// choose_lane: by which way the bytes of an answer go from the backend to the client.
+// choose_lane: by which way the bytes of a body go: of an answer from the backend to the client, of
+// a request the other way.
 //
 // Pure. Figures are in docs/decisions/0004: a received buffer that is sent again costs the least
 // for events and small bodies, splicing for large bodies that nobody has to read.
@@ -39,5 +40,17 @@ struct LaneChoice {
 std::uint64_t spliced_bytes_min(config::RelayMode mode);
 
 LaneChoice choose_lane(const LaneFacts& facts);
+
+// Of a request's body that nothing has to be read of. One that is spliced is not kept, so it cannot
+// go to a second backend.
+struct RequestLaneFacts {
+    config::RelayMode mode = config::RelayMode::automatic;
+    http::Framing in = http::Framing::none;
+    bool expects_continue = false;  // the client waits to be asked for it
+    std::uint64_t bytes_ahead = 0;  // that have not been received yet
+    bool pipe_refused = false;
+};
+
+LaneChoice choose_lane(const RequestLaneFacts& facts);
 
 }  // namespace sluice::proxy

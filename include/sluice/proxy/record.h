@@ -2,6 +2,7 @@
 #pragma once
 
 #include "sluice/base/clock.h"
+#include "sluice/proxy/lane.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -42,6 +43,16 @@ private:
     void put_number(const char (&key)[size], std::int64_t value) {
         put(key);
         put_number(value);
+    }
+
+    template <std::size_t size, std::size_t reason_size>
+    void put_lane(const char (&key)[size], const char (&reason_key)[reason_size],
+                  const LaneChoice& choice) {
+        put(key);
+        put(lane_name(choice.lane));
+        put(reason_key);
+        put(std::string_view(choice.reason));
+        put("\"");
     }
 
     // Written once a request: every byte goes straight to its place.

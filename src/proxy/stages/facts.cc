@@ -13,7 +13,11 @@ Result<llm::RequestFacts> read_facts(RequestState& request) {
 Verdict facts_on_body(Exchange& exchange, Reply& reply) {
     RequestState& request = *exchange.request;
     exchange.body_bytes = request.body.size();
-    if (exchange.is_generic()) return Verdict::next;
+    if (exchange.is_generic()) {
+        // It may pass without being kept here; then its head has said how long it is.
+        if (exchange.body_bytes_declared > 0) exchange.body_bytes = exchange.body_bytes_declared;
+        return Verdict::next;
+    }
     auto facts = read_facts(request);
     if (!facts) {
         reply = error_reply(exchange, 400, facts.error().message, "invalid_body");

@@ -1,0 +1,200 @@
+// The body of a request: kept until it is complete, passed on as it comes, or read to be discarded.
+#include "connection.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+namespace sluice::proxy {
+namespace {
+
+// A body whose request was already answered is read on up to here, to keep the connection.
+constexpr std::size_t discarded_bytes_max = 64 * limits::KiB;
+
+}  // namespace
+
+// --- kept -----------------------------------------------------------------------------------
+
+bool Connection::read_body() {
+    if (upload_ != nullptr) return begin_upload();
+    auto& received = stream_.received();
+    RequestState& request = *exchange_->request;
+    auto& pieces = service_.relay.pieces;
+    auto progress = body_pending_ ? http::Progress::incomplete : http::Progress::complete;
+    while (progress == http::Progress::incomplete && !received.empty()) {
+        entered_ = service_.loop.now();
+        mem::Slice slice = received.pop_front();
+        pieces.clear();
+        std::size_t consumed = 0;
+        progress = parser_.parse_body(slice.text(), pieces, consumed);
+        exchange_->bytes_in += consumed;
+        if (progress == http::Progress::failed) {
+            refuse(parser_.error());
+            return true;
+        }
+        mem::Chain body = request.body.empty_like();
+        for (const auto& piece : pieces) {
+            const auto text = slice.text().substr(piece.begin, piece.end - piece.begin);
+            request.read(text);
+            body.append(slice.share(piece.begin, piece.end));
+        }
+        const std::uint64_t size = request.body.size() + body.size();
+        if (size > service_.settings.body_bytes_max) {
+            reply(body_too_large_reply(*exchange_));
+            return true;
+        }
+        if (size > request.charged && !charge_body(size - request.charged)) {
+            reply(out_of_memory_reply(*exchange_));
+            return true;
+        }
+        // What waits for the rest of a body does not hold a buffer for a few bytes.
+        if (progress == http::Progress::incomplete)
+            request.body.append_compact(service_.loop.buffers(), std::move(body));
+        else
+            request.body.append(std::move(body));
+        slice.drop_front(consumed);
+        if (!slice.empty()) received.prepend(std::move(slice));
+    }
+    if (progress == http::Progress::complete) {
+        body_pending_ = false;
+        body_complete();
+        return true;
+    }
+    if (!stream_.ended()) return false;
+    leave(End::client_gone);
+    return false;
+}
+
+bool Connection::charge_body(std::uint64_t bytes) {
+    if (!service_.charge_body(bytes)) return false;
+    exchange_->request->charged += bytes;
+    return true;
+}
+
+void Connection::body_complete() {
+    for (const Stage& stage : pipeline()) {
+        if (stage.on_body == nullptr) continue;
+        Reply answer;
+        if (stage.on_body(*exchange_, answer) == Verdict::respond) return reply(std::move(answer));
+    }
+    forward_ = service_.forwards.create(service_, *exchange_, *this, stream_, upload_.get());
+    if (forward_ == nullptr)
+        return reply(error_reply(*exchange_, 503, "Too many requests are under way. Try later.",
+                                 "overloaded"));
+    enter(State::forwarding);
+    next_look_ = service_.loop.now() + look_gap;
+    forward_->start();
+}
+
+// --- passed on ------------------------------------------------------------------------------
+
+// A body that nobody reads, for a backend that the head alone has chosen. True: it is not kept, and
+// what is on its way into buffers is waited for.
+bool Connection::prepare_upload(const http::Head& head) {
+    SLUICE_ASSERT(upload_ == nullptr && body_pending_);
+    const std::uint64_t here = stream_.received().size() - head.bytes;
+    const std::uint64_t length = exchange_->body_bytes_declared;
+    RequestLaneFacts facts{.mode = service_.settings.relay,
+                           .in = head.framing,
+                           .expects_continue = head.expect_continue,
+                           .bytes_ahead = length - std::min(length, here)};
+    LaneChoice& choice = exchange_->request_lane;
+    choice = choose_lane(facts);
+    if (choice.lane != Lane::splice) return false;
+    upload_ = std::make_unique<Upload>(stream_, parser_, service_.pipes);
+    if (!upload_->begin()) {
+        upload_ = nullptr;
+        facts.pipe_refused = true;
+        choice = choose_lane(facts);
+        return false;
+    }
+    stream_.hold_receiving();
+    return true;
+}
+
+// Nothing is on its way into buffers any more, so it is known how much is left for the pipe.
+bool Connection::begin_upload() {
+    if (stream_.receiving()) return false;
+    const RequestLaneFacts facts{.mode = service_.settings.relay,
+                                 .in = http::Framing::length,
+                                 .bytes_ahead = upload_->bytes_ahead()};
+    exchange_->request_lane = choose_lane(facts);
+    if (exchange_->request_lane.lane != Lane::splice) {
+        // Nearly all of it is here: then it can as well be kept.
+        upload_ = nullptr;
+        stream_.start_receiving();
+        if (!charge_body(exchange_->body_bytes_declared)) reply(out_of_memory_reply(*exchange_));
+        return true;
+    }
+    if (stream_.ended()) {
+        leave(End::client_gone);
+        return false;
+    }
+    if (charge_body(stream_.received().size()))
+        body_complete();
+    else
+        reply(out_of_memory_reply(*exchange_));
+    return true;
+}
+
+// What is left of it then is the client's to keep, or is discarded.
+void Connection::end_upload() {
+    upload_->stop();
+    upload_ = nullptr;
+    body_pending_ = parser_.opaque_bytes() > 0;
+}
+
+// When the client has been too slow with it. A wait for the backend does not count.
+Instant Connection::upload_deadline() const {
+    if (!upload_->waits_for_client()) return io::TimerWheel::never;
+    const auto& timeouts = service_.settings.timeouts;
+    Instant due = io::TimerWheel::never;
+    if (timeouts.body_gap.ns > 0) due = upload_->moved_at() + timeouts.body_gap;
+    if (timeouts.body_total.ns > 0)
+        due = std::min(due, upload_->client_since() + timeouts.body_total);
+    return due;
+}
+
+void Connection::give_up_upload() {
+    Error error = body_too_slow();
+    if (exchange_->answer_begun) return forward_->interrupt(std::move(error), End::timeout);
+    forward_->abandon();
+    end_forward();
+    refuse(error);
+}
+
+// --- discarded ------------------------------------------------------------------------------
+
+// Whether the rest of an unread body is short enough to be read for the connection's sake.
+bool Connection::worth_discarding() const {
+    const std::uint64_t left = exchange_->body_bytes_declared > 0 ? parser_.opaque_bytes() : 0;
+    return exchange_->keep_alive && !stream_.ended() && !exchange_->expects_continue &&
+           left <= discarded_bytes_max;
+}
+
+bool Connection::discard_body() {
+    auto& received = stream_.received();
+    while (!received.empty()) {
+        mem::Slice slice = received.pop_front();
+        service_.relay.pieces.clear();
+        std::size_t consumed = 0;
+        const auto progress = parser_.parse_body(slice.text(), service_.relay.pieces, consumed);
+        discarded_ += consumed;
+        slice.drop_front(consumed);
+        if (progress == http::Progress::failed || discarded_ > discarded_bytes_max)
+            close_after_ = true;
+        else if (progress == http::Progress::complete && !slice.empty())
+            received.prepend(std::move(slice));
+        if (close_after_ || progress == http::Progress::complete) {
+            body_pending_ = false;
+            enter(State::finishing);
+            return true;
+        }
+    }
+    if (!stream_.ended()) return false;
+    close_after_ = true;
+    enter(State::finishing);
+    return true;
+}
+
+}  // namespace sluice::proxy

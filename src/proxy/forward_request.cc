@@ -1,0 +1,74 @@
+// The request on its way to the backend: its head, and its body from where it is kept or, where it
+// is not, as it comes from the client.
+#include "body_edits.h"
+#include "forward.h"
+#include "sluice/llm/edits.h"
+
+#include <algorithm>
+
+namespace sluice::proxy {
+
+// A body that is not kept follows when the backend is there.
+bool Forward::send_request() {
+    const upstream::Target& target = *exchange_.target;
+    const RequestState& request = *exchange_.request;
+    usage_injected_ = exchange_.usage_asked && target.kind != upstream::Kind::llama_server;
+    const auto kind = request.multipart != nullptr ? llm::BodyKind::multipart : llm::BodyKind::json;
+    const std::string& name =
+        target.upstream_name.empty() ? request.asked_model : target.upstream_name;
+    const auto edits =
+        llm::plan_edits(kind, request.facts, {.model = name, .include_usage = usage_injected_});
+    const std::string resumed =
+        resumes_ ? llm::resumed_body(resume_->body, edits, resume_->plan) : std::string();
+    const std::size_t body_bytes = resumes_             ? resumed.size()
+                                   : upload_ != nullptr ? exchange_.body_bytes
+                                                        : edits.edited_size(request.body.size());
+
+    std::string& head = service_.text;
+    head.clear();
+    head += request.method;
+    head += ' ';
+    head += target.endpoint->target.path;
+    head += request.target;
+    head += " HTTP/1.1\r\nHost: ";
+    head += target.endpoint->target.host;
+    head += "\r\n";
+    if (exchange_.sends_body())
+        head.append("Content-Length: ").append(std::to_string(body_bytes)).append("\r\n");
+    head += request.fields;
+    // A key of ours goes to its own server only, and a client's never where we have one.
+    if (target.setting.key.empty())
+        head += request.credentials;
+    else
+        head.append("Authorization: Bearer ").append(target.setting.key.value()).append("\r\n");
+    head += "\r\n";
+
+    mem::Chain message(service_.loop.nodes());
+    if (!message.append_copy(service_.loop.buffers(), head)) return false;
+    if (resumes_ ? !message.append_copy(service_.loop.buffers(), resumed)
+                 : !append_edited(message, request.body, edits, service_.loop.buffers()))
+        return false;
+    link_->stream.send(std::move(message));
+    return true;
+}
+
+// What has come of a body that is not kept. Also beside its answer: a backend may begin that before
+// it has read everything.
+void Forward::pass_body() {
+    SLUICE_ASSERT(upload_ != nullptr);
+    if (link_ == nullptr || upload_->complete() || !link_->stream.open()) return;
+    // One that reads no more may have said why: its answer is still received.
+    if (link_->stream.error() != 0) return upload_->rest();
+    const bool goes_on = upload_->move(link_->stream, service_.loop.now());
+    exchange_.bytes_in += upload_->take_moved();
+    if (goes_on || client_.ended()) service_.loop.make_ready(owner_);
+}
+
+// Since when the backend has done nothing, where that is its doing.
+Instant Forward::silent_since() const {
+    if (upload_ == nullptr) return phase_begun_;
+    if (upload_->waits_for_client()) return service_.loop.now();
+    return std::max(phase_begun_, upload_->moved_at());
+}
+
+}  // namespace sluice::proxy
