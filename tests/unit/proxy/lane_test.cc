@@ -140,14 +140,69 @@ const Row table[] = {
      "no pipe"},
 };
 
-}  // namespace
+struct RequestRow {
+    RequestLaneFacts facts;
+    Lane lane;
+    std::string_view reason;
+};
 
-TEST_CASE("the lane of an answer") {
-    for (const Row& row : table) {
+const RequestRow request_table[] = {
+    {{.in = Framing::none}, Lane::buffer, "no body"},
+    {{.mode = RelayMode::splice, .in = Framing::none}, Lane::buffer, "no body"},
+    // --- by size: of what is still to come ---
+    {{.in = Framing::length, .bytes_ahead = 0}, Lane::buffer, "small"},
+    {{.in = Framing::length, .bytes_ahead = large - 1}, Lane::buffer, "small"},
+    {{.in = Framing::length, .bytes_ahead = large}, Lane::splice, "large"},
+    {{.in = Framing::length, .bytes_ahead = 100 * large}, Lane::splice, "large"},
+    // --- of unknown length, whatever is asked for ---
+    {{.in = Framing::chunked, .bytes_ahead = large}, Lane::buffer, "unknown length"},
+    {{.mode = RelayMode::splice, .in = Framing::chunked, .bytes_ahead = large},
+     Lane::buffer,
+     "unknown length"},
+    // --- the client waits to be asked ---
+    {{.in = Framing::length, .expects_continue = true, .bytes_ahead = large},
+     Lane::buffer,
+     "waits for 100"},
+    {{.mode = RelayMode::splice,
+      .in = Framing::length,
+      .expects_continue = true,
+      .bytes_ahead = large},
+     Lane::buffer,
+     "waits for 100"},
+    // --- what was asked for, and what is to be had ---
+    {{.mode = RelayMode::buffer, .in = Framing::length, .bytes_ahead = 10 * large},
+     Lane::buffer,
+     "asked for"},
+    {{.mode = RelayMode::buffer, .in = Framing::chunked}, Lane::buffer, "asked for"},
+    {{.mode = RelayMode::splice, .in = Framing::length, .bytes_ahead = limits::buffer_bytes},
+     Lane::splice,
+     "asked for"},
+    {{.mode = RelayMode::splice, .in = Framing::length, .bytes_ahead = limits::buffer_bytes - 1},
+     Lane::buffer,
+     "small"},
+    {{.in = Framing::length, .bytes_ahead = large, .pipe_refused = true}, Lane::buffer, "no pipe"},
+    {{.mode = RelayMode::splice, .in = Framing::length, .bytes_ahead = large, .pipe_refused = true},
+     Lane::buffer,
+     "no pipe"},
+};
+
+template <class Table>
+void check_table(const Table& rows) {
+    for (const auto& row : rows) {
         const LaneChoice choice = choose_lane(row.facts);
         CAPTURE(row.reason);
         CAPTURE(lane_name(row.lane));
         CHECK(choice.lane == row.lane);
         CHECK(choice.reason == row.reason);
     }
+}
+
+}  // namespace
+
+TEST_CASE("the lane of an answer") {
+    check_table(table);
+}
+
+TEST_CASE("the lane of a request's body") {
+    check_table(request_table);
 }
