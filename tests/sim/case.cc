@@ -61,6 +61,10 @@ Case& Ledger::add() {
     Case& made = cases_.emplace_back();
     made.number = cases_.size() - 1;
     made.closes = prng_.chance(1, 12);
+    if (has_routes && prng_.chance(1, 2)) {
+        make_upload(made);
+        return made;
+    }
     const auto dice = prng_.below(100);
     if (dice < 75)
         make_forwarded(made);
@@ -144,6 +148,29 @@ void Ledger::make_forwarded(Case& made) {
                                    "model-a");
     made.wire = post(made, "/v1/chat/completions", body);
     make_plan(made.plan, stream);
+}
+
+// For a generic route: mostly so large that it is not kept.
+void Ledger::make_upload(Case& made) {
+    constexpr std::array paths = {"/route-a", "/route-b", "/route-both"};
+    made.kind = Case::Kind::forwarded;
+    made.generic = true;
+    made.http_1_0 = prng_.chance(1, 20);
+    const std::string_view path = paths[prng_.below(paths.size())];
+    made.may_fail = backend_b_is_down && path == "/route-b";
+    if (path == "/route-both") made.backends = 2;
+    made.upstream_body =
+        pattern(prng_.chance(1, 4) ? some_size(17) : prng_.between(4'000, 250'000));
+    made.wire =
+        get(made, prng_.chance(1, 2) ? "POST" : "PUT", path) + "Content-Type: audio/wav\r\n";
+    if (prng_.chance(1, 20) && !made.http_1_0) made.wire += "Expect: 100-continue\r\n";
+    if (prng_.chance(1, 8) && !made.http_1_0)
+        made.wire += "Transfer-Encoding: chunked\r\n\r\n" + in_chunks(made.upstream_body);
+    else
+        made.wire += "Content-Length: " + std::to_string(made.upstream_body.size()) + "\r\n\r\n" +
+                     made.upstream_body;
+    make_plan(made.plan, false);
+    made.plan.early = prng_.chance(1, 4);
 }
 
 void Ledger::make_own(Case& made) {

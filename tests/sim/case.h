@@ -43,6 +43,7 @@ struct Plan {
     bool interim = false;  // 103 comes first
     bool closes = false;   // the server ends the connection behind the answer, and says so
     bool closes_unannounced = false;  // the same, and does not say so
+    bool early = false;  // it answers before it has read the request; where it stalls it reads none
 
     bool events() const {
         return shape == Shape::events_chunked || shape == Shape::events_until_close;
@@ -77,6 +78,7 @@ struct Case {
     bool asks_usage = false;
     bool may_fail = false;  // its only backend is down
     int backends = 1;       // that may be asked
+    bool generic = false;   // of a generic route: a body that nobody reads
     Plan plan;
 
     // --- what happened ---
@@ -112,9 +114,11 @@ public:
     // Events leave before they are read: what is broken comes through, and the connection ends.
     bool events_spliced = false;
     bool half_close_tolerated = false;  // a client's FIN does not mean that it left
+    bool has_routes = false;            // generic ones, for large bodies among others
 
 private:
     void make_forwarded(Case& made);
+    void make_upload(Case& made);
     void make_own(Case& made);
     void make_refused(Case& made);
     void make_malformed(Case& made);

@@ -30,6 +30,7 @@ public:
 
 private:
     bool read_request();
+    void read_rest();
     void answer_question(std::string_view path);
     void answer(Case& asked, std::string_view body);
     std::string encode(const Plan& plan, bool with_usage);
@@ -48,6 +49,7 @@ private:
     Case* at_work_ = nullptr;
     Plan plan_;
     std::string answer_;  // still to be written
+    std::string rest_;    // still to come of a request that is answered early
     int requests_ = 0;
     bool closing_ = false;  // hears no further request
 };

@@ -65,6 +65,7 @@ public:
         expect(service.dispatch.waiting() == 0, "somebody is left waiting");
         expect(service.retries.in_flight() == 0 && service.retries.under_way() == 0,
                "a token of the retry budget is left");
+        expect(service.pipes.lent() == 0, "a pipe is left");
         expect(nodes_.in_use() == 0, "a node of a chain is left");
         const std::size_t lent = Simulation::current().ring(ring_->fd())->lent();
         expect(pool_.in_use() <= lent + 1, "a buffer is left");

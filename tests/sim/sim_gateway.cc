@@ -28,6 +28,7 @@ const net::Address backend_b = net::Address::parse("127.0.0.1:8082").value();
 
 std::uint64_t tally[5];  // of all runs, by outcome
 std::uint64_t spliced_streams = 0;
+std::uint64_t spliced_requests = 0;
 std::uint64_t opened_ahead = 0;
 std::uint64_t opened_ahead_used = 0;
 
@@ -56,6 +57,20 @@ config::Settings random_settings(Prng& prng) {
     return settings;
 }
 
+// Each leads to where the model of its name is.
+void add_routes(config::Settings& settings) {
+    for (const char* name : {"a", "b", "both"}) {
+        config::RouteSetting route;
+        route.path = std::string("/route-") + name;
+        route.timeouts = settings.model_timeouts;
+        for (const auto& model : settings.models)
+            if (model.name == std::string("model-") + name)
+                route.backends.insert(route.backends.end(), model.backends.begin(),
+                                      model.backends.end());
+        settings.routes.push_back(std::move(route));
+    }
+}
+
 // What came later draws from randomness of its own: seeds that once failed stay the runs they were.
 struct Variation {
     explicit Variation(std::uint64_t seed) {
@@ -68,6 +83,7 @@ struct Variation {
         if (prng.chance(1, 3)) slots = static_cast<unsigned>(prng.between(1, 4));
         if (prng.chance(1, 2))
             notice_first = Duration::millis(static_cast<std::int64_t>(prng.between(1, 500)));
+        routes = prng.chance(1, 3);
     }
 
     // Many requests and a short idle time: demand for new links becomes steady within the run.
@@ -76,6 +92,7 @@ struct Variation {
     config::RelayMode relay = config::RelayMode::automatic;
     unsigned slots = 0;       // that servers tell of
     Duration notice_first{};  // a client hears of its waiting; zero: it does not
+    bool routes = false;      // there are generic ones, and large bodies for them
 };
 
 // One run: the servers, the shards, the clients, and what may go wrong besides.
@@ -90,6 +107,7 @@ public:
           settings_(random_settings(prng_)) {
         if (variation_.busy) settings_.pool_idle = variation_.pool_idle;
         settings_.relay = variation_.relay;
+        if (variation_.routes) add_routes(settings_);
         for (auto& model : settings_.models) {
             model.queue.notice_first = variation_.notice_first;
             model.queue.notice_every = Duration::millis(700);
@@ -97,6 +115,7 @@ public:
         }
         ledger_.lenient = run.may_lose;
         ledger_.events_spliced = settings_.relay == config::RelayMode::splice;
+        ledger_.has_routes = variation_.routes;
         ledger_.half_close_tolerated = settings_.half_close_tolerated;
         start_servers();
         start_shards();
@@ -254,13 +273,16 @@ void Scene::check_case(const Case& each) {
     };
     if (each.plan.events() && each.logged_line.find("\"lane\":\"splice\"") != std::string::npos)
         ++spliced_streams;
+    const bool unkept = each.logged_line.find("\"request_lane\":\"splice\"") != std::string::npos;
+    if (unkept) ++spliced_requests;
+    if (unkept && each.seen_by_backends > 1) wrong("a body that is not kept was sent twice");
     if (each.outcome == Case::Outcome::open) wrong("a request without an outcome");
     if (each.outcome == Case::Outcome::right) {
         if (each.logged != 1) wrong("an answer that is not in the log");
         const bool forwarded = each.kind == Case::Kind::forwarded;
         const std::string tokens =
             "\"completion_tokens\":" + std::to_string(each.plan.completion_tokens);
-        if (forwarded && each.usage_was_sent && each.plan.status == 200 &&
+        if (forwarded && !each.generic && each.usage_was_sent && each.plan.status == 200 &&
             each.logged_line.find(tokens) == std::string::npos)
             wrong("an answer whose tokens were not counted");
         // HTTP/1.0 does not show that the backend's last chunk was missing.
@@ -303,9 +325,11 @@ int main(int argc, char** argv) {
     std::printf("right %llu, error %llu, broken %llu, unanswered or left %llu\n",
                 count(Outcome::right), count(Outcome::error), count(Outcome::broken),
                 count(Outcome::unanswered));
-    std::printf("streams spliced %llu; links opened ahead %llu, used %llu\n",
-                static_cast<unsigned long long>(sluice::sim::spliced_streams),
-                static_cast<unsigned long long>(sluice::sim::opened_ahead),
-                static_cast<unsigned long long>(sluice::sim::opened_ahead_used));
+    std::printf(
+        "streams spliced %llu; bodies of requests %llu; links opened ahead %llu, used %llu\n",
+        static_cast<unsigned long long>(sluice::sim::spliced_streams),
+        static_cast<unsigned long long>(sluice::sim::spliced_requests),
+        static_cast<unsigned long long>(sluice::sim::opened_ahead),
+        static_cast<unsigned long long>(sluice::sim::opened_ahead_used));
     return status;
 }
