@@ -170,7 +170,7 @@ void add_relay(CLI::App& app, Settings& settings) {
     };
     app.add_option_function<std::string>(
            "--relay", choose,
-           "How answers pass: through buffers, spliced by the kernel wherever no byte has to be "
+           "How bodies pass: through buffers, spliced by the kernel wherever no byte has to be "
            "read, or as suits each (auto: spliced from 64 KiB on)")
         ->type_name("LANE")
         ->check(CLI::IsMember({"auto", "buffer", "splice"}))

@@ -166,7 +166,7 @@ const Section& root_section() {
                  Choice<RelayMode>{{{"auto", RelayMode::automatic},
                                     {"buffer", RelayMode::buffer},
                                     {"splice", RelayMode::splice}}},
-                 {"How answers pass: as suits each, through buffers, or spliced by the kernel "
+                 {"How bodies pass: as suits each, through buffers, or spliced by the kernel "
                   "wherever no byte has to be read",
                   "buffer"})
             .map("log", itself, log_section(), {"What is written down", ""})

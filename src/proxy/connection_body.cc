@@ -137,7 +137,7 @@ bool Connection::begin_upload() {
     return true;
 }
 
-// What is left of it then is the client's to keep, or is discarded.
+// What was not taken of it has still to come from the client.
 void Connection::end_upload() {
     upload_->stop();
     upload_ = nullptr;

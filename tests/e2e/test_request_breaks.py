@@ -14,7 +14,7 @@ from wire import Closed, wait_until
 
 class Broken(RequestCase):
 
-    def test_where_nobody_listens_the_next_one_gets_all_of_it(self):
+    def test_row_063_where_nobody_listens_the_next_one_gets_all_of_it(self):
         holder, url = address_that_refuses()
         self.addCleanup(holder.close)
         backend = self.backend()
@@ -45,7 +45,7 @@ class Broken(RequestCase):
         self.assertEqual((answer.status, answer.closes), (502, True))
         self.assertNotIn("not kept", answer.json["error"]["message"])
 
-    def test_a_backend_that_dies_in_the_middle_is_an_honest_502(self):
+    def test_row_067_a_backend_that_dies_in_the_middle_is_an_honest_502(self):
         def die(peer, got):
             taken = 0
             while taken < 300 * KIB:
@@ -76,7 +76,7 @@ class Broken(RequestCase):
                 sender.join()
             self.assertEqual(good.started, [])
 
-    def test_a_backend_that_dies_behind_the_body_is_the_same(self):
+    def test_row_067_a_backend_that_dies_behind_the_body_is_the_same(self):
         def drop(peer, _):
             peer.reset()
 
@@ -107,7 +107,7 @@ class Broken(RequestCase):
                          (503, {"why": "broken"}, False))
         self.assertEqual(good.requests, [])
 
-    def test_an_answer_before_the_body_was_read_is_relayed_and_ends_the_connection(self):
+    def test_row_034_an_answer_before_the_body_was_read_ends_the_connection(self):
         def refuse(peer, got):
             taken = 0
             while taken < read_before:
@@ -138,7 +138,7 @@ class Broken(RequestCase):
                     self.assertEqual((line["end"], line["status"]), ("ok", status))
                     self.assertLess(line["bytes_in"], len(body))
 
-    def test_a_client_that_leaves_in_the_middle_frees_everything(self):
+    def test_row_054_a_client_that_leaves_in_the_middle_frees_everything(self):
         waiting = threading.Event()
 
         def hear(peer, got):
@@ -183,7 +183,7 @@ class Broken(RequestCase):
         # A pipe of the first body, and none of those that came after it.
         self.assertLessEqual(gateway.fds(), fds)
 
-    def test_a_body_that_stalls_gets_408(self):
+    def test_row_050_a_body_that_stalls_gets_408(self):
         backend, gone = self.backend(), []
         backend.early = lambda peer, got: got.read_body() or gone.append(peer) or True
         gateway = self.gateway(backend, flags=("--timeout-body", "300ms"))
@@ -199,7 +199,7 @@ class Broken(RequestCase):
             self.assertEqual((line["end"], line["request_lane"]), ("timeout", "splice"))
         wait_until(lambda: len(gone) == 4, "the backend's connections are closed")
 
-    def test_a_body_that_trickles_for_too_long_gets_408(self):
+    def test_row_050_a_body_that_trickles_for_too_long_gets_408(self):
         backend = self.backend()
         gateway = self.gateway(backend, flags=("--timeout-body-total", "500ms"))
         client = self.client(gateway)

@@ -16,7 +16,7 @@ from request_case import KIB, LARGE, MIB, SPLICED, RequestCase, digest, noise
 
 class Whole(RequestCase):
 
-    def test_bodies_of_every_size_arrive_byte_for_byte(self):
+    def test_row_048_bodies_of_every_size_arrive_byte_for_byte(self):
         backend = self.backend()
         gateway = self.gateway(backend)
         client = self.client(gateway)
@@ -231,7 +231,7 @@ class Kept(RequestCase):
         self.assertEqual((answer.status, answer.interim, answer.json), (200, [], digest(body)))
         self.assertEqual(self.lane(gateway, answer), ("buffer", "waits for 100"))
 
-    def test_a_body_that_is_too_large_reaches_nobody(self):
+    def test_row_044_a_body_that_is_too_large_reaches_nobody(self):
         backend = self.backend()
         gateway = self.gateway(backend, flags=("--body-max", "1MiB"))
         client = self.client(gateway)
