@@ -183,6 +183,21 @@ class Broken(RequestCase):
         # A pipe of the first body, and none of those that came after it.
         self.assertLessEqual(gateway.fds(), fds)
 
+    def test_row_062_a_client_that_ends_its_side_behind_the_body_or_in_it(self):
+        backend = self.backend()
+        gateway = self.gateway(backend, flags=("--half-close", "tolerate"))
+        body = noise(MIB)
+        for sent, end in ((len(body), "ok"), (len(body) - 1, "client_gone")):
+            client = self.client(gateway)
+            self.begin(gateway, backend, client, body)
+            client.send(body[:sent])
+            client.shut_write()
+            if end == "ok":
+                self.assertEqual(client.read().json, digest(body))
+            self.assertEqual(client.read_to_close(), (b"", "eof"))
+            wait_until(lambda end=end: end in self.ends(gateway), "it is noticed")
+        self.assertEqual(len(backend.requests), 1)
+
     def test_row_050_a_body_that_stalls_gets_408(self):
         backend, gone = self.backend(), []
         backend.early = lambda peer, got: got.read_body() or gone.append(peer) or True
@@ -212,12 +227,12 @@ class Broken(RequestCase):
 
     def test_a_client_that_is_slow_is_not_the_backends_fault(self):
         backend = self.backend()
-        gateway = self.gateway(backend, timeouts={"first_byte": "300ms"})
+        gateway = self.gateway(backend, timeouts={"first_byte": "700ms"})
         client = self.client(gateway)
         body = noise(LARGE)
         self.begin(gateway, backend, client, body)
         for part in (body[:100], body[100:LARGE - 1], body[LARGE - 1:]):
-            self.assertTrue(client.silent_for(0.5))
+            self.assertTrue(client.silent_for(1))
             client.send(part)
         self.assertEqual(client.read().json, digest(body))
 
@@ -226,8 +241,8 @@ class Broken(RequestCase):
         self.addCleanup(go_on.set)
         bad, good = self.backend(), self.backend()
         bad.early = lambda *_: go_on.wait(30)
-        gateway = self.gateway(bad, good, timeouts={"first_byte": "300ms"},
-                               flags=("--timeout-body", "100ms", "--timeout-body-total", "200ms"))
+        gateway = self.gateway(bad, good, timeouts={"first_byte": "1500ms"},
+                               flags=("--timeout-body", "500ms", "--timeout-body-total", "1s"))
         client = self.client(gateway)
         body = noise(14 * MIB)
         self.begin(gateway, bad, client, body)

@@ -6,6 +6,7 @@ import hashlib
 import os
 import random
 import resource
+import tempfile
 import threading
 import time
 
@@ -133,6 +134,20 @@ class Whole(RequestCase):
             self.assertTrue(answer.complete)
             sender.join()
         self.assertEqual(self.lane(gateway, answer), SPLICED)
+
+    def test_through_sockets_of_the_file_system(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        backend = self.backend(path=os.path.join(folder.name, "backend"))
+        gateway = self.gateway(backend)
+        client = self.client(gateway)
+        for size in (LARGE, 3 * MIB):
+            body = noise(size)
+            self.begin(gateway, backend, client, body)
+            client.send(body)
+            answer = client.read()
+            self.assertEqual(answer.json, digest(body))
+            self.assertEqual(self.lane(gateway, answer), SPLICED)
 
     def test_many_at_once_on_two_shards(self):
         backend = self.backend()
