@@ -124,7 +124,11 @@ private:
     // --- the request (forward_request.cc) ---
     bool send_request();
     void pass_body();
-    Instant silent_since() const;
+    Instant upload_silent_since() const;
+    // Since when the backend has done nothing, where that is its doing.
+    Instant silent_since() const {
+        return upload_ == nullptr ? phase_begun_ : upload_silent_since();
+    }
 
     // --- the answer's head (forward_answer.cc) ---
     bool read_head();

@@ -64,9 +64,7 @@ void Forward::pass_body() {
     if (goes_on || client_.ended()) service_.loop.make_ready(owner_);
 }
 
-// Since when the backend has done nothing, where that is its doing.
-Instant Forward::silent_since() const {
-    if (upload_ == nullptr) return phase_begun_;
+Instant Forward::upload_silent_since() const {
     if (upload_->waits_for_client()) return service_.loop.now();
     return std::max(phase_begun_, upload_->moved_at());
 }
