@@ -56,7 +56,7 @@ LaneChoice choose_lane(const RequestLaneFacts& facts) {
     if (facts.in == Framing::none) return {Lane::buffer, "no body"};
     if (facts.mode == config::RelayMode::buffer) return {Lane::buffer, "asked for"};
     if (facts.in != Framing::length) return {Lane::buffer, "unknown length"};
-    // It may be refused before it is sent, and who is asked for it must be able to have it.
+    // Nothing of it comes before the client is told to send it.
     if (facts.expects_continue) return {Lane::buffer, "waits for 100"};
     if (facts.pipe_refused) return {Lane::buffer, "no pipe"};
     if (facts.bytes_ahead < spliced_bytes_min(facts.mode)) return {Lane::buffer, "small"};
