@@ -3,6 +3,7 @@
 #include "driver.h"
 
 #include <algorithm>
+#include <array>
 #include <string>
 
 namespace sluice::sim {
@@ -47,17 +48,25 @@ std::string plain_lines(std::string_view body) {
     return text;
 }
 
-// Without what the gateway said while it waited: whole comments, always in front of the first
-// event.
+// Whether it begins with a notice, or with what was cut off in the middle of one.
+bool begins_with_notice(std::string_view body) {
+    if (body.starts_with(": queued ")) return true;
+    return std::ranges::any_of(std::array<std::string_view, 2>{": waiting\n\n", ": loading\n\n"},
+                               [body](std::string_view notice) {
+                                   return body.starts_with(notice) ||
+                                          (body.size() > 2 && notice.starts_with(body));
+                               });
+}
+
+// Without what the gateway said while it waited: comments, always in front of the first event.
 std::string without_notices(std::string_view body) {
     std::string kept;  // comments of the backend's own
     for (;;) {
-        const bool ours = body.starts_with(": waiting\n\n") || body.starts_with(": queued ") ||
-                          body.starts_with(": loading\n\n");
+        const bool ours = begins_with_notice(body);
         const std::string_view mark =
             ours || body.find("\r\n\r\n") > body.find("\n\n") ? "\n\n" : "\r\n\r\n";
         const auto end = body.starts_with(':') ? body.find(mark) : body.npos;
-        if (end == body.npos) return kept + std::string(body);
+        if (end == body.npos) return ours ? kept : kept + std::string(body);
         if (!ours) kept += body.substr(0, end + mark.size());
         body.remove_prefix(end + mark.size());
     }
