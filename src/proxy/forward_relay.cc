@@ -113,10 +113,13 @@ void Forward::finish(bool reusable) {
     if (withholding_) stop_withholding();
     take_usage();
     if (link_ != nullptr) drop_link(reusable);
-    // What passed through pipes can only be judged behind its leaving.
+    // What passed through pipes can only be judged behind its leaving, and a refusal that was too
+    // long to be held is one all the same.
     if (place_.held())
         place_.release(relay_.unfinished() ? policy::FailureClass::transient
-                                           : policy::FailureClass::none);
+                                           : policy::classify({.end = policy::AttemptEnd::answered,
+                                                               .status = exchange_.status,
+                                                               .error = nullptr}));
     retry_ = {};
     phase_ = Phase::finished;
     outcome_ = Outcome::done;
