@@ -51,12 +51,17 @@ void event_of_anthropic(benchmark::State& state) {
     read(state, "content_block_delta", anthropic_token);
 }
 
-// An answer of 8 KiB of text, in buffers.
-void whole_answer(benchmark::State& state) {
+std::string answer_of(std::size_t bytes) {
     std::string answer = R"({"choices":[{"index":0,"message":{"role":"assistant","content":")";
-    while (answer.size() < 8192)
+    while (answer.size() < bytes)
         answer += "The quick brown fox jumps over the lazy dog.\\n";
     answer += R"("},"finish_reason":"stop"}],"usage":{"prompt_tokens":25,"completion_tokens":9}})";
+    return answer;
+}
+
+// An answer of 8 KiB of text, in buffers.
+void whole_answer(benchmark::State& state) {
+    const std::string answer = answer_of(8192);
     for ([[maybe_unused]] auto _ : state) {
         ResponseReader reader;
         for (std::size_t at = 0; at < answer.size(); at += limits::buffer_bytes) {
@@ -65,6 +70,19 @@ void whole_answer(benchmark::State& state) {
         benchmark::DoNotOptimize(reader.usage().known);
     }
     state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(answer.size()));
+}
+
+// The end of one whose rest nobody reads.
+void end_of_an_answer(benchmark::State& state) {
+    const std::string answer = answer_of(2 * limits::read_tail_bytes);
+    const std::string_view tail =
+        std::string_view(answer).substr(answer.size() - limits::read_tail_bytes);
+    for ([[maybe_unused]] auto _ : state) {
+        Usage usage;
+        read_tail(tail, usage);
+        benchmark::DoNotOptimize(usage.known);
+    }
+    state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(tail.size()));
 }
 
 void find_a_path(benchmark::State& state) {
@@ -80,6 +98,7 @@ BENCHMARK(event_of_usage);
 BENCHMARK(event_of_done);
 BENCHMARK(event_of_anthropic);
 BENCHMARK(whole_answer);
+BENCHMARK(end_of_an_answer);
 BENCHMARK(find_a_path);
 
 }  // namespace

@@ -20,7 +20,7 @@ constexpr const char* backend = "http://127.0.0.1:8081";
 Statistics with_rows(std::int64_t count) {
     Statistics statistics;
     for (std::int64_t i = 0; i < count; ++i)
-        statistics.row(model_of(i), backend);
+        statistics.row("team-a", model_of(i), backend);
     return statistics;
 }
 
@@ -41,7 +41,7 @@ void count_a_request(benchmark::State& state) {
     const std::string model = model_of(state.range(0) / 2);
     for ([[maybe_unused]] auto _ : state) {
         ++statistics.exchanges_ended[static_cast<std::size_t>(End::ok)];
-        Served& row = statistics.row(model, backend);
+        Served& row = statistics.row("team-a", model, backend);
         ++row.requests[static_cast<std::size_t>(End::ok)];
         row.prompt_tokens += 24;
         row.completion_tokens += 5;
