@@ -7,6 +7,8 @@
 
 #include "json_text.h"
 
+#include <cstddef>
+#include <cstring>
 #include <string_view>
 
 namespace sluice::llm {
@@ -30,14 +32,30 @@ inline const char* find_container(const char* p, const char* end) {
     return p;
 }
 
+// Whether `text`, behind its first character, begins with the rest of `word`. Its size is known, so
+// that nothing is called.
+template <std::size_t size>
+bool goes_on_as(std::string_view text, const char (&word)[size]) {
+    return text.size() >= size - 1 && std::memcmp(text.data() + 1, word + 1, size - 2) == 0;
+}
+
 // Whether a quote in `text` is followed by a word that must be looked at: a key, or the end of a
 // string, as it may be.
 inline bool has_word_of_interest(std::string_view text) {
     const auto is_word = [text](std::size_t at) {
         const std::string_view rest = text.substr(at);
-        return rest.starts_with("\"usage\"") || rest.starts_with("\"timings\"") ||
-               rest.starts_with("\"error\"") || rest.starts_with("\"tokens_") ||
-               rest.starts_with("\"eval_") || rest.starts_with("\"prompt_eval_");
+        switch (rest.size() > 1 ? rest[1] : '\0') {
+            case 'u':
+                return goes_on_as(rest, "\"usage\"");
+            case 't':
+                return goes_on_as(rest, "\"timings\"") || goes_on_as(rest, "\"tokens_");
+            case 'e':
+                return goes_on_as(rest, "\"error\"") || goes_on_as(rest, "\"eval_");
+            case 'p':
+                return goes_on_as(rest, "\"prompt_eval_");
+            default:
+                return false;
+        }
     };
     std::size_t at = 0;
 #if defined(__SSE2__)
