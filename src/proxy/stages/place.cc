@@ -38,8 +38,9 @@ void hash_prompt(Exchange& exchange) {
 
 void read_priority(Exchange& exchange) {
     const policy::Consumer* consumer = exchange.consumer;
-    const auto own = consumer != nullptr ? consumer->priority : std::nullopt;
-    if (own) exchange.priority = *own;
+    const bool has_class = consumer != nullptr && consumer->priority.has_value();
+    const std::uint8_t best = has_class ? *consumer->priority : std::uint8_t{0};
+    if (has_class) exchange.priority = best;
     const std::string& name = exchange.model->setting.queue.priority_header;
     if (name.empty()) return;
     const std::string_view text = exchange.request->header(name);
@@ -47,7 +48,7 @@ void read_priority(Exchange& exchange) {
     const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), priority);
     if (failure == std::errc{} && end == text.data() + text.size() &&
         priority < policy::WaitQueue::classes)
-        exchange.priority = std::max(priority, own.value_or(0));
+        exchange.priority = std::max(priority, best);
 }
 
 // Of what stays together; 0: of nothing.
