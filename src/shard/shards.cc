@@ -48,6 +48,7 @@ Shards::~Shards() {
 
 Status Shards::prepare() {
     if (auto bound = bind_addresses(); !bound) return bound;
+    if (auto made = make_caller(); !made) return made;
     for (std::size_t i = 0; i < workers_.size(); ++i)
         workers_[i].thread = std::thread([this, i] { run(i); });
     rings_ready_.wait();
@@ -56,15 +57,25 @@ Status Shards::prepare() {
     return Done{};
 }
 
+Status Shards::make_caller() {
+    caller_buffers_ =
+        std::make_unique<mem::BufferPool>(limits::buffer_bytes, 2 * limits::buffers_provided);
+    auto ring = io::Ring::create(*caller_buffers_);
+    if (!ring) return ring.error();
+    caller_ = std::move(ring).value();
+    return Done{};
+}
+
 Status Shards::bind_addresses() {
     for (const auto& text : settings_.listen) {
         auto address = net::Address::parse(text);
         if (!address) return Error::gateway("--listen: " + address.error().message);
-        if (!address->is_loopback() && !settings_.insecure_listen)
+        if (!address->is_loopback() && settings_.consumers.empty() && !settings_.insecure_listen)
             return Error::gateway(
                 "--listen " + text +
                 ": this address can be reached from other machines, and there are no API keys to "
-                "keep them out. Listen on 127.0.0.1, or add --insecure-listen if you mean it.");
+                "keep them out. Listen on 127.0.0.1, name consumers with keys in the file of "
+                "settings, or add --insecure-listen if you mean it.");
         auto bound = bind(*address);
         if (!bound) return Error::gateway("--listen " + text + ": " + bound.error().message);
     }
@@ -170,13 +181,10 @@ Findings Shards::start(upstream::WatchPlan plan) {
 }
 
 void Shards::drain() {
-    // Only a ring can wake a ring: this thread takes a small one for the purpose.
-    mem::BufferPool buffers(limits::buffer_bytes, 2 * limits::buffers_provided);
-    auto ring = io::Ring::create(buffers);
-    SLUICE_ASSERT(ring.ok());
+    SLUICE_ASSERT(caller_ != nullptr);
     for (const auto& worker : workers_)
-        post(**ring, worker.ring_fd, std::make_unique<Message>());
-    (*ring)->turn({}, {});
+        post(*caller_, worker.ring_fd, std::make_unique<Message>());
+    caller_->turn({}, {});
 }
 
 void Shards::join() {

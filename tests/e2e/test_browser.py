@@ -4,7 +4,8 @@
 import subprocess
 import unittest
 
-from harness import SLUICE, GatewayCase, Gateway, error_in, main, request
+from harness import SLUICE, GatewayCase, Gateway, error_in, main, request, settings
+from pool_case import consumers
 
 
 class Browser(GatewayCase):
@@ -78,6 +79,12 @@ class Binds(unittest.TestCase):
                                   capture_output=True, text=True, check=False)
             self.assertIn(done.returncode, (1, 2))
             self.assertIn("--insecure-listen", done.stderr)
+
+    def test_row_161_or_keys_keep_others_out(self):
+        file = settings({"consumers": consumers(a="sk-a"), "discover": False})
+        gateway = Gateway("--listen", "0.0.0.0:0", *file, listen=False)
+        self.addCleanup(gateway.stop)
+        self.assertTrue(gateway.alive())
 
     def test_row_161_unless_it_is_meant(self):
         gateway = Gateway("--listen", "0.0.0.0:0", "--insecure-listen", "--no-discovery",

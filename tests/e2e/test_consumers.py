@@ -54,7 +54,9 @@ class Keys(Identified):
         for method, path in (("GET", "/v1/models"), ("GET", "/v1/models/m"), ("GET", "/none"),
                              ("POST", "/v1/embeddings"), ("DELETE", "/v1/chat/completions")):
             self.assertEqual(self.answer([], path, method).status, 401, path)
+        self.assertEqual(self.answer([], "/metrics", "GET").status, 401)
         self.assertEqual(self.answer([], "/healthz", "GET").status, 200)
+        self.assertEqual(self.answer([], "/readyz", "GET").body, b"ready\n")
         self.assertEqual(self.answer([key_field(KEY)], "/v1/models", "GET").status, 200)
         self.assertEqual(self.answer([key_field(KEY)], "/none", "GET").status, 404)
 
@@ -119,9 +121,10 @@ class Keys(Identified):
     def assert_unseen(self, text):
         """The text is in no log and no metric."""
         with self.gateway_.client() as client:
-            metrics = client.ask(request("GET", "/metrics")).body.decode()
+            metrics = client.ask(request("GET", "/metrics", fields=[key_field(KEY)]))
+        self.assertEqual(metrics.status, 200)
         with open(self.gateway_.log_path, encoding="utf-8") as log:
-            for where in (log.read(), self.gateway_.stderr(), metrics):
+            for where in (log.read(), self.gateway_.stderr(), metrics.body.decode()):
                 self.assertNotIn(text, where)
 
     def test_a_refused_body_is_not_waited_for(self):
@@ -251,14 +254,15 @@ class ByConsumer(PoolCase):
 
     def counted(self, gateway):
         with gateway.client() as client:
-            text = client.ask(request("GET", "/metrics")).body.decode()
+            text = client.ask(request("GET", "/metrics",
+                                      fields=[key_field("key-0")])).body.decode()
         found = collections.Counter()
-        for kind, who, rest, value in re.findall(
-                r'^sluice_(requests|tokens)_total\{consumer="(\w+)",([^}]*)\} (\d+)$', text, re.M):
+        rows = r'^sluice_(requests|tokens)_total\{consumer="(\w+)",(model="m"[^}]*)\} (\d+)$'
+        for kind, who, rest, value in re.findall(rows, text, re.M):
             name = "requests" if kind == "requests" else re.search(r'type="(\w+)"', rest)[1]
             if name != "cached":
                 found[who, name] += int(value)
-        return found
+        return +found
 
     def test_a_consumers_class_in_line_which_a_header_cannot_better(self):
         lock = threading.Condition()
@@ -305,7 +309,7 @@ class ByConsumer(PoolCase):
                                  "last as 0", "last as 15"])
 
     def in_line(self, gateway):
-        return metrics(gateway)["sluice_requests_waiting"]
+        return metrics(gateway, [key_field("k1")])["sluice_requests_waiting"]
 
 
 if __name__ == "__main__":

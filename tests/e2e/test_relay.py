@@ -19,10 +19,10 @@ from wire import Closed, Malformed, wait_until
 NDJSON = {"Content_Type": "application/x-ndjson", "Transfer_Encoding": "chunked"}
 
 
-def metrics(gateway):
+def metrics(gateway, fields=()):
     """The gauges and counters, summed over their labels."""
     with gateway.client() as client:
-        text = client.ask(request("GET", "/metrics")).body.decode()
+        text = client.ask(request("GET", "/metrics", fields=fields)).body.decode()
     sums = collections.Counter()
     for name, value in re.findall(r"^(\w+)(?:\{[^}]*\})? ([-+.\de]+)$", text, re.M):
         sums[name] += float(value)

@@ -3,6 +3,11 @@
 // Used by one controlling thread, which waits for signals meanwhile.
 #pragma once
 
+#include "sluice/config/settings.h"
+#include "sluice/net/address.h"
+#include "sluice/shard/log_writer.h"
+#include "sluice/shard/shard.h"
+
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
@@ -12,11 +17,6 @@
 #include <string>
 #include <thread>
 #include <vector>
-
-#include "sluice/config/settings.h"
-#include "sluice/net/address.h"
-#include "sluice/shard/log_writer.h"
-#include "sluice/shard/shard.h"
 
 namespace sluice::shard {
 
@@ -36,7 +36,8 @@ public:
     Shards(const config::Settings& settings, LogWriter& log, MetricsWriter metrics);
     ~Shards();  // joins; drain() must have been called if start() succeeded
 
-    // Binds the addresses and makes the rings. Nothing is accepted yet.
+    // Binds the addresses and makes the rings. Nothing is accepted yet. This, start() and drain()
+    // are called by one thread.
     Status prepare();
     // Where it is really listening, one per setting.
     const std::vector<net::Address>& addresses() const { return addresses_; }
@@ -57,6 +58,7 @@ private:
     };
 
     Status bind_addresses();
+    Status make_caller();
     Result<int> bind(const net::Address& address);
     void run(std::size_t index);
     void serve(std::size_t index, io::Ring& ring, mem::BufferPool& buffers, mem::NodePool& nodes);
@@ -64,6 +66,10 @@ private:
 
     const config::Settings& settings_;
     LogWriter& log_;
+    // Only a ring can wake a ring: the one of the thread that starts and ends all. Made early, for
+    // there may be no descriptor left when it is needed.
+    std::unique_ptr<mem::BufferPool> caller_buffers_;
+    std::unique_ptr<io::Ring> caller_;
     MetricsWriter metrics_;
     std::vector<net::Address> addresses_;
     std::vector<Worker> workers_;

@@ -1,8 +1,8 @@
 // own: the paths that are about the gateway itself.
+#include "sluice/proxy/pipeline.h"
+
 #include <algorithm>
 #include <iterator>
-
-#include "sluice/proxy/pipeline.h"
 
 namespace sluice::proxy {
 namespace {
@@ -22,8 +22,10 @@ Verdict ready(Exchange& exchange, Reply& reply) {
         reply = {.status = 503, .body = "draining\n", .content_type = text};
     } else if (service.catalog->empty() && service.catalog->routes().empty()) {
         reply = {.status = 503, .body = "no model server found\n", .content_type = text};
-    } else {
+    } else if (service.consumers.empty()) {
         reply.body = "ready: " + service.catalog->names() + "\n";
+    } else {  // strangers may ask, and are told no names
+        reply.body = "ready\n";
     }
     return Verdict::respond;
 }
@@ -38,12 +40,13 @@ Verdict metrics(Exchange& exchange, Reply& reply) {
 struct OwnPath {
     std::string_view path;
     Verdict (*answer)(Exchange&, Reply&);
+    bool needs_key;  // where there are any
 };
 
 constexpr OwnPath own_paths[] = {
-    {"/healthz", health},
-    {"/readyz", ready},
-    {"/metrics", metrics},
+    {"/healthz", health, false},
+    {"/readyz", ready, false},
+    {"/metrics", metrics, true},
 };
 
 }  // namespace
@@ -52,11 +55,13 @@ Verdict own_on_head(Exchange& exchange, const http::Head& head, Reply& reply) {
     const auto own = std::ranges::find(own_paths, head.path, &OwnPath::path);
     if (own == std::end(own_paths)) return Verdict::next;
     if (head.method != http::Method::get && head.method != http::Method::head) {
-        reply = error_reply(exchange, 405, "Only GET and HEAD are served here.",
-                            "method_not_allowed");
+        reply =
+            error_reply(exchange, 405, "Only GET and HEAD are served here.", "method_not_allowed");
         reply.fields = "Allow: GET, HEAD\r\n";
         return Verdict::respond;
     }
+    if (own->needs_key && identify_on_head(exchange, head, reply) == Verdict::respond)
+        return Verdict::respond;
     return own->answer(exchange, reply);
 }
 
