@@ -76,15 +76,21 @@ std::string served_labels(const Statistics::Key& key) {
                                 : fmt::format("consumer=\"{}\",", escaped(key.consumer)) + labels;
 }
 
+constexpr const char* status_names[] = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
+static_assert(std::size(status_names) == proxy::status_classes);
+
 void write_requests(Text& text, const Statistics& sum) {
-    text.family("sluice_requests_total", "counter",
-                "Requests by consumer, model, backend and how they ended.");
+    text.family(
+        "sluice_requests_total", "counter",
+        "Requests by consumer, model, backend, how they ended and the class of the status.");
     for (const auto& [key, row] : sum.served)
-        for (std::size_t i = 0; i < proxy::ends; ++i)
-            if (row.requests[i] > 0)
-                text.sample(
-                    served_labels(key) + ",end=\"" + proxy::end_name(static_cast<End>(i)) + "\"",
-                    row.requests[i]);
+        for (std::size_t end = 0; end < proxy::ends; ++end)
+            for (std::size_t status = 0; status < proxy::status_classes; ++status)
+                if (const auto count = row.requests[status][end]; count > 0)
+                    text.sample(
+                        fmt::format("{},end=\"{}\",status=\"{}\"", served_labels(key),
+                                    proxy::end_name(static_cast<End>(end)), status_names[status]),
+                        count);
     text.family("sluice_tokens_total", "counter",
                 "Tokens as the backends reported them; cached ones are part of the input.");
     for (const auto& [key, row] : sum.served) {
@@ -99,6 +105,9 @@ void write_requests(Text& text, const Statistics& sum) {
     text.sample("", sum.uncounted);
     text.family("sluice_retries_total", "counter", "Requests that went out again.");
     text.sample("", sum.retries);
+    text.family("sluice_retries_refused_total", "counter",
+                "Requests that did not go out again because the retry budget was used up.");
+    text.sample("", sum.retries_refused);
     text.family("sluice_breaker_openings_total", "counter",
                 "Times that a backend was left alone for a model because of its failures.");
     text.sample("", sum.breaker_openings);
@@ -225,7 +234,8 @@ void write_targets(Text& text, const shard::Totals& totals) {
     for (const auto& snapshot : totals.by_shard()) {
         if (snapshot == nullptr) continue;
         for (const auto& target : snapshot->targets) {
-            auto& sum = by_place[{target.model, target.backend}];
+            auto& sum =
+                by_place[{.consumer = {}, .model = target.model, .backend = target.backend}];
             sum.up &= target.up;
             sum.breakers_open += target.breaker_open ? 1 : 0;
             sum.in_flight += target.in_flight;

@@ -99,9 +99,10 @@ Disposition disposition_of(FailureClass failure) {
             return {BreakerEffect::none, NextBackend::no, FallbackChain::none, true};
         case FailureClass::context_length:
             return {BreakerEffect::none, NextBackend::larger_context, FallbackChain::context_length,
-                    false};
+                    false, false};
         case FailureClass::policy_block:
-            return {BreakerEffect::none, NextBackend::no, FallbackChain::policy_block, false};
+            return {BreakerEffect::none, NextBackend::no, FallbackChain::policy_block, false,
+                    false};
         case FailureClass::loading:
             return {BreakerEffect::none, NextBackend::any, FallbackChain::overload, false};
     }

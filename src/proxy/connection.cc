@@ -169,7 +169,7 @@ bool Connection::forward() {
             return false;
         case Forward::Outcome::done:
             close_after_ |= forward_->client_must_close();
-            settle_as_ = End::ok;
+            settle_as_ = forward_->answer_end();
             break;
         case Forward::Outcome::broken:
             // The client must see that it is no end: there is no last chunk, or a reset comes.

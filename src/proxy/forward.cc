@@ -147,25 +147,32 @@ bool Forward::take_place() {
 
 // Another model, which the settings name for such a failure.
 bool Forward::turn_to_fallback(policy::FallbackChain chain) {
-    const auto& models = routed_model_->fallbacks.of(chain);
-    if (!fallback_left(chain)) return false;
-    begin_model(models[next_fallback_++]);
+    const upstream::Match* next = next_fallback(chain);
+    if (next == nullptr) return false;
+    if (turned_to_.empty()) begun_chain_ = chain;
+    turned_to_.push_back(next->model);
+    begin_model(*next);
     return true;
 }
 
-bool Forward::fallback_left(policy::FallbackChain chain) const {
+// A chain that was begun is gone through, and then that of what happened on it.
+const upstream::Match* Forward::next_fallback(policy::FallbackChain chain) const {
     // Another model would not go on with a text, but write another one.
-    return !resumes_ && hops_ < hops_max &&
-           next_fallback_ < routed_model_->fallbacks.of(chain).size();
+    if (resumes_ || hops_ >= hops_max) return nullptr;
+    for (const auto which : {begun_chain_, chain}) {
+        for (const upstream::Match& match : routed_model_->fallbacks.of(which))
+            if (std::ranges::find(turned_to_, match.model) == turned_to_.end()) return &match;
+    }
+    return nullptr;
 }
 
 // --- moving on ------------------------------------------------------------------------------
 
-// A backend that is gone is not asked again, so leaving it is no retry that could become a storm:
-// every request does that once. Anything else takes from the budget.
+// A backend that is gone is not asked again, and one that does not suit a request once: leaving it
+// is no retry that could become a storm. Anything else takes from the budget.
 bool Forward::may_retry() {
     retry_ = {};
-    if (std::exchange(backend_dead_, false)) return true;
+    if (std::exchange(free_hop_, false)) return true;
     retry_ = service_.retries.take(service_.loop.now());
     return static_cast<bool>(retry_);
 }
@@ -180,6 +187,7 @@ void Forward::move_on(FailureClass failure, policy::FallbackChain chain, Error e
     note_hop(failure);
     failure_ = std::move(error);
     chain_ = chain;
+    free_hop_ |= !disposition.budgeted;
     const bool body_gone = upload_ != nullptr && upload_->begun();
     if (body_gone) failure_.message += " The request's body was not kept to be sent again.";
     const bool final = disposition.relayed || body_gone || (sent_ && exchange_.must_not_repeat());
@@ -210,7 +218,11 @@ void Forward::go_again() {
         return find_place();
     }
     if (phase_ != Phase::pausing) enter(Phase::pausing);
-    if (phase_begun_ + pause_max <= service_.loop.now()) return give_up(std::move(failure_));
+    if (phase_begun_ + pause_max <= service_.loop.now()) {
+        ++service_.statistics.retries_refused;
+        failure_.message += " Nobody else was asked: too many requests are being tried again.";
+        return give_up(std::move(failure_));
+    }
     check_at_ = service_.loop.now() + pause_step;
     service_.loop.make_ready(owner_);
 }
@@ -236,7 +248,10 @@ std::uint64_t Forward::failed_context() const {
 // Nobody else will do.
 void Forward::give_up(Error error) {
     leave_line();
-    if (held_answer_ != nullptr && !committed_) return relay_held();
+    if (held_answer_ != nullptr && !committed_) {
+        failure_ = std::move(error);
+        return relay_held();
+    }
     if (held_answer_ != nullptr) {
         // In the words of the gateway, which its own dialect's readers understand.
         held_answer_ = nullptr;
@@ -375,7 +390,7 @@ void Forward::look_for_listener() {
 }
 
 void Forward::see_dead(const std::string& cause) {
-    backend_dead_ = true;
+    free_hop_ = true;
     service_.saw_health(*exchange_.model, *exchange_.target, upstream::Health::down, cause);
 }
 

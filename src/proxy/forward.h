@@ -30,6 +30,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace sluice::proxy {
 
@@ -67,6 +68,8 @@ public:
     End failure_end() const { return failure_end_; }
     // When it may be tried again; zero: the usual.
     Duration retry_after() const { return retry_after_; }
+    // Of an answer that is done: what passed through pipes may have held an error.
+    End answer_end() const { return relay_.passed_error() ? End::backend_error : End::ok; }
     // The connection to the client cannot carry another answer.
     bool client_must_close() const { return client_must_close_; }
     // Its end would look like that of the answer, which broke.
@@ -101,7 +104,10 @@ private:
     bool wait_in_line(upstream::Finding finding);
     void leave_line();
     bool turn_to_fallback(policy::FallbackChain chain);
-    bool fallback_left(policy::FallbackChain chain) const;
+    const upstream::Match* next_fallback(policy::FallbackChain chain) const;
+    bool fallback_left(policy::FallbackChain chain) const {
+        return next_fallback(chain) != nullptr;
+    }
     void go_again();
     bool may_retry();
     void note_hop(policy::FailureClass failure);
@@ -219,8 +225,9 @@ private:
     std::uint64_t context_min_ = 0;        // contexts of that many tokens are too small
     std::uint64_t link_bytes_before_ = 0;  // what the link had received when it was leased
     const upstream::Model* routed_model_ = nullptr;  // whose fallbacks they are
-    std::size_t next_fallback_ = 0;
-    policy::FallbackChain chain_ = policy::FallbackChain::general;
+    std::vector<const upstream::Model*> turned_to_;  // fallbacks, one after the other
+    policy::FallbackChain chain_ = policy::FallbackChain::general;  // of the last failure
+    policy::FallbackChain begun_chain_ = policy::FallbackChain::none;
     int interim_answers_ = 0;
     std::uint16_t hops_ = 0;  // tries that failed
     std::uint8_t loads_ = 0;  // times that a backend was loading
@@ -242,9 +249,11 @@ private:
     bool committed_ = false;        // to status 200, by comments
     bool retried_link_ = false;     // a fresh one, after a kept-alive one was closed
     bool waits_for_load_ = false;
-    bool resumes_ = false;       // the stream of one backend has ended in its middle
-    bool sent_ = false;          // the request, perhaps: it is not known that nobody read it
-    bool backend_dead_ = false;  // what failed last listens no more: moving on is no storm
+    bool resumes_ = false;  // the stream of one backend has ended in its middle
+    bool sent_ = false;     // the request, perhaps: it is not known that nobody read it
+    // Moving on from what failed last is no retry that could become a storm: it listens no more,
+    // or the request suits another backend better.
+    bool free_hop_ = false;
 };
 
 }  // namespace sluice::proxy

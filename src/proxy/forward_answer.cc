@@ -104,7 +104,7 @@ void Forward::begin_answer(const http::Head& head) {
     // A stream of declared length could not be ended with an error event: chunks can.
     const auto out = choose_framing(head.framing, exchange_.client_minor, event_stream_);
     client_must_close_ = out == http::Framing::until_close;
-    withholding_ = event_stream_ && head.status == 200 && exchange_.endpoint->usage_injectable &&
+    withholding_ = event_stream_ && head.status == 200 && exchange_.endpoint->says_finish() &&
                    exchange_.model->has_others() && !resumes_;
     prepare_to_resume();
     if (!committed_ && !write_answer_head(head, out)) {
@@ -331,6 +331,7 @@ bool Forward::judge_begin() {
         const auto said = llm::read_failure_body(relay_.error_text());
         drop_link(false);
         drop_withheld();
+        relay_.withdraw_error();
         const policy::FailureFacts facts{
             .end = AttemptEnd::error_event, .status = said.status, .error = &said};
         const auto failure = policy::classify(facts);

@@ -153,7 +153,14 @@ void Forward::expire_phase(const policy::Deadline& deadline) {
     failure_end_ = End::timeout;
     if (queued) retry_after_ = service_.dispatch.retry_after(*exchange_.model);
     const bool unpassed = phase_ != Phase::relaying || withholding_;
-    // Behind a client's own deadline, or with nobody asked yet, there is nothing to try again.
+    if (queued && !whole && fallback_left(policy::FallbackChain::overload)) {
+        leave_line();
+        exchange_.queued = exchange_.queued + (service_.loop.now() - queued_at_);
+        queued_at_ = {};
+        turn_to_fallback(policy::FallbackChain::overload);
+        return find_place();
+    }
+    // Behind a client's own deadline, or with nobody else to ask, there is nothing to try again.
     if (queued || whole)
         return interrupt({queued ? Source::gateway : Source::backend,
                           queued ? Retry::yes : Retry::no, status, std::move(cause)},
@@ -162,6 +169,8 @@ void Forward::expire_phase(const policy::Deadline& deadline) {
     if (!unpassed) return lose_answer(Break::silence, std::move(cause), End::timeout);
     held_answer_ = nullptr;
     drop_withheld();
+    // One that its health checks cannot reach either is left by everybody.
+    free_hop_ |= service_.dispatch.health_of(*exchange_.target->endpoint) == upstream::Health::down;
     move_on(policy::FailureClass::transient, policy::FallbackChain::general,
             Error::backend(status, Retry::no, std::move(cause)));
 }

@@ -115,17 +115,24 @@ void Forward::finish(bool reusable) {
     if (link_ != nullptr) drop_link(reusable);
     // What passed through pipes can only be judged behind its leaving, and a refusal that was too
     // long to be held is one all the same.
+    const bool broken = relay_.unfinished() || relay_.passed_error();
+    if (relay_.passed_error()) {
+        ++service_.statistics.answers_broken[static_cast<std::size_t>(Break::error_event)];
+        exchange_.error =
+            "The backend " + backend() + " ended its stream with an error: " + relay_.error_text();
+    }
     if (place_.held())
-        place_.release(relay_.unfinished() ? policy::FailureClass::transient
-                                           : policy::classify({.end = policy::AttemptEnd::answered,
-                                                               .status = exchange_.status,
-                                                               .error = nullptr}));
+        place_.release(broken ? policy::FailureClass::transient
+                              : policy::classify({.end = policy::AttemptEnd::answered,
+                                                  .status = exchange_.status,
+                                                  .error = nullptr}));
     retry_ = {};
     phase_ = Phase::finished;
     outcome_ = Outcome::done;
 }
 
 void Forward::break_off(std::string cause, End end) {
+    if (relay_.passed_error()) return break_off_with({}, end, std::move(cause));
     const std::string event = llm::error_event(
         exchange_.dialect(), form_, {.status = 502, .message = cause, .code = "upstream_error"});
     break_off_with(event, end, std::move(cause));

@@ -39,7 +39,7 @@ bool Forward::try_resume(std::string& cause) {
     SLUICE_ASSERT(link_ == nullptr);
     if (resume_ == nullptr || exchange_.request == nullptr) return false;
     if (const auto obstacle = resume_->journal.obstacle(); obstacle != llm::ResumeObstacle::none) {
-        cause.append(" It was not resumed ").append(llm::describe(obstacle)).append(".");
+        cause.append(" It was not resumed: ").append(llm::describe(obstacle)).append(".");
         return false;
     }
     place_.release(policy::FailureClass::transient);
@@ -63,7 +63,7 @@ bool Forward::plan_to_resume() {
         return true;
     }
     place_.cancel();
-    failure_.message.append(" " + backend() + " did not go on ")
+    failure_.message.append(" " + backend() + " did not go on: ")
         .append(llm::describe(resume_->plan.obstacle))
         .append(".");
     return false;

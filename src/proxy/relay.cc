@@ -62,7 +62,7 @@ http::Progress Relay::take(const mem::Slice& slice, http::Parser& parser, RelayS
 
     Reading reading = read_pieces(slice.text(), scratch);
     if (complete) see_end();
-    const bool broken = malformed_ || erred_ || (complete && unfinished());
+    const bool broken = malformed_ || erred_ || passed_error_ || (complete && unfinished());
     if (broken) {
         // What is whole leaves, but not what would look like an end.
         scratch.waiting.clear();
@@ -197,11 +197,13 @@ void Relay::read_document(std::string_view part) {
 
 void Relay::scan_events(std::string_view text, const http::BodyPiece& piece, RelayScratch& scratch,
                         Reading& reading) {
+    if (passed_error_ && !plan_.raw) return;
     const std::string_view run = text.substr(piece.begin, piece.end - piece.begin);
     std::size_t at = 0;
     sse::Event event;
     for (; scanner_.next(run, at, event); at = event.end) {
         bool hidden = false;
+        bool ends_in_error = false;
         if (event.oversized && plan_.journal != nullptr) plan_.journal->take({});
         if (!event.comment_only && !event.oversized) {
             const auto facts = read_event(event);
@@ -209,6 +211,7 @@ void Relay::scan_events(std::string_view text, const http::BodyPiece& piece, Rel
             // Of a stream that has shown that it speaks JSON; others may mean something else.
             malformed_ |= facts.malformed && plan_.must_finish && content_events_ > 0;
             if (malformed_ || !keep(event, facts)) return;
+            ends_in_error = facts.error && plan_.must_finish && plan_.journal == nullptr;
         }
         if (hidden && !oversized_) {
             reading.cut = true;
@@ -223,6 +226,11 @@ void Relay::scan_events(std::string_view text, const http::BodyPiece& piece, Rel
                                         static_cast<std::uint32_t>(piece.begin + event.end)});
         }
         oversized_ = false;
+        // The client is told in the backend's own words; what is behind it could look like an end.
+        if (ends_in_error) {
+            passed_error_ = true;
+            if (!plan_.raw) return;
+        }
     }
     if (at < run.size())
         scratch.waiting.push_back({static_cast<std::uint32_t>(piece.begin + at), piece.end});
@@ -328,15 +336,15 @@ bool Relay::insert(std::string_view event, mem::BufferPool& buffers, mem::Chain&
 
 std::string Relay::failure(const http::Parser& parser) const {
     if (plan_.resumed != nullptr && plan_.resumed->obstacle() != llm::ResumeObstacle::none)
-        return "did not go on " + std::string(llm::describe(plan_.resumed->obstacle())) + ".";
-    if (erred_) return "ended its stream with an error: " + error_text_;
+        return "did not go on: " + std::string(llm::describe(plan_.resumed->obstacle())) + ".";
+    if (erred_ || passed_error_) return "ended its stream with an error: " + error_text_;
     if (malformed_) return "sent an event that is not JSON.";
     if (unfinished()) return "ended its stream without a finish reason.";
     return "broke its framing: " + parser.error().message;
 }
 
 Break Relay::failure_kind() const {
-    if (erred_) return Break::error_event;
+    if (erred_ || passed_error_) return Break::error_event;
     if (malformed_) return Break::malformed;
     return unfinished() ? Break::unfinished : Break::framing;
 }

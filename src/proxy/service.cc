@@ -146,21 +146,22 @@ void Service::count(const Exchange& exchange) {
     const auto end = static_cast<std::size_t>(*exchange.end);
     ++statistics.exchanges_ended[end];
     const bool forwarded = exchange.target != nullptr;
-    Served& row = forwarded ? statistics.row(exchange.consumer_name(), exchange.model->name,
-                                             exchange.target->endpoint->url)
-                            : statistics.row(exchange.consumer_name(), {}, {});
-    ++row.requests[end];
+    const bool routed = exchange.model != nullptr;
+    Served& row = statistics.row(exchange.consumer_name(),
+                                 routed ? std::string_view(exchange.model->name) : "",
+                                 forwarded ? std::string_view(exchange.target->endpoint->url) : "");
+    ++row.requests[class_of_status(exchange.status)][end];
     row.prompt_tokens += exchange.usage.prompt;
     row.completion_tokens += exchange.usage.completion;
     row.cached_tokens += exchange.usage.cached;
     if (forwarded) {
         const bool uncounted = !exchange.usage.known && exchange.status == 200;
         if (uncounted && !exchange.is_generic()) ++statistics.uncounted;
-        statistics.duration.observe(loop.now() - exchange.begun);
         statistics.overhead.observe(exchange.overhead);
         if (exchange.streamed && exchange.first_byte != Instant{})
             statistics.first_token.observe(exchange.first_byte - exchange.begun);
     }
+    if (routed) statistics.duration.observe(loop.now() - exchange.begun);
     if (reporter != nullptr) reporter->statistics_changed();
 }
 

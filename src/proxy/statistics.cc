@@ -23,8 +23,9 @@ const char* end_name(End end) {
 }
 
 void Served::add(const Served& other) {
-    for (std::size_t i = 0; i < ends; ++i)
-        requests[i] += other.requests[i];
+    for (std::size_t status = 0; status < status_classes; ++status)
+        for (std::size_t end = 0; end < ends; ++end)
+            requests[status][end] += other.requests[status][end];
     prompt_tokens += other.prompt_tokens;
     completion_tokens += other.completion_tokens;
     cached_tokens += other.cached_tokens;
@@ -58,6 +59,7 @@ void Statistics::add(const Statistics& other) {
     for (std::size_t i = 0; i < ends; ++i)
         exchanges_ended[i] += other.exchanges_ended[i];
     retries += other.retries;
+    retries_refused += other.retries_refused;
     breaker_openings += other.breaker_openings;
     for (std::size_t i = 0; i < breaks; ++i)
         answers_broken[i] += other.answers_broken[i];

@@ -178,13 +178,14 @@ Found Dispatch::place(const Wish& wish, Place& place) {
             .usable = false,
             .state = &state.balance};
         if (!suits(wish, i)) continue;
+        // What it failed of before it was started anew is no reason not to wait for it.
+        loading |= health == Health::loading;
         if (state.breaker.admit(now) == policy::Admission::refuse) {
             const Instant again = std::max(state.breaker.opens_again_at(), now);
             if (!found.again || again < *found.again) found.again = again;
             continue;
         }
         candidate.usable = health == Health::up;
-        loading |= health == Health::loading;
         down |= health == Health::down;
     }
     auto choice = choose(wish, {candidates.data(), count}, now);
@@ -242,7 +243,10 @@ bool Dispatch::possible(const Wish& wish) {
     const std::size_t count = std::min(wish.model->targets.size(), policy::candidates_max);
     for (std::size_t i = 0; i < count; ++i) {
         const Target& target = wish.model->targets[i];
-        if (suits(wish, i) && health_.of(target.endpoint->id) != Health::down &&
+        if (!suits(wish, i)) continue;
+        const Health health = health_.of(target.endpoint->id);
+        if (health == Health::loading) return true;
+        if (health != Health::down &&
             state_of(target).breaker.admit(now) != policy::Admission::refuse)
             return true;
     }

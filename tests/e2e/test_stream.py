@@ -154,11 +154,14 @@ class Bytes(StreamCase):
         self.assertFalse(answer.complete)
         self.assertEqual(self.logged(answer)["end"], "backend_error")
 
-    def test_row_105_an_error_event_passes(self):
+    def test_row_105_an_error_event_passes_and_nothing_behind_it(self):
         error = event({"error": {"code": 500, "message": "Context size", "type": "server_error"}})
-        for tail in (b"", DONE):
+        for tail in (b"", DONE, delta("b") + finish() + DONE):
             with self.subTest(tail):
-                self.relay_body(delta("a") + error + tail)
+                answer = self.relay(sse_head() + chunk(delta("a") + error + tail) + LAST_CHUNK)
+                self.assertEqual((answer.status, answer.body, answer.complete),
+                                 (200, delta("a") + error, False))
+                self.assertEqual(self.logged(answer)["end"], "backend_error")
 
     def test_row_105_a_refusal_with_the_body_of_a_stream_passes(self):
         body = event({"error": {"message": "no", "type": "invalid_request_error"}}) + DONE

@@ -42,7 +42,7 @@ void count_a_request(benchmark::State& state) {
     for ([[maybe_unused]] auto _ : state) {
         ++statistics.exchanges_ended[static_cast<std::size_t>(End::ok)];
         Served& row = statistics.row("team-a", model, backend);
-        ++row.requests[static_cast<std::size_t>(End::ok)];
+        ++row.requests[2][static_cast<std::size_t>(End::ok)];
         row.prompt_tokens += 24;
         row.completion_tokens += 5;
         statistics.duration.observe(Duration::millis(800));

@@ -84,6 +84,9 @@ struct Disposition {
     NextBackend next = NextBackend::no;
     FallbackChain chain = FallbackChain::none;
     bool relayed = false;  // to the client, as it came, without another try
+    // Another try takes from the retry budget. Not where it is the request that does not suit the
+    // backend: nothing is overloaded then.
+    bool budgeted = true;
 };
 
 Disposition disposition_of(FailureClass failure);

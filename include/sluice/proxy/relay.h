@@ -111,6 +111,10 @@ public:
     bool saw_done() const { return saw_done_; }
     bool saw_error() const { return saw_error_; }
     bool saw_finish() const { return saw_finish_; }
+    // The stream ended with an error event, which the client has got: it needs no other one.
+    bool passed_error() const { return passed_error_; }
+    // It was kept from the client after all.
+    void withdraw_error() { passed_error_ = false; }
     // A generation has begun and did not say how it ended.
     bool unfinished() const {
         return plan_.must_finish && content_events_ > 0 && !saw_finish_ && !saw_done_ &&
@@ -163,6 +167,7 @@ private:
     bool saw_finish_ = false;
     bool malformed_ = false;  // an event was
     bool erred_ = false;      // an event was an error, and is not passed on
+    bool passed_error_ = false;
     std::uint64_t events_ = 0;
     bool between_chunks_ = true;  // the raw framing that has left is
     std::uint64_t content_events_ = 0;

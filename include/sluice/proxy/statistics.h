@@ -43,9 +43,16 @@ const char* break_name(Break cause);
 
 using EndCounts = std::array<std::uint64_t, ends>;  // by End
 
+// An answer that went out whole may still be a backend's refusal, so requests are counted by the
+// class of the status as well: 1 to 5 by its first digit; 0: nothing was answered.
+inline constexpr std::size_t status_classes = 6;
+constexpr std::size_t class_of_status(int status) {
+    return status >= 100 && status < 600 ? static_cast<std::size_t>(status) / 100 : 0;
+}
+
 // What one backend did for one model.
 struct Served {
-    EndCounts requests{};
+    std::array<EndCounts, status_classes> requests{};
     std::uint64_t prompt_tokens = 0;
     std::uint64_t completion_tokens = 0;
     std::uint64_t cached_tokens = 0;  // of the prompt tokens
@@ -54,8 +61,8 @@ struct Served {
 };
 
 struct Statistics {
-    // For whom, what and where. The consumer is empty where there are none; model name and backend
-    // URL are empty for what never reached a backend.
+    // For whom, what and where. The consumer is empty where there are none, the backend for what
+    // never reached one, and the model where it was not even known.
     template <class Text>
     struct RowKey {
         Text consumer;
@@ -75,7 +82,8 @@ struct Statistics {
     std::uint64_t refused_clients = 0;  // connections over a cap
     std::uint64_t exchanges_begun = 0;
     EndCounts exchanges_ended{};
-    std::uint64_t retries = 0;  // a request went out a second time
+    std::uint64_t retries = 0;          // a request went out a second time
+    std::uint64_t retries_refused = 0;  // or did not, because the budget was used up
     std::uint64_t breaker_openings = 0;
     std::array<std::uint64_t, breaks> answers_broken{};  // by Break
     std::uint64_t resumed = 0;                           // streams that went on on another backend

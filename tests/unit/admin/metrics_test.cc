@@ -61,30 +61,32 @@ TEST_CASE("counters of all shards are added, row by row") {
         statistics.uncounted = 6;
         statistics.duration.observe(Duration::millis(2));
         auto& row = statistics.row("", "m", "http://a");
-        row.requests[static_cast<std::size_t>(End::ok)] = 7;
-        row.requests[static_cast<std::size_t>(End::timeout)] = shard;
+        row.requests[2][static_cast<std::size_t>(End::ok)] = 7;
+        row.requests[0][static_cast<std::size_t>(End::timeout)] = shard;
         row.prompt_tokens = 8;
         row.completion_tokens = 9;
         row.cached_tokens = 1;
         statistics.row("", "m", shard == 0 ? "http://b" : "http://c").prompt_tokens = 1;
-        statistics.row("", "", "").requests[static_cast<std::size_t>(End::refused)] = 10;
+        statistics.row("", "", "").requests[4][static_cast<std::size_t>(End::refused)] = 10;
         learn(totals, std::move(snapshot));
     }
-    check_lines(totals, {"sluice_connections_total 6", "sluice_connections_refused_total 8",
-                         "sluice_retries_total 10", "sluice_answers_without_usage_total 12",
-                         "gen_ai_server_request_duration_seconds_bucket{le=\"0.001\"} 0",
-                         "gen_ai_server_request_duration_seconds_bucket{le=\"0.0025\"} 2",
-                         "gen_ai_server_request_duration_seconds_bucket{le=\"+Inf\"} 2",
-                         "gen_ai_server_request_duration_seconds_sum 0.004",
-                         "gen_ai_server_request_duration_seconds_count 2",
-                         R"(sluice_requests_total{model="m",backend="http://a",end="ok"} 14)",
-                         R"(sluice_requests_total{model="m",backend="http://a",end="timeout"} 2)",
-                         R"(sluice_requests_total{model="",backend="",end="refused"} 20)",
-                         R"(sluice_tokens_total{model="m",backend="http://a",type="input"} 16)",
-                         R"(sluice_tokens_total{model="m",backend="http://a",type="output"} 18)",
-                         R"(sluice_tokens_total{model="m",backend="http://a",type="cached"} 2)",
-                         R"(sluice_tokens_total{model="m",backend="http://b",type="input"} 1)",
-                         R"(sluice_tokens_total{model="m",backend="http://c",type="input"} 1)"});
+    check_lines(
+        totals,
+        {"sluice_connections_total 6", "sluice_connections_refused_total 8",
+         "sluice_retries_total 10", "sluice_answers_without_usage_total 12",
+         "gen_ai_server_request_duration_seconds_bucket{le=\"0.001\"} 0",
+         "gen_ai_server_request_duration_seconds_bucket{le=\"0.0025\"} 2",
+         "gen_ai_server_request_duration_seconds_bucket{le=\"+Inf\"} 2",
+         "gen_ai_server_request_duration_seconds_sum 0.004",
+         "gen_ai_server_request_duration_seconds_count 2",
+         R"(sluice_requests_total{model="m",backend="http://a",end="ok",status="2xx"} 14)",
+         R"(sluice_requests_total{model="m",backend="http://a",end="timeout",status="none"} 2)",
+         R"(sluice_requests_total{model="",backend="",end="refused",status="4xx"} 20)",
+         R"(sluice_tokens_total{model="m",backend="http://a",type="input"} 16)",
+         R"(sluice_tokens_total{model="m",backend="http://a",type="output"} 18)",
+         R"(sluice_tokens_total{model="m",backend="http://a",type="cached"} 2)",
+         R"(sluice_tokens_total{model="m",backend="http://b",type="input"} 1)",
+         R"(sluice_tokens_total{model="m",backend="http://c",type="input"} 1)"});
     // What never reached a backend has no tokens.
     CHECK(text_of(totals).find(R"(sluice_tokens_total{model="")") == std::string::npos);
 }
@@ -113,18 +115,37 @@ TEST_CASE("pools of one backend are added, gauges of shards stand side by side")
     CHECK(text_of(totals).find("shard=\"1\"") == std::string::npos);
 }
 
+TEST_CASE("what shards know of a target is put together under its model and backend") {
+    Totals totals;
+    for (const std::size_t shard : {std::size_t{0}, std::size_t{1}}) {
+        Snapshot snapshot = snapshot_of(shard);
+        snapshot.targets.push_back({.model = "m",
+                                    .backend = "http://a",
+                                    .up = shard == 0,
+                                    .breaker_open = true,
+                                    .in_flight = 3,
+                                    .slots = 4});
+        learn(totals, std::move(snapshot));
+    }
+    check_lines(totals, {R"(sluice_backend_up{model="m",backend="http://a"} 0)",
+                         R"(sluice_backend_breakers_open{model="m",backend="http://a"} 2)",
+                         R"(sluice_backend_requests_in_flight{model="m",backend="http://a"} 6)",
+                         R"(sluice_backend_slots{model="m",backend="http://a"} 4)"});
+}
+
 TEST_CASE("neither a model's name nor a consumer's can end its label or its line") {
     Totals totals;
     Snapshot snapshot = snapshot_of(0);
-    snapshot.statistics.row("", "a\"b\\c\nd", "http://a").requests[0] = 1;
+    snapshot.statistics.row("", "a\"b\\c\nd", "http://a").requests[2][0] = 1;
     auto& row = snapshot.statistics.row("team \"a\"", "m", "http://a");
-    row.requests[0] = 2;
+    row.requests[2][0] = 2;
     row.cached_tokens = 3;
     learn(totals, std::move(snapshot));
-    check_lines(totals,
-                {R"(sluice_requests_total{model="a\"b\\c\nd",backend="http://a",end="ok"} 1)",
-                 R"(sluice_requests_total{consumer="team \"a\"",model="m",backend="http://a",)"
-                 R"(end="ok"} 2)",
-                 R"(sluice_tokens_total{consumer="team \"a\"",model="m",backend="http://a",)"
-                 R"(type="cached"} 3)"});
+    check_lines(
+        totals,
+        {R"(sluice_requests_total{model="a\"b\\c\nd",backend="http://a",end="ok",status="2xx"} 1)",
+         R"(sluice_requests_total{consumer="team \"a\"",model="m",backend="http://a",)"
+         R"(end="ok",status="2xx"} 2)",
+         R"(sluice_tokens_total{consumer="team \"a\"",model="m",backend="http://a",)"
+         R"(type="cached"} 3)"});
 }

@@ -40,7 +40,7 @@ TEST_CASE("what two shards counted adds up, row by row") {
         each->exchanges_ended[static_cast<std::size_t>(End::ok)] = 6;
         each->exchanges_ended[static_cast<std::size_t>(End::drained)] = 7;
         Served& row = each->row("", "m", "http://b");
-        row.requests[static_cast<std::size_t>(End::timeout)] = 8;
+        row.requests[5][static_cast<std::size_t>(End::timeout)] = 8;
         row.prompt_tokens = 9;
         row.completion_tokens = 10;
         row.cached_tokens = 11;
@@ -59,7 +59,7 @@ TEST_CASE("what two shards counted adds up, row by row") {
     CHECK(one.settled() == 26);
     CHECK(one.served.size() == 2);
     const Served& row = one.row("", "m", "http://b");
-    CHECK(row.requests[static_cast<std::size_t>(End::timeout)] == 16);
+    CHECK(row.requests[5][static_cast<std::size_t>(End::timeout)] == 16);
     CHECK(row.prompt_tokens == 18);
     CHECK(row.completion_tokens == 20);
     CHECK(row.cached_tokens == 22);

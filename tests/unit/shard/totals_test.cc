@@ -25,7 +25,7 @@ struct CountingShard {
         ++now.statistics.exchanges_begun;
         ++now.statistics.exchanges_ended[at];
         auto& row = now.statistics.row("", model, backend);
-        ++row.requests[at];
+        ++row.requests[2][at];
         row.prompt_tokens += 10;
         row.completion_tokens += 3;
         row.cached_tokens += 1;
@@ -118,8 +118,8 @@ TEST_CASE("rows of the same model and backend are added, others stand beside the
     const auto served = sum_of(totals).served;
     REQUIRE(served.size() == 3);
     const auto& shared = served.at({"", "m", "http://a"});
-    CHECK(shared.requests[static_cast<std::size_t>(End::ok)] == 3);
-    CHECK(shared.requests[static_cast<std::size_t>(End::timeout)] == 1);
+    CHECK(shared.requests[2][static_cast<std::size_t>(End::ok)] == 3);
+    CHECK(shared.requests[2][static_cast<std::size_t>(End::timeout)] == 1);
     CHECK(shared.prompt_tokens == 40);
     CHECK(shared.completion_tokens == 12);
     CHECK(shared.cached_tokens == 4);
@@ -155,7 +155,7 @@ TEST_CASE("the sum never goes down while snapshots come, and is exact once all h
         CHECK(sum_of(totals).settled() == counted);
         std::uint64_t in_rows = 0;
         const auto sum = sum_of(totals);
-        for (const auto n : sum.served.at({"", "m", "http://a"}).requests)
+        for (const auto n : sum.served.at({"", "m", "http://a"}).requests[2])
             in_rows += n;
         CHECK(in_rows == counted);
     }
