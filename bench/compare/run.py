@@ -29,6 +29,7 @@ import results
 import rows as table
 
 HERE = Path(__file__).resolve().parent
+PARTS = [load.name for load in table.LOADS] + ["checks", "failover"]
 
 
 def parse_flags():
@@ -37,10 +38,11 @@ def parse_flags():
     parser.add_argument("--build", type=Path, default=HERE / "../../build/release",
                         help="build folder (release)")
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--out", type=Path, default=HERE / "../RESULTS.md")
-    parser.add_argument("--only", nargs="+", metavar="LOAD",
-                        help="these loads only, 'checks' for the checks, 'failover': "
-                             + " ".join(load.name for load in table.LOADS))
+    parser.add_argument("--out", type=Path,
+                        help="where the table is written; the default of a whole run is "
+                             "bench/RESULTS.md, that of a part of one is nowhere")
+    parser.add_argument("--only", nargs="+", metavar="LOAD", choices=PARTS,
+                        help="only these of " + " ".join(PARTS))
     parser.add_argument("--gateways", nargs="+", default=list(gate.STARTERS),
                         help="which to start")
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=URL[,pid=N]")
@@ -48,7 +50,10 @@ def parse_flags():
     parser.add_argument("--core", type=int, default=0, help="of the gateways")
     parser.add_argument("--bench-core", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="few rounds, small checks")
-    return parser.parse_args()
+    flags = parser.parse_args()
+    if flags.out is None and not (flags.only or flags.quick):
+        flags.out = HERE / "../RESULTS.md"
+    return flags
 
 
 def machine_facts(flags, programs, started):
@@ -177,7 +182,8 @@ def main():
     names = ["direct"] + [g.name for g in started] + [p.split("=")[0] for p in flags.peer]
     page = results.document(facts, reports, names,
                             {"gateways": [g.name for g in started], "rows": rows}, recovery)
-    flags.out.write_text(page)
+    if flags.out is not None:
+        flags.out.write_text(page)
     print(page)
 
 

@@ -84,8 +84,11 @@ bool Forward::begin_run() {
 }
 
 // Bytes that are certain to come, but for those at the end that have to come through a buffer: the
-// end of a document, and of a chunk the last byte, where the framing goes on.
+// end of a document, and of a chunk the last byte, where the framing goes on. Where the end is not
+// known none of a document can be spared.
 std::uint64_t Forward::opaque_bytes() const {
+    const bool ends_anywhere = relay_.plan().in == http::Framing::until_close;
+    if (ends_anywhere && relay_.tail_bytes() > 0) return 0;
     const std::uint64_t ahead = link_->parser.opaque_bytes();
     const std::uint64_t least = relay_.plan().in == http::Framing::chunked ? 1 : 0;
     return ahead - std::min(ahead, std::max<std::uint64_t>(least, relay_.tail_bytes()));

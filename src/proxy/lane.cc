@@ -43,7 +43,8 @@ LaneChoice choose_lane(const LaneFacts& facts) {
         return facts.pipe_refused ? LaneChoice{Lane::buffer, "no pipe"}
                                   : LaneChoice{Lane::splice, "asked for"};
     if (facts.mode == RelayMode::buffer) return {Lane::buffer, "asked for"};
-    if (facts.in == Framing::until_close && facts.bytes_passed < large_reads)
+    const bool ends_anywhere = facts.in == Framing::until_close;
+    if (ends_anywhere && (facts.bytes_passed < large_reads || facts.bytes_ahead == 0))
         return {Lane::buffer, "unknown length"};
     // Asked for once: also what is left of the body is there for want of a pipe.
     if (facts.pipe_refused) return {Lane::buffer, "no pipe"};

@@ -63,6 +63,25 @@ class Lanes(GatewayCase):
                              hashlib.sha256(body).digest(), size)
             self.assertTrue(answer.complete)
 
+    def test_a_document_whose_end_is_not_known_is_read_to_it(self):
+        for usage_first in (False, True):
+            body = embeddings(MIB, usage_first)
+
+            def script(peer, _, body=body):
+                peer.send(head(Content_Type="application/json", Connection="close") + body)
+                peer.close()
+            self.backend.forget(script)
+            client = self.client()
+            client.send(request("POST", "/v1/embeddings", b'{"model":"m","input":"x"}',
+                                self.gateway.host).replace(b"HTTP/1.1", b"HTTP/1.0", 1))
+            answer = client.read()
+            self.assertEqual(answer.body, body)
+            lane, reason, logged = self.lane(answer)
+            # Behind its usage nothing of it matters.
+            self.assertEqual((lane, reason), ("splice", "large") if usage_first else
+                             ("buffer", "unknown length"))
+            self.assertEqual(logged["prompt_tokens"], 11)
+
     def test_bodies_in_pieces_and_with_pauses_arrive_byte_for_byte(self):
         dice = random.Random(11)
         for _ in range(12):
