@@ -65,6 +65,11 @@ Waiter& WaitQueue::front() {
     return first.turns.front().waiters.front();
 }
 
+std::uint8_t WaitQueue::class_next() const {
+    SLUICE_ASSERT(size_ > 0 && occupied_ != 0);
+    return static_cast<std::uint8_t>(std::countr_zero(occupied_));
+}
+
 Waiter& WaitQueue::pop_next() {
     SLUICE_ASSERT(size_ > 0 && occupied_ != 0);
     Class& first = classes_[static_cast<std::size_t>(std::countr_zero(occupied_))];

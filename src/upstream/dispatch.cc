@@ -1,5 +1,4 @@
-#include "sluice/upstream/dispatch.h"
-
+#include "dispatch_parts.h"
 #include "sluice/policy/hash.h"
 
 #include <algorithm>
@@ -12,8 +11,6 @@ using policy::FailureClass;
 
 // A mebibyte, taken when the first model of several replicas asks for it.
 constexpr std::size_t prefix_entries = 64 * 1024;
-// Idle slots of another shard's backend go back after one to two of these.
-constexpr Duration share_tick = Duration::seconds(1);
 
 policy::BalanceKind kind_of(const Model& model) {
     using config::Balance;
@@ -40,13 +37,6 @@ bool is_tried(const Wish& wish, std::size_t index) {
     return (wish.tried >> index & 1) != 0;
 }
 
-template <class T>
-T& grown(std::vector<std::unique_ptr<T>>& all, std::uint32_t id) {
-    if (id >= all.size()) all.resize(id + 1);
-    if (all[id] == nullptr) all[id] = std::make_unique<T>();
-    return *all[id];
-}
-
 }  // namespace
 
 bool balances_by_prefix(const Model& model) {
@@ -55,54 +45,11 @@ bool balances_by_prefix(const Model& model) {
 
 // --- what a shard knows ---------------------------------------------------------------------
 
-struct Dispatch::TargetState {
-    policy::Breaker breaker;
-    policy::BalanceState balance;
-    std::uint32_t in_flight = 0;
-    std::uint32_t endpoint = 0;
-    std::uint64_t identity = 0;
-};
-
-// The slots that some targets share, as far as this shard may use them.
-struct Dispatch::SlotPool final : policy::SlotSender {
-    void send(const policy::SlotMessage& message) override { peers->send_slots(id, message); }
-
-    bool bounded() const { return home.has_value() || share.has_value(); }
-    std::uint32_t available() const {
-        if (home) return home->allotted() < capacity ? capacity - home->allotted() : 0;
-        return share ? share->idle() : 0;
-    }
-    bool acquire() { return home ? home->try_acquire() : !share || share->try_acquire(); }
-    void release() {
-        if (home) home->release();
-        if (share) share->release();
-    }
-    void demand(std::size_t waiting) {
-        if (home) home->demand(waiting);
-        if (share) share->demand(waiting);
-    }
-
-    std::uint32_t id = 0;
-    std::uint32_t capacity = 0;
-    std::size_t wanted = 0;  // by those that wait, as the ledger was told
-    Peers* peers = nullptr;
-    std::optional<policy::SlotHome> home;
-    std::optional<policy::SlotShare> share;
-    std::vector<policy::SlotMessage> early;  // that came before this shard knew of the slots
-};
-
-struct Dispatch::Line {
-    explicit Line(std::size_t length) : queue(length) {}
-
-    policy::WaitQueue queue;
-    policy::DrainRate drain;
-    std::vector<std::uint32_t> slot_pools;  // that its model's targets have
-};
-
 Dispatch::Dispatch(io::Loop& loop, std::uint64_t seed)
     : loop_(loop),
       prng_(seed),
       seed_(prng_.next()),
+      turns_(std::make_unique<Turns>()),
       tick_(this, [](void* self) { static_cast<Dispatch*>(self)->return_idle_slots(); }) {}
 
 Dispatch::~Dispatch() {
@@ -303,91 +250,11 @@ void Dispatch::over(const Place& place, FailureClass failure, Duration retry_aft
     --placed_;
     if (place.slotted_) pool_of(target).release();
     if (place.model_->id < lines_.size() && lines_[place.model_->id] != nullptr) {
-        Line& line = *lines_[place.model_->id];
-        line.drain.released(now, line.queue.empty());
+        ModelLines& lines = *lines_[place.model_->id];
+        const auto index = &target - place.model_->targets.data();
+        lines.drain.released(now, !lines.any_for(static_cast<std::size_t>(index)));
     }
     serve_lines();
-}
-
-// --- lines ----------------------------------------------------------------------------------
-
-bool Dispatch::anybody_waits(const Model& model) const {
-    return waiting_ > 0 && model.id < lines_.size() && lines_[model.id] != nullptr &&
-           !lines_[model.id]->queue.empty();
-}
-
-bool Dispatch::wait(const Model& model, Waiting& waiting, std::uint8_t priority,
-                    policy::ConsumerKey consumer) {
-    if (model.setting.queue.length == 0) return false;
-    if (model.id >= lines_.size()) lines_.resize(model.id + 1);
-    auto& line = lines_[model.id];
-    if (line == nullptr) line = std::make_unique<Line>(model.setting.queue.length);
-    line->drain.saturated(loop_.now());
-    if (!line->queue.try_push(waiting, priority, consumer)) return false;
-    ++waiting_;
-    line->slot_pools.clear();
-    for (const Target& target : model.targets)
-        if (pool_of(target).bounded()) line->slot_pools.push_back(target.slot_pool);
-    tell_demand();
-    return true;
-}
-
-void Dispatch::leave(const Model& model, Waiting& waiting) {
-    SLUICE_ASSERT(waiting_ > 0);
-    lines_[model.id]->queue.remove(waiting);
-    --waiting_;
-    tell_demand();
-    serve_lines();
-}
-
-std::size_t Dispatch::position(const Model& model, const Waiting& waiting) {
-    return waiting.waiting() ? lines_[model.id]->queue.position(waiting) : 1;
-}
-
-Duration Dispatch::retry_after(const Model& model) const {
-    if (model.id >= lines_.size() || lines_[model.id] == nullptr)
-        return policy::DrainRate::retry_after_min;
-    const Line& line = *lines_[model.id];
-    return line.drain.retry_after(line.queue.size(), loop_.now());
-}
-
-// Whoever is next in a line and can be placed is; behind one that cannot nobody is looked at.
-void Dispatch::serve_lines() {
-    if (waiting_ == 0 || serving_) return;
-    serving_ = true;
-    for (const auto& line : lines_) {
-        while (line != nullptr && !line->queue.empty()) {
-            if (!static_cast<Waiting&>(line->queue.front()).take_place()) break;
-            line->queue.pop_next();
-            --waiting_;
-        }
-    }
-    serving_ = false;
-    tell_demand();
-}
-
-// The ledgers of slots that are shared with other shards hear how many requests wait for them.
-void Dispatch::tell_demand() {
-    if (shards_ == 1) return;
-    for (const auto& pool : slot_pools_)
-        if (pool != nullptr) pool->wanted = 0;
-    for (const auto& line : lines_)
-        if (line != nullptr)
-            for (const std::uint32_t id : line->slot_pools)
-                slot_pools_[id]->wanted += line->queue.size();
-    bool idle = false;
-    for (const auto& pool : slot_pools_) {
-        if (pool == nullptr || !pool->bounded()) continue;
-        pool->demand(pool->wanted);
-        idle |= pool->share && pool->share->needs_tick();
-    }
-    if (idle && !tick_.armed()) loop_.timers().arm(tick_, loop_.now() + share_tick);
-}
-
-void Dispatch::return_idle_slots() {
-    for (const auto& pool : slot_pools_)
-        if (pool != nullptr && pool->share) pool->share->tick();
-    tell_demand();
 }
 
 // --- news -----------------------------------------------------------------------------------

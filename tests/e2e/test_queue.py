@@ -9,7 +9,7 @@ import re
 import threading
 import time
 
-from backend import answer_chat, head
+from backend import answer_chat, head, json_answer
 from harness import chat_request, main
 from pool_case import PoolCase, Told, backend, consumers, key_field, together
 from test_relay import metrics
@@ -50,12 +50,12 @@ class Gate:
 class Line(PoolCase):
     """Asks one after the other, in threads, so that the order of arrival is known."""
 
-    def begin(self, slots=SLOTS, shards=1, **queue):
+    def begin(self, slots=SLOTS, shards=1, models=("m",), **queue):
         self.gate = Gate()
         self.server = self.scripted(self.gate)
-        self.gateway_ = self.gateway({"m": {
-            "backends": [backend(self.server, slots=slots)], "health": BLIND,
-            "queue": {"notice_first": "0", **queue}}}, shards=shards)
+        self.gateway_ = self.gateway({name: {
+            "backends": [backend(self.server, slots=slots, model="m")], "health": BLIND,
+            "queue": {"notice_first": "0", **queue}} for name in models}, shards=shards)
         self.asking = []
         self.addCleanup(self.gate.let, 10_000)
 
@@ -131,6 +131,86 @@ class Order(Line):
         self.finish_all()
         self.assertEqual(self.gate.order[1:], ["0", "0", "8", "", "16", "-1", "high", "none", "9",
                                                "9", "15"])
+
+    def test_two_models_on_one_server_take_turns(self):
+        self.begin(slots=1, models=("m", "n"))
+        self.arrive("first")
+        for i in range(5):
+            self.arrive(f"m {i}")
+        for i in range(3):
+            self.arrive(f"n {i}", model="n")
+        self.finish_all()
+        for told in self.asking:
+            self.assert_served(told)
+        self.assertEqual(self.gate.order[1:], ["m 0", "n 0", "m 1", "n 1", "m 2", "n 2", "m 3",
+                                               "m 4"])
+        self.assertEqual(self.gate.inside_max, 1)
+
+    def test_a_model_that_is_always_asked_for_starves_no_other_one(self):
+        sim = self.sim("--slots", "1", "--ttft", "20ms", "--itl", "0", "--tokens", "3")
+        model = {"backends": [backend(sim)], "timeouts": {"queue": "2s"}}
+        for shards in (1, 3):
+            gateway = self.gateway({"busy": model, "rare": model}, shards=shards)
+            done = threading.Event()
+
+            def client(index, gateway=gateway, done=done):
+                if index == 0:
+                    try:
+                        return [self.ask(gateway, model="rare") for _ in range(10)]
+                    finally:
+                        done.set()
+                told = []
+                while not done.is_set():
+                    told.append(self.ask(gateway, model="busy"))
+                return told
+            with self.subTest(shards=shards):
+                for told in together(4, client):
+                    for one in told:
+                        self.assert_served(one)
+
+
+class Constrained(Line):
+    """A prompt that only the larger one of two servers has the context for."""
+
+    def test_it_holds_up_nobody_and_has_the_first_pick(self):
+        too_long = json_answer({"error": {"message": "Too long.", "code": "context_length_exceeded",
+                                          "type": "invalid_request_error"}}, 400, "Bad Request")
+        small, large = Gate(), Gate()
+
+        def small_script(peer, request):
+            if request.json["messages"][0]["content"].startswith("long"):
+                peer.send(too_long)
+            else:
+                small(peer, request)
+        for gate in (small, large):
+            self.addCleanup(gate.let, 10_000)
+        self.asking = []
+        self.gateway_ = self.gateway({"m": {"backends": [
+            backend(self.scripted(small_script), slots=1, context=4096),
+            backend(self.scripted(large), slots=1, context=32768, priority=1)],
+            "health": BLIND, "queue": {"notice_first": "0"}, "timeouts": {"queue": "10s"}}})
+        self.arrive("long 0")
+        wait_until(lambda: large.order == ["long 0"], "the larger one is busy")
+        self.arrive("long 1")
+        wait_until(lambda: self.queued() == 1, "the second one waits for it")
+        self.arrive("short 0")
+        wait_until(lambda: small.order == ["short 0"], "the smaller one is idle, and gets it")
+        self.assertEqual(self.queued(), 1)
+        self.arrive("short 1")
+        wait_until(lambda: self.queued() == 2, "both are busy")
+        large.let(1)
+        wait_until(lambda: len(large.order) == 2, "the next one is served")
+        self.assertEqual((small.order, large.order), (["short 0"], ["long 0", "long 1"]))
+        small.let(2)
+        large.let(2)
+        for told in self.asking:
+            told.thread.join(60)
+            self.assert_served(told)
+        self.assertEqual(sorted(small.order + large.order),
+                         ["long 0", "long 1", "short 0", "short 1"])
+
+    def queued(self):
+        return metrics(self.gateway_)["sluice_requests_waiting"]
 
 
 class Bounds(Line):

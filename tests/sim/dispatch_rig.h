@@ -66,26 +66,30 @@ struct Box : LoopRig {
 
 // Somebody who waits in a line, and holds its place until it is told to leave.
 struct Guest final : Dispatch::Waiting {
-    Guest(Dispatch& where, const Model& which) : dispatch(where), model(which) {}
+    Guest(Dispatch& where, const Model& which, std::uint64_t tried = 0)
+        : Guest(where, Wish{.model = &which, .tried = tried}) {}
+    Guest(Dispatch& where, const Wish& wanted)
+        : dispatch(where), model(*wanted.model), wish(wanted) {}
     ~Guest() {
         if (waiting()) dispatch.leave(model, *this);
         place.cancel();
     }
 
     bool take_place() override {
-        found = dispatch.place({.model = &model}, place);
+        found = dispatch.place(wish, place);
         if (found.finding == Finding::busy || found.finding == Finding::loading) return false;
         if (served != nullptr) served->push_back(this);
         return true;
     }
     bool queue(std::uint8_t priority = policy::WaitQueue::class_default,
                policy::ConsumerKey consumer = 1) {
-        return dispatch.wait(model, *this, priority, consumer);
+        return dispatch.wait(wish, *this, priority, consumer);
     }
     void done() { place.release(FailureClass::none); }
 
     Dispatch& dispatch;
     const Model& model;
+    const Wish wish;
     Place place;
     Found found;
     std::vector<Guest*>* served = nullptr;

@@ -59,6 +59,8 @@ public:
     [[nodiscard]] bool try_push(Waiter& waiter, std::uint8_t priority, ConsumerKey consumer);
     // The one whose turn it is. The queue must not be empty.
     Waiter& front();
+    // The class of that one.
+    std::uint8_t class_next() const;
     // Takes it out.
     Waiter& pop_next();
     // Takes out one that gives up, wherever it stands.

@@ -3,7 +3,8 @@
 // Knows of every target what traffic and health checks have shown: who is well, whose breaker is
 // open, how busy and how quick each is, and how many slots it has. A request that is placed holds
 // a Place until its try is over; one that finds every target busy or loading waits in its model's
-// line. Whoever waits is asked to take a place, in the line's order, as soon as there may be one.
+// line. Whoever waits is asked to take a place, in the line's order, as soon as there may be one;
+// the lines of several models take turns, so that none starves where they want the same slots.
 // Slots that several shards share are borrowed and returned by messages (see policy/slot_ledger.h).
 #pragma once
 
@@ -108,6 +109,8 @@ struct TargetView {
 };
 
 class Dispatch {
+    struct Line;
+
 public:
     // Who waits in a line. take_place() is called when there may be a place: true when it took one.
     class Waiting : public policy::Waiter {
@@ -116,6 +119,10 @@ public:
 
     protected:
         ~Waiting() = default;
+
+    private:
+        friend class Dispatch;
+        Line* line_ = nullptr;  // it stands in
     };
 
     // Messages about slots to another shard, and changes that people want to know of.
@@ -146,9 +153,11 @@ public:
     std::uint64_t prefix_seed(const Model& model) const;
 
     // --- the line of a model ---
+    // Whether somebody waits that any target would do for: newcomers stand behind it. Those that
+    // only some targets would do for hold up nobody else; but they have the first pick of these.
     bool anybody_waits(const Model& model) const;
     // False: the line is full.
-    [[nodiscard]] bool wait(const Model& model, Waiting& waiting, std::uint8_t priority,
+    [[nodiscard]] bool wait(const Wish& wish, Waiting& waiting, std::uint8_t priority,
                             policy::ConsumerKey consumer);
     void leave(const Model& model, Waiting& waiting);
     std::size_t position(const Model& model, const Waiting& waiting);
@@ -179,7 +188,8 @@ private:
 
     struct TargetState;
     struct SlotPool;
-    struct Line;
+    struct ModelLines;
+    struct Turns;
 
     TargetState& state_of(const Target& target);
     SlotPool& pool_of(const Target& target);
@@ -191,6 +201,7 @@ private:
     void take(const Model& model, const Target& target, Place& place);
     void over(const Place& place, policy::FailureClass failure, Duration retry_after,
               bool cancelled);
+    Line& line_for(const Wish& wish, ModelLines& lines);
     void serve_lines();
     void tell_demand();
     void return_idle_slots();
@@ -204,10 +215,11 @@ private:
     std::uint16_t shards_ = 1;
     std::vector<std::unique_ptr<TargetState>> targets_;  // by target id
     std::vector<std::unique_ptr<SlotPool>> slot_pools_;  // by slot pool id
-    std::vector<std::unique_ptr<Line>> lines_;           // by model id
+    std::vector<std::unique_ptr<ModelLines>> lines_;     // by model id
+    std::unique_ptr<Turns> turns_;
     std::unique_ptr<policy::PrefixIndex> prefixes_;
     std::vector<policy::Candidate> candidates_;  // working memory of one choice
-    std::size_t waiting_ = 0;  // in all lines
+    std::size_t waiting_ = 0;                    // in all lines
     std::size_t placed_ = 0;
     bool serving_ = false;
     io::Timer tick_;  // while borrowed slots are idle

@@ -1,0 +1,122 @@
+// What the dispatch of a shard keeps of targets, of slots and of the lines: the parts of its state,
+// for its own sources only.
+#pragma once
+
+#include "sluice/base/list.h"
+#include "sluice/upstream/dispatch.h"
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <optional>
+#include <vector>
+
+namespace sluice::upstream {
+
+template <class T>
+T& grown(std::vector<std::unique_ptr<T>>& all, std::uint32_t id) {
+    if (id >= all.size()) all.resize(id + 1);
+    if (all[id] == nullptr) all[id] = std::make_unique<T>();
+    return *all[id];
+}
+
+struct Dispatch::TargetState {
+    policy::Breaker breaker;
+    policy::BalanceState balance;
+    std::uint32_t in_flight = 0;
+    std::uint32_t endpoint = 0;
+    std::uint64_t identity = 0;
+};
+
+// The slots that some targets share, as far as this shard may use them.
+struct Dispatch::SlotPool final : policy::SlotSender {
+    void send(const policy::SlotMessage& message) override { peers->send_slots(id, message); }
+
+    bool bounded() const { return home.has_value() || share.has_value(); }
+    std::uint32_t available() const {
+        if (home) return home->allotted() < capacity ? capacity - home->allotted() : 0;
+        return share ? share->idle() : 0;
+    }
+    bool acquire() { return home ? home->try_acquire() : !share || share->try_acquire(); }
+    void release() {
+        if (home) home->release();
+        if (share) share->release();
+    }
+    void demand(std::size_t waiting) {
+        if (home) home->demand(waiting);
+        if (share) share->demand(waiting);
+    }
+
+    std::uint32_t id = 0;
+    std::uint32_t capacity = 0;
+    std::size_t wanted = 0;  // by those that wait, as the ledger was told
+    Peers* peers = nullptr;
+    std::optional<policy::SlotHome> home;
+    std::optional<policy::SlotShare> share;
+    std::vector<policy::SlotMessage> early;  // that came before this shard knew of the slots
+};
+
+// Who waits for the same targets of a model.
+struct Dispatch::Line {
+    Line(ModelLines& all, std::size_t length) : lines(all), queue(length) {}
+
+    ModelLines& lines;
+    policy::WaitQueue queue;
+    std::uint64_t targets = 0;              // that would do for somebody here, a bit each
+    std::vector<std::uint32_t> slot_pools;  // that these have
+    ListHook turn_hook;                     // while somebody waits here
+};
+
+// Whoever only some of the targets would do for stands in a line of its own kind: it must not hold
+// up those that another target would do for, and it has the first pick of those it waits for.
+struct Dispatch::ModelLines {
+    // Kinds beyond that many share a line, and may hold up each other.
+    static constexpr std::size_t picky_max = 16;
+
+    explicit ModelLines(std::size_t length) : ordinary(*this, length) {}
+
+    // The line of those that only these targets would do for.
+    Line& picky_for(std::uint64_t targets) {
+        Line* empty = nullptr;
+        for (const auto& line : picky) {
+            if (line->queue.empty())
+                empty = line.get();
+            else if (line->targets == targets)
+                return *line;
+        }
+        if (empty != nullptr) return *empty;
+        if (picky.size() == picky_max) return *picky.back();
+        picky.push_back(std::make_unique<Line>(*this, ordinary.queue.waiting_max()));
+        return *picky.back();
+    }
+    bool any_for(std::size_t target) const {
+        if (!ordinary.queue.empty()) return true;
+        return std::ranges::any_of(picky, [&](const auto& line) {
+            return !line->queue.empty() && (line->targets >> target & 1) != 0;
+        });
+    }
+
+    Line ordinary;
+    std::vector<std::unique_ptr<Line>> picky;
+    std::size_t waiting = 0;  // in all of them
+    policy::DrainRate drain;
+};
+
+// The lines in which somebody waits, by the class of who is next in each, behind those of the picky
+// ones. Within a class the one that was served last is the last.
+struct Dispatch::Turns {
+    using Lines = List<Line, &Line::turn_hook>;
+
+    static std::size_t rank_of(const Line& line) {
+        return &line == &line.lines.ordinary ? 1U + line.queue.class_next() : 0U;
+    }
+    // Who is next in it, or whether anybody is, may have changed.
+    void file(Line& line) {
+        if (line.turn_hook.linked()) line.turn_hook.unlink();
+        if (!line.queue.empty()) by_rank[rank_of(line)].push_back(line);
+    }
+
+    std::array<Lines, 1 + policy::WaitQueue::classes> by_rank;
+};
+
+}  // namespace sluice::upstream
