@@ -121,8 +121,7 @@ void Forward::start_try() {
 // False: the line is full.
 bool Forward::wait_in_line(Finding finding) {
     const std::uint8_t priority = hops_ > 0 ? priority_again : exchange_.priority;
-    if (!service_.dispatch.wait(wish(), *this, priority, exchange_.counts_for()))
-        return false;
+    if (!service_.dispatch.wait(wish(), *this, priority, exchange_.counts_for())) return false;
     queued_at_ = service_.loop.now();
     waits_for_load_ = finding == Finding::loading;
     enter(Phase::queued);

@@ -289,13 +289,41 @@ TEST_CASE("a shard that is not a backend's home borrows its slots, though the ho
     }
 }
 
+TEST_CASE("who waits for one target on a shard borrows no slots of another one") {
+    Shards shards(2);
+    Model& model = shards.models.add("m", 2);  // the first one's home is shard 0
+    for (Target& target : model.targets)
+        target.slots = 1;
+    for (const std::size_t shard : {0u, 1u})
+        shards[shard].learn(shards.models.catalog);
+    Guest first(shards[0], model, 2);
+    Guest second(shards[1], model, 1);
+    REQUIRE(first.take_place());
+    REQUIRE(second.take_place());
+    Guest picky(shards[1], model, 1);
+    REQUIRE(picky.queue());
+    shards.deliver_all();
+    first.done();
+    shards.deliver_all();
+    CHECK(shards.under_way.empty());
+    REQUIRE(first.take_place());
+    first.done();
+    second.done();
+    CHECK(picky.place.held());
+    picky.done();
+    shards.deliver_all();
+}
+
 TEST_CASE("several shards never use more slots than there are, and serve all that wait") {
     for (const std::uint16_t count : {std::uint16_t{2}, std::uint16_t{3}}) {
         Shards shards(count);
         constexpr unsigned slots = 4;
         Model& model = shards.models.add("m", 2);
-        for (Target& target : model.targets)
-            target.slots = slots;
+        Model& other = shards.models.add("another name", 2);
+        for (std::size_t i = 0; i < 2; ++i) {
+            model.targets[i].slots = other.targets[i].slots = slots;
+            other.targets[i].slot_pool = model.targets[i].slot_pool;
+        }
         for (std::size_t shard = 0; shard < count; ++shard)
             shards[shard].learn(shards.models.catalog);
         Prng& prng = shards.simulation.prng();
@@ -308,8 +336,10 @@ TEST_CASE("several shards never use more slots than there are, and serve all tha
             REQUIRE(idle < 200'000);
             const auto dice = prng.below(8);
             if (dice < 2 && begun < requests && guests.size() < 60) {
-                auto guest = std::make_unique<Guest>(shards[prng.below(count)], model);
-                if (guest->dispatch.anybody_waits(model) || !guest->take_place())
+                const Model& asked = prng.chance(1, 3) ? other : model;
+                const std::uint64_t tried = prng.chance(1, 4) ? 1 + prng.below(2) : 0;
+                auto guest = std::make_unique<Guest>(shards[prng.below(count)], asked, tried);
+                if ((tried == 0 && guest->dispatch.anybody_waits(asked)) || !guest->take_place())
                     REQUIRE(guest->queue());
                 guests.push_back(std::move(guest));
                 ++begun;
@@ -325,10 +355,10 @@ TEST_CASE("several shards never use more slots than there are, and serve all tha
                 guests.pop_back();
                 ++finished;
             }
-            std::map<const Target*, std::size_t> used;
+            std::map<std::uint32_t, std::size_t> used;
             for (const auto& guest : guests)
-                if (guest->place.held()) ++used[&guest->place.target()];
-            for (const auto& [target, number] : used) {
+                if (guest->place.held()) ++used[guest->place.target().slot_pool];
+            for (const auto& [slot_pool, number] : used) {
                 REQUIRE(number <= slots);
                 used_most = std::max(used_most, number);
             }
