@@ -3,6 +3,7 @@
 #include "file.h"
 #include "names.h"
 #include "schema.h"
+#include "text.h"
 
 #include <algorithm>
 #include <tuple>
@@ -12,7 +13,7 @@ namespace sluice::config {
 namespace {
 
 // Models of flags have backends only: the rest is the file's, or that of a standard model.
-void merge(Settings& settings, std::vector<ModelSetting> flagged) {
+void merge(Reader& reader, Settings& settings, std::vector<ModelSetting> flagged) {
     for (ModelSetting& from : flagged) {
         auto found = std::ranges::find(settings.models, from.name, &ModelSetting::name);
         if (found == settings.models.end()) {
@@ -21,6 +22,8 @@ void merge(Settings& settings, std::vector<ModelSetting> flagged) {
             found->name = from.name;
         }
         found->backends = std::move(from.backends);
+        const Reader::Step step(reader, "the model '" + shown(found->name) + "' of the flags");
+        check_pool(reader, {}, found->backends.size());
         for (BackendSetting& backend : found->backends)
             backend.timeouts = found->timeouts;
     }
@@ -58,7 +61,7 @@ void read(const Document& document, Reader& reader, const Override& flags, Setti
     for (const ModelSetting& model : flagged)
         reader.flagged_models.insert(model.name);
     if (node != nullptr) read_keys(reader, root, *node, &settings, model_part(), root.keys.size());
-    merge(settings, std::move(flagged));
+    merge(reader, settings, std::move(flagged));
     check_names(reader, settings);
 }
 

@@ -34,7 +34,8 @@ const Section& fallback_section() {
     static const Section section =
         Table<F>(
             "Models to turn to, in order, when no backend of this one can serve a request. A "
-            "chain for a cause is taken instead of `any`.")
+            "chain for a cause is taken instead of `any`. A fallback's own chain is not followed, "
+            "so two models may be each other's.")
             .key("any", &F::any, Texts{named_model()},
                  {"For every cause that has no chain of its own", "[qwen-small, cloud-mini]"})
             .key("context_length", &F::context_length, Texts{named_model()},
@@ -62,7 +63,9 @@ Key fallback_key() {
     Key key;
     key.name = "fallback";
     key.type = "list of models' names, or map of lists by cause";
-    key.doc = "Models to turn to, in order, when no backend of this one can serve";
+    key.doc =
+        "Models to turn to, in order, when no backend of this one can serve; their own fallbacks "
+        "are not followed";
     key.example = "[qwen-small, cloud-mini]";
     key.section = &fallback_section();
     return key;
@@ -100,6 +103,12 @@ Table<BackendSetting> backend_table(std::string doc) {
 }
 
 }  // namespace
+
+void check_pool(Reader& reader, Place at, std::size_t backends) {
+    if (backends <= limits::pool_backends_max) return;
+    reader.problem(at, "a pool has at most " + std::to_string(limits::pool_backends_max) +
+                           " backends, found " + std::to_string(backends));
+}
 
 const Section& timeouts_section() {
     using M = ModelTimeouts;
@@ -230,14 +239,19 @@ const Section& model_section() {
             .map("timeouts", &M::timeouts, timeouts_section(),
                  {"Its own deadlines; what is not said is that of `defaults`", ""})
             .maps("backends", &M::backends, model_backend_section(), backend_of,
-                  {"Who serves it; at least one", ""})
+                  {"Who serves it; at least one, at most " +
+                       std::to_string(limits::pool_backends_max),
+                   ""})
             .custom(fallback_key(), read_fallback)
             .map("breaker", &M::breaker, breaker_section(), {"When a backend is left alone", ""})
             .map("health", &M::health, health_section(), {"How backends are watched", ""})
             .map("queue", &M::queue, queue_section(), {"Where requests wait for a slot", ""})
             .key("resume", &M::resume, Truth{},
                  {"A stream whose backend dies goes on on another one", "true"})
-            .done();
+            .checked([](Reader& reader, const Node& node, ModelSetting& model) {
+                const Node* backends = node.find("backends");
+                if (backends != nullptr) check_pool(reader, backends->at, model.backends.size());
+            });
     return section;
 }
 

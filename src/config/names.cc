@@ -1,13 +1,12 @@
 #include "names.h"
 
+#include "sluice/base/assert.h"
 #include "sluice/config/wildcard.h"
 #include "text.h"
 
 #include <algorithm>
-#include <cstdint>
 #include <map>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace sluice::config {
@@ -88,72 +87,22 @@ void check_mentions(Reader& reader, const Names& names) {
     }
 }
 
-// Depth first, with a stack of its own: a chain may be as long as the file.
-class Cycles {
-public:
-    Cycles(Reader& reader, const Names& names, const Settings& settings)
-        : reader_(reader), models_(settings.models), edges_(models_.size()) {
-        for (const auto& mention : reader.mentioned()) {
-            if (mention.model.empty()) continue;
-            const std::size_t from = names.find(mention.model);
-            const std::size_t to = names.find(mention.name);
-            if (from != none && to != none) edges_[from].push_back({to, &mention});
-        }
+// A fallback's own chain is not followed, so two models may name each other; one that names itself
+// would only be tried again.
+void check_fallbacks(Reader& reader, const Names& names, const Settings& settings) {
+    for (const auto& mention : reader.mentioned()) {
+        if (mention.model.empty()) continue;
+        const std::size_t model = names.find(mention.model);
+        if (model == none || names.find(mention.name) != model) continue;
+        SLUICE_ASSERT(model < settings.models.size());
+        const bool by_name = mention.name == settings.models[model].name;
+        tell(reader, mention,
+             by_name ? "a model is no fallback of its own: name another one"
+                     : "'" + shown(mention.name) + "' is the model '" +
+                           shown(settings.models[model].name) +
+                           "' itself, which is no fallback of its own: name another one");
     }
-
-    void tell_all() {
-        state_.assign(models_.size(), State::unseen);
-        for (std::size_t i = 0; i < models_.size(); ++i)
-            if (state_[i] == State::unseen) walk(i);
-    }
-
-private:
-    enum class State : std::uint8_t { unseen, on_the_way, done };
-    struct Edge {
-        std::size_t to;
-        const Reader::Mention* mention;
-    };
-    struct Stop {
-        std::size_t model;
-        std::size_t next = 0;  // of its edges
-    };
-
-    void walk(std::size_t start) {
-        std::vector<Stop> way{{start}};
-        state_[start] = State::on_the_way;
-        while (!way.empty()) {
-            Stop& stop = way.back();
-            if (stop.next == edges_[stop.model].size()) {
-                state_[stop.model] = State::done;
-                way.pop_back();
-                continue;
-            }
-            const Edge& edge = edges_[stop.model][stop.next++];
-            if (state_[edge.to] == State::on_the_way) tell_one(way, edge);
-            if (state_[edge.to] != State::unseen) continue;
-            state_[edge.to] = State::on_the_way;
-            way.push_back({edge.to});
-        }
-    }
-
-    void tell_one(const std::vector<Stop>& way, const Edge& edge) {
-        constexpr std::size_t told_max = 8;
-        std::size_t first = way.size() - 1;
-        while (way[first].model != edge.to)
-            --first;
-        std::string round;
-        for (std::size_t i = first; i < way.size() && i < first + told_max; ++i)
-            round += shown(models_[way[i].model].name) + " -> ";
-        if (way.size() - first > told_max) round += "... -> ";
-        tell(reader_, *edge.mention,
-             "a fallback that leads back: " + round + shown(models_[edge.to].name));
-    }
-
-    Reader& reader_;
-    const std::vector<ModelSetting>& models_;
-    std::vector<std::vector<Edge>> edges_;
-    std::vector<State> state_;
-};
+}
 
 }  // namespace
 
@@ -172,7 +121,7 @@ void check_names(Reader& reader, const Settings& settings) {
         reader.problem({}, "the default model: there is no model '" +
                                shown(settings.default_model) + "'" +
                                did_you_mean(settings.default_model, names.all()));
-    Cycles(reader, names, settings).tell_all();
+    check_fallbacks(reader, names, settings);
 }
 
 }  // namespace sluice::config

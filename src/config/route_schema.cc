@@ -87,9 +87,9 @@ const Section& rewrite_section() {
                  {"What is replaced: the first match of a regular expression in the syntax of RE2, "
                   "which has no look-around and no back-references",
                   "^/v1/(.*)$", true})
-            .key("replacement", &R::replacement, plain_text("a text"),
+            .key("replacement", &R::replacement, any_text("a text"),
                  {"By what: $1 to $9, ${12} and ${name} are groups of the pattern, $0 is the whole "
-                  "match, $$ a '$'",
+                  "match, $$ a '$'; \"\" cuts the match out",
                   "/api/$1", true})
             .checked([](Reader& reader, const Node& node, RewriteSetting& rewrite) {
                 const auto& judge = reader.checks().rewrite;
@@ -152,7 +152,9 @@ const Section& route_section() {
             .map("health", &R::health, health_section(),
                  {"How backends are watched; without `path` any answer to GET / will do", ""})
             .maps("backends", &R::backends, route_backend_section(), backend_of,
-                  {"Who serves it; at least one", "", true})
+                  {"Who serves it; at least one, at most " +
+                       std::to_string(limits::pool_backends_max),
+                   "", true})
             .key("strip_prefix", &R::strip_prefix, Truth{},
                  {"Take `path` off the front of the path, before `rewrite`", "true"})
             .map("rewrite", &R::rewrite, rewrite_section(), {"Change the path", ""})
@@ -161,6 +163,7 @@ const Section& route_section() {
                 if (backends != nullptr && backends->kind == Node::Kind::list &&
                     route.backends.empty())
                     reader.problem(backends->at, "a route needs at least one backend");
+                if (backends != nullptr) check_pool(reader, backends->at, route.backends.size());
             });
     return section;
 }

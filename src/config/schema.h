@@ -59,6 +59,9 @@ const Section& route_section();
 // A model that says nothing of its own.
 ModelSetting standard_model(const Settings& settings);
 
+// Tells of one that has more backends than a choice can see.
+void check_pool(Reader& reader, Place at, std::size_t backends);
+
 void check_keys(Reader& reader, const Section& section, const Node& node);
 void read_keys(Reader& reader, const Section& section, const Node& node, void* target,
                std::size_t begin, std::size_t end);

@@ -44,7 +44,7 @@ Wrong long_name(std::string_view text) {
 }  // namespace
 
 bool Text::read(Reader& reader, const Node& node, std::string& value) const {
-    if (node.kind != Node::Kind::text || node.text.empty()) {
+    if (node.kind != Node::Kind::text || (node.text.empty() && !may_be_empty)) {
         reader.expected(node, what);
         return false;
     }
@@ -68,6 +68,10 @@ bool Text::read(Reader& reader, const Node& node, std::string& value) const {
 
 Text plain_text(std::string what) {
     return {std::move(what), {}};
+}
+
+Text any_text(std::string what) {
+    return {.what = std::move(what), .check = {}, .may_be_empty = true};
 }
 
 Text backend_url() {

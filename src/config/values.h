@@ -123,6 +123,7 @@ using TextCheck = std::function<std::optional<std::string>(Reader&, const Node&,
 struct Text {
     std::string what;  // "a URL"
     TextCheck check;
+    bool may_be_empty = false;
 
     std::string type() const { return what; }
     std::string unit() const { return ""; }
@@ -132,6 +133,7 @@ struct Text {
 };
 
 Text plain_text(std::string what);
+Text any_text(std::string what);  // also an empty one, in quotes
 Text backend_url();
 Text listen_address();
 Text host_name();

@@ -153,6 +153,8 @@ Result<std::string_view> PathRewrite::apply(std::string_view path, std::string_v
     } else {
         target.add(stripped);
     }
+    // As with a prefix that was all of it.
+    if (target.text().empty()) target.add("/");
     const std::string_view new_path = target.text();
     if (target.fits()) {
         const Status checked = http::check_path(new_path);

@@ -43,6 +43,10 @@ inline constexpr std::size_t sse_event_bytes_max = 64 * KiB;
 // model writes in one answer.
 inline constexpr std::size_t resumable_text_bytes_max = 1 * MiB;
 
+// --- pools ----------------------------------------------------------------------------------
+// A choice keeps its sets in the bits of a word; a box has far fewer backends of a model.
+inline constexpr std::size_t pool_backends_max = 64;
+
 // --- buffers --------------------------------------------------------------------------------
 // One SSE event of a token is about 240 bytes; see the buffer table in docs/decisions.
 inline constexpr std::size_t buffer_bytes = 4 * KiB;

@@ -7,14 +7,14 @@
 #pragma once
 
 #include "sluice/base/clock.h"
+#include "sluice/base/limits.h"
 
 #include <cstddef>
 #include <cstdint>
 
 namespace sluice::policy {
 
-// A choice keeps its sets in the bits of a word; a box has far fewer backends of a model.
-inline constexpr std::size_t candidates_max = 64;
+inline constexpr std::size_t candidates_max = limits::pool_backends_max;
 
 // Peak EWMA (Finagle's): a rise counts at once and in full, a fall and silence gradually, so that a
 // server that became slow is left at once and tried again later.

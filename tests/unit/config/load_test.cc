@@ -156,7 +156,36 @@ TEST_CASE("a model needs a backend, and a backend a URL that can be read") {
         ":3:17: allowed_hosts[0]: no host\n");
 }
 
-TEST_CASE("names lead somewhere, once, and not back") {
+TEST_CASE("a pool has no more backends than can be chosen of") {
+    const auto backends = [](std::size_t count) {
+        std::string list = "backends: [";
+        for (std::size_t i = 0; i < count; ++i)
+            list += "{url: \"http://a:" + std::to_string(i + 1) + "\"},";
+        return list + "]";
+    };
+    const std::size_t most = limits::pool_backends_max;
+    const std::string model = "models:\n  m:\n    ";
+    const std::string route = "routes:\n- path: /a\n  ";
+    const std::string told = ": a pool has at most 64 backends, found 65\n";
+    check({
+        {model + backends(most), ""},
+        {model + backends(most + 1), ":3:15: models.m" + told},
+        {route + backends(most), ""},
+        {route + backends(most + 1), ":3:13: routes[0]" + told},
+    });
+    for (const std::size_t count : {most, most + 1}) {
+        const auto outcome = load_text("", {}, [count](Settings& settings) {
+            settings.models.emplace_back().name = "m";
+            settings.models.back().backends.resize(count);
+        });
+        CHECK(outcome.ok() == (count == most));
+        if (!outcome.ok())
+            CHECK(outcome.problems[0].to_text("") ==
+                  ": the model 'm' of the flags" + told.substr(0, told.size() - 1));
+    }
+}
+
+TEST_CASE("names lead somewhere, once, and no model is its own fallback") {
     const std::string m = "{backends: [{url: \"http://a\"}]";
     check({
         {"default_model: qwem\nmodels: {qwen: " + m + "}}",
@@ -175,16 +204,25 @@ TEST_CASE("names lead somewhere, once, and not back") {
         {"models: {one: " + m + ", aliases: [\"x*\"]}}",
          ":1:57: models.one.aliases[0]: an alias is no wildcard: name the model 'x*' instead\n"},
         {"models: {one: " + m + ", fallback: [one]}}",
-         ":1:58: models.one.fallback[0]: a fallback that leads back: one -> one\n"},
-        // Through an alias and another cause.
-        {"models: {one: " + m + ", aliases: [uno], fallback: [two]}, two: " + m +
-             ", fallback: {overload: [uno]}}}",
-         ":1:140: models.two.fallback.overload[0]: a fallback that leads back: one -> two -> "
-         "one\n"},
+         ":1:58: models.one.fallback[0]: a model is no fallback of its own: name another one\n"},
+        // Through an alias and for one cause only; by the file's aliases; by its own wildcard.
+        {"models: {one: " + m + ", aliases: [uno], fallback: {overload: [two, uno]}}, two: " + m +
+             "}}",
+         ":1:90: models.one.fallback.overload[1]: 'uno' is the model 'one' itself, which is no "
+         "fallback of its own: name another one\n"},
+        {"aliases: {x: one}\nmodels: {one: " + m + ", fallback: [x]}}",
+         ":2:58: models.one.fallback[0]: 'x' is the model 'one' itself, which is no fallback of "
+         "its own: name another one\n"},
+        {"models: {gpt*: " + m + ", fallback: [gpt-4]}}",
+         ":1:59: models.gpt*.fallback[0]: 'gpt-4' is the model 'gpt*' itself, which is no "
+         "fallback of its own: name another one\n"},
     });
-    // Two ways to the same model are no way back.
+    // A fallback's own chain is not followed: there is no way back, whoever names whom.
     CHECK(problems_of("models: {a: " + m + ", fallback: [b, c]}, b: " + m +
-                      ", fallback: [c]}, c: " + m + "}}") == "");
+                      ", fallback: [c, a]}, c: " + m + ", fallback: {any: [a], overload: [b]}}}") ==
+          "");
+    CHECK(problems_of("models: {gpt*: " + m + ", fallback: [gpt-4]}, gpt-4: " + m +
+                      ", fallback: [gpt-3]}}") == "");
     // A flag is not in the text.
     const auto flagged = load_text("models: {one: " + m + "}}", {},
                                    [](Settings& settings) { settings.default_model = "ones"; });
@@ -277,6 +315,13 @@ TEST_CASE("a path and a rewrite are judged by those who use them, each at its pl
         return all;
     };
     CHECK(problems("/a", "{pattern: x, replacement: $1}") == "");
+    // Nothing in place of the match; but it has to be said.
+    CHECK(problems("/a", "{pattern: x, replacement: \"\"}") == "");
+    CHECK(problems("/a", "{pattern: x, replacement: }") ==
+          ":4:27: routes[0].rewrite.replacement: expected a text, found nothing\n");
+    CHECK(problems("/a", "{pattern: \"\", replacement: \"\"}") ==
+          ":4:24: routes[0].rewrite.pattern: expected a regular expression, found the text "
+          "\"\"\n");
     CHECK(problems("/a/../b", "{pattern: x, replacement: y}") ==
           ":2:11: routes[0].path: two readings.\n");
     CHECK(problems("/a", "{pattern: \"(\", replacement: $2}") ==

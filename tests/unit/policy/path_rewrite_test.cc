@@ -92,6 +92,11 @@ TEST_CASE("rewrite: the first match is replaced") {
         // The query is not looked at; see below. A byte is a character.
         {"", {"^/.$", "/one"}, "/%", "/one"},
         {"", {"%20", "-"}, "/a%20b", "/a-b"},
+        // Nothing in its place; of a path of which nothing is left there is the root.
+        {"", {"^/ai", ""}, "/ai/x", "/x"},
+        {"", {"-\\d+", ""}, "/a-12/b-3", "/a/b-3"},
+        {"", {"^/ai", ""}, "/ai", "/"},
+        {"/ai", {".*", ""}, "/ai/x", "/"},
     };
     for (const Row& row : table) {
         CAPTURE(row.setting.pattern);
@@ -109,7 +114,7 @@ TEST_CASE("rewrite: what comes out is checked as what came in") {
         std::string_view what;
     };
     const Row table[] = {
-        {{"^/a", ""}, "/a", "The path does not begin with '/'."},
+        {{"^/a", ""}, "/ab", "The path does not begin with '/'."},
         {{"^/", ""}, "/a", "The path does not begin with '/'."},
         {{"/x", "/"}, "/x/y", "The path has an empty segment."},
         {{"^/(.*)/(.*)", "/$2$1"}, "/./.", "The path has a dot segment."},
