@@ -31,6 +31,8 @@ constexpr std::array code_words{
     CodeWord{"billing_not_active", 429, Sign::billing},
     CodeWord{"content_filter", 400, Sign::blocked},
     CodeWord{"content_policy_violation", 400, Sign::blocked},
+    CodeWord{"moderation_blocked", 400, Sign::blocked},            // of images
+    CodeWord{"invalid_prompt", 400, Sign::blocked},                // reasoning models
     CodeWord{"responsibleaipolicyviolation", 400, Sign::blocked},  // Azure's inner code
     CodeWord{"rate_limit_exceeded", 429},
     CodeWord{"tokens", 429},  // the type beside it: which limit it was
@@ -59,17 +61,18 @@ struct Phrase {
 };
 
 constexpr std::array context_phrases{
-    Phrase{"maximum context length", Where::anywhere},                     // OpenAI, vLLM
-    Phrase{"longer than the maximum model length", Where::anywhere},       // vLLM
-    Phrase{"exceeds the available context size", Where::anywhere},         // llama-server
-    Phrase{"context size has been exceeded", Where::begin},                // llama-server
-    Phrase{"exceeds the context window", Where::anywhere},                 // OpenAI's Responses
-    Phrase{"prompt is too long", Where::begin},                            // Anthropic
-    Phrase{"exceed context limit", Where::anywhere},                       // Anthropic
-    Phrase{"prompt too long; exceeded max context length", Where::begin},  // Ollama
-    Phrase{"the input length exceeds the context length", Where::begin},   // Ollama
-    Phrase{"longer than the model's context length", Where::anywhere},     // SGLang
-    Phrase{"greater than the context length", Where::anywhere},            // LM Studio
+    Phrase{"maximum context length", Where::anywhere},                        // OpenAI, vLLM
+    Phrase{"longer than the maximum model length", Where::anywhere},          // vLLM
+    Phrase{"exceeds the available context size", Where::anywhere},            // llama-server
+    Phrase{"context size has been exceeded", Where::begin},                   // llama-server
+    Phrase{"exceeds the context window", Where::anywhere},                    // OpenAI's Responses
+    Phrase{"prompt is too long", Where::begin},                               // Anthropic
+    Phrase{"exceed context limit", Where::anywhere},                          // Anthropic
+    Phrase{"prompt too long; exceeded max context length", Where::begin},     // Ollama
+    Phrase{"the input length exceeds the context length", Where::begin},      // Ollama
+    Phrase{"longer than the model's context length", Where::anywhere},        // SGLang
+    Phrase{"greater than the context length", Where::anywhere},               // LM Studio
+    Phrase{"exceeds the maximum number of tokens allowed", Where::anywhere},  // Gemini
     Phrase{"the model is loaded with context length of only", Where::anywhere},  // LM Studio
 };
 constexpr std::array loading_phrases{
@@ -79,10 +82,31 @@ constexpr std::array loading_phrases{
 constexpr std::array billing_phrases{
     Phrase{"your credit balance is too low", Where::begin},  // Anthropic, with status 400
 };
+constexpr std::array blocked_phrases{
+    Phrase{"output blocked by content filtering policy", Where::begin},  // Anthropic, status 400
+};
+// Memory of the machine or of its GPU. This sign chooses a chain of fallbacks and nothing else, so
+// the words may stand behind the name of whatever failed.
 constexpr std::array overload_phrases{
-    Phrase{"server busy, please try again", Where::begin},      // Ollama, its queue is full
-    Phrase{"model requires more system memory", Where::begin},  // Ollama
-    Phrase{"no slot available", Where::begin},                  // llama-server
+    Phrase{"server busy, please try again", Where::begin},             // Ollama, its queue is full
+    Phrase{"model requires more system memory", Where::begin},         // Ollama
+    Phrase{"no slot available", Where::begin},                         // llama-server
+    Phrase{"cuda error: out of memory", Where::anywhere},              // ggml, by Ollama as well
+    Phrase{"rocm error: out of memory", Where::anywhere},              //
+    Phrase{"cudamalloc failed: out of memory", Where::anywhere},       //
+    Phrase{"hipmalloc failed: out of memory", Where::anywhere},        //
+    Phrase{"cuda out of memory. tried to allocate", Where::anywhere},  // PyTorch: vLLM, SGLang
+    Phrase{"hip out of memory. tried to allocate", Where::anywhere},   //
+};
+// The same in two parts, the second one somewhere behind the first.
+struct PhrasePair {
+    Phrase first;
+    std::string_view second;
+};
+constexpr std::array overload_pairs{
+    PhrasePair{{"llama runner process has terminated", Where::begin}, "out of memory"},  // Ollama
+    PhrasePair{{"failed to allocate ", Where::anywhere}, "buffer"},  // ggml, llama.cpp
+    PhrasePair{{"unable to allocate ", Where::anywhere}, "buffer"},  //
 };
 // llama-server answers these with 500, as if it were its own fault.
 constexpr std::array unsupported_phrases{
@@ -96,13 +120,14 @@ struct NumberPlace {
     std::string_view behind;
 };
 constexpr std::array room_places{
-    NumberPlace{"maximum context length is ", ""},       // OpenAI, vLLM
-    NumberPlace{"maximum context length of ", ""},       //
-    NumberPlace{"maximum model length of ", ""},         // vLLM
-    NumberPlace{"available context size (", " tokens"},  // llama-server
-    NumberPlace{"model's context length (", ""},         // SGLang
-    NumberPlace{"with context length of only ", ""},     // LM Studio
-    NumberPlace{" tokens > ", ""},                       // Anthropic
+    NumberPlace{"maximum context length is ", ""},          // OpenAI, vLLM
+    NumberPlace{"maximum context length of ", ""},          //
+    NumberPlace{"maximum model length of ", ""},            // vLLM
+    NumberPlace{"available context size (", " tokens"},     // llama-server
+    NumberPlace{"model's context length (", ""},            // SGLang
+    NumberPlace{"with context length of only ", ""},        // LM Studio
+    NumberPlace{" tokens > ", ""},                          // Anthropic
+    NumberPlace{"maximum number of tokens allowed (", ""},  // Gemini
 };
 constexpr std::array need_places{
     NumberPlace{"for a total of at least ", ""},           // vLLM
@@ -112,6 +137,7 @@ constexpr std::array need_places{
     NumberPlace{"prompt is too long: ", " tokens"},        // Anthropic
     NumberPlace{"request (", " tokens"},                   // llama-server
     NumberPlace{"the input (", " tokens"},                 // SGLang
+    NumberPlace{"input token count (", ")"},               // Gemini
 };
 
 constexpr char lower(char c) {
@@ -130,12 +156,26 @@ std::size_t find_letters(std::string_view text, std::string_view lower_case) {
     return at == text.end() ? text.npos : static_cast<std::size_t>(at - text.begin());
 }
 
+// Where it stands, or npos.
+std::size_t find_phrase(std::string_view message, const Phrase& phrase) {
+    if (phrase.where == Where::anywhere) return find_letters(message, phrase.text);
+    return same_letters(message.substr(0, phrase.text.size()), phrase.text) ? 0 : message.npos;
+}
+
 template <std::size_t n>
 bool says_any(std::string_view message, const std::array<Phrase, n>& phrases) {
     return std::any_of(phrases.begin(), phrases.end(), [message](const Phrase& phrase) {
-        return phrase.where == Where::begin
-                   ? same_letters(message.substr(0, phrase.text.size()), phrase.text)
-                   : find_letters(message, phrase.text) != message.npos;
+        return find_phrase(message, phrase) != message.npos;
+    });
+}
+
+template <std::size_t n>
+bool says_any(std::string_view message, const std::array<PhrasePair, n>& pairs) {
+    return std::any_of(pairs.begin(), pairs.end(), [message](const PhrasePair& pair) {
+        const std::size_t at = find_phrase(message, pair.first);
+        if (at == message.npos) return false;
+        const std::string_view behind = message.substr(at + pair.first.text.size());
+        return find_letters(behind, pair.second) != behind.npos;
     });
 }
 
@@ -186,7 +226,9 @@ void apply_error_message(std::string_view message, ErrorFacts& facts) {
     }
     facts.says_loading |= says_any(message, loading_phrases);
     facts.says_billing |= says_any(message, billing_phrases);
+    facts.says_blocked |= says_any(message, blocked_phrases);
     facts.says_overloaded |= says_any(message, overload_phrases);
+    facts.says_overloaded |= says_any(message, overload_pairs);
     facts.says_unsupported |= says_any(message, unsupported_phrases);
 }
 

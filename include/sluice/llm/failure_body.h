@@ -9,7 +9,8 @@
 //
 // A message may repeat what the client wrote. So what harms others than this client (an account
 // out of credit, a model that is loading) is believed of a type, a code, or a message that begins
-// so; only the context length is also looked for inside of a message.
+// so; only the context length and a want of memory, of which no more follows than which fallback is
+// taken, are also looked for inside of a message.
 #pragma once
 
 #include "sluice/base/limits.h"

@@ -156,6 +156,22 @@ TEST_CASE("the signs of a body") {
         {R"({"error":{"message":"m","innererror":{"code":"ResponsibleAIPolicyViolation"}}})", "b",
          400},
         {R"({"error":{"message":"m","code":"content_policy_violation"}})", "b", 400},
+        {R"({"error":{"message":"m","type":"image_generation_user_error",)"
+         R"("code":"moderation_blocked"}})",
+         "b", 400},
+        {R"({"error":{"message":"Invalid prompt: it was flagged","type":"invalid_request_error",)"
+         R"("param":null,"code":"invalid_prompt"}})",
+         "b", 400},
+        {R"({"type":"error","error":{"type":"invalid_request_error",)"
+         R"("message":"Output blocked by content filtering policy"}})",
+         "b", 400},
+        // A body that is too long in bytes is none for another context.
+        {R"({"type":"error","error":{"type":"request_too_large","message":"Request exceeds the )"
+         R"(maximum size"}})",
+         "", 413},
+        {R"j([{"error":{"code":400,"message":"The input token count (1200293) exceeds the maximum )j"
+         R"j(number of tokens allowed (1048576).","status":"INVALID_ARGUMENT"}}])j",
+         "m", 400},
         {R"({"error":{"code":501,"message":"m","type":"not_supported_error"}})", "u", 501},
         {R"({"error":{"code":500,"message":"image input is not supported - hint: if this is )"
          R"(unexpected, you may need to provide the mmproj","type":"server_error"}})",
@@ -173,11 +189,48 @@ TEST_CASE("the signs of a body") {
     }
 }
 
+TEST_CASE("a server that has no memory left has no room") {
+    struct Case {
+        std::string_view message;
+        bool overloaded;
+    };
+    const Case cases[] = {
+        {"CUDA error: out of memory", true},
+        {"llama runner process has terminated: CUDA error: out of memory", true},
+        {"llama runner process has terminated: cudaMalloc failed: out of memory", true},
+        {"llama runner process has terminated: exit status 2: VRAM out of memory", true},
+        {"cudaMalloc failed: out of memory", true},
+        {"ROCm error: out of memory", true},
+        {"CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 23.6 GiB",
+         true},
+        {"torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 20.00 MiB", true},
+        {"HIP out of memory. Tried to allocate 20.00 MiB", true},
+        {"failed to allocate buffer for kv cache", true},
+        {"failed to allocate compute buffers", true},
+        {"llama_init: FAILED to allocate CUDA0 buffer of size 512", true},
+        {"error loading model: unable to allocate CUDA0 buffer", true},
+        {"llama runner process has terminated: exit status 2", false},
+        {"the story ran out of memory", false},
+        {"no tool 'llama runner process has terminated: out of memory'", false},
+        {"buffer: failed to allocate a port", false},
+        {"CUDA error: an illegal memory access was encountered", false},
+        {"CUDA out of memory", false},
+    };
+    for (const Case& c : cases) {
+        CAPTURE(c.message);
+        CHECK(signs(read_failure_body(openai_error(c.message))) == (c.overloaded ? "o" : ""));
+        const std::string ollama = R"({"error":")" + std::string(c.message) + R"("})";
+        CHECK(read_failure_body(ollama).says_overloaded == c.overloaded);
+        CHECK(read_failure_body(c.message).says_overloaded == c.overloaded);
+    }
+}
+
 TEST_CASE("a message that repeats the client's words cannot harm others") {
     for (const std::string_view message :
          {"model 'Loading model' not found", "no such tool: Your credit balance is too low",
           "unknown field content_filter", "bad value insufficient_quota",
-          "no model 'server busy, please try again'"}) {
+          "no model 'server busy, please try again'",
+          "no model 'Output blocked by content filtering policy'", "invalid_prompt"}) {
         CAPTURE(message);
         CHECK(signs(read_failure_body(openai_error(message))).empty());
     }
@@ -205,6 +258,8 @@ TEST_CASE("the counts of a context error are read from its message") {
         {"Trying to keep the first 5000 tokens when context the overflows. However, the model is "
          "loaded with context length of only 4096 tokens",
          4096, 0},
+        {"The input token count (1234) exceeds the maximum number of tokens allowed (1000).", 1000,
+         1234},
         {"maximum context length is 99999999999999999999999 tokens", 0, 0},
         {"maximum context length is", 0, 0},
     };

@@ -113,6 +113,17 @@ TEST_CASE("an answer is classed by its status and body") {
         {400, R"({"error":{"message":"m","code":"content_policy_violation"}})",
          Class::policy_block},
 
+        {400, R"({"error":{"message":"m","code":"invalid_prompt"}})", Class::policy_block},
+        {400, R"({"error":{"message":"m","code":"moderation_blocked"}})", Class::policy_block},
+        {400,
+         R"({"type":"error","error":{"type":"invalid_request_error",)"
+         R"("message":"Output blocked by content filtering policy"}})",
+         Class::policy_block},
+        {400,
+         R"j({"error":{"code":400,"message":"The input token count (1234) exceeds the maximum )j"
+         R"j(number of tokens allowed (1000).","status":"INVALID_ARGUMENT"}})j",
+         Class::context_length},
+
         {500, no_image, Class::client},
         {501, R"({"error":{"code":501,"message":"m","type":"not_supported_error"}})",
          Class::client},
@@ -237,6 +248,21 @@ TEST_CASE("a backend without room falls back by its own chain") {
           FallbackChain::overload);
     CHECK(chain(500, R"({"error":"model requires more system memory (9 GiB) than"})") ==
           FallbackChain::overload);
+    for (const int status : {500, 503}) {
+        for (
+            const std::string_view body :
+            {R"({"error":"llama runner process has terminated: cudaMalloc failed: out of memory"})",
+             R"({"error":{"message":"CUDA out of memory. Tried to allocate 2.00 GiB.",)"
+             R"("type":"InternalServerError","code":500}})",
+             R"({"error":{"code":500,"message":"failed to allocate buffer for kv cache",)"
+             R"("type":"server_error"}})"}) {
+            CAPTURE(body);
+            CHECK(chain(status, body) == FallbackChain::overload);
+        }
+    }
+    CHECK(chain(400, R"({"error":"CUDA error: out of memory"})") == FallbackChain::none);
+    CHECK(chain(500, R"({"error":"llama runner process has terminated: exit status 2"})") ==
+          FallbackChain::general);
     CHECK(chain(503, "") == FallbackChain::general);
     CHECK(chain(429, R"({"error":"server busy, please try again"})") == FallbackChain::rate_limit);
     CHECK(chain(404, R"({"error":"server busy, please try again"})") == FallbackChain::none);
