@@ -237,6 +237,7 @@ const char* RequestHandler::on_literal(int depth, JsonLiteral literal, Span span
         facts_.stream_given = true;
         return nullptr;
     }
+    if (depth == 1 && key_ == Key::model && is_null) facts_.model_null = span;
     // A "stream_options" that is null is a place to put one in; other keys are as good as absent.
     if (depth == 1 && is_null && key_ != Key::stream_options) return nullptr;
     return take_other(depth, span);

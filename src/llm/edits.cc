@@ -52,6 +52,13 @@ Edit rename_model(BodyKind kind, const RequestFacts& facts, std::string_view mod
     return replace(facts.model_value, std::string(model));
 }
 
+// `more_follows`: another field is put in front behind this one.
+Edit put_in_model(const RequestFacts& facts, std::string_view model, bool more_follows) {
+    if (!facts.model_null.empty()) return replace(facts.model_null, quoted(model));
+    return put_in_front(facts.object_open.end, "\"model\":" + quoted(model),
+                        facts.object_is_empty && !more_follows);
+}
+
 }  // namespace
 
 std::size_t EditList::edited_size(std::size_t bytes) const {
@@ -72,13 +79,16 @@ void EditList::add(Edit edit) {
 
 EditList plan_edits(BodyKind kind, const RequestFacts& facts, const EditPlan& plan) {
     EditList list;
-    if (!plan.model.empty() && !facts.model_value.empty() && plan.model != facts.model) {
-        list.add(rename_model(kind, facts, plan.model));
+    const bool is_json = kind == BodyKind::json && !facts.object_open.empty();
+    const bool asks =
+        plan.include_usage && is_json && !asks_for_usage(facts) && can_ask_for_usage(facts);
+    if (!plan.model.empty() && plan.model != facts.model) {
+        if (!facts.model_value.empty())
+            list.add(rename_model(kind, facts, plan.model));
+        else if (is_json)
+            list.add(put_in_model(facts, plan.model, asks && facts.stream_options.empty()));
     }
-    if (plan.include_usage && kind == BodyKind::json && !asks_for_usage(facts) &&
-        can_ask_for_usage(facts)) {
-        list.add(ask_for_usage(facts));
-    }
+    if (asks) list.add(ask_for_usage(facts));
     return list;
 }
 

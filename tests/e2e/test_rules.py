@@ -214,7 +214,9 @@ class Names(Ruled):
         self.assertEqual(self.served_by(gateway, model="never heard of"), "large")
         self.assertEqual(self.large.requests[-1].json["model"], "large-own")
         self.assertEqual(self.served_by(gateway, body=b'{"messages":[]}'), "large")
-        self.assertEqual(self.large.requests[-1].body, b'{"messages":[]}')
+        self.assertEqual(self.large.requests[-1].body, b'{"model":"large-own","messages":[]}')
+        self.assertEqual(self.served_by(gateway, body=b'{"messages":[],"model":null}'), "large")
+        self.assertEqual(self.large.requests[-1].body, b'{"messages":[],"model":"large-own"}')
         self.assertEqual(self.served_by(gateway, model="small"), "small")
 
     def test_aliases_of_the_model_and_of_the_file(self):

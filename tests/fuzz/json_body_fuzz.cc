@@ -40,6 +40,7 @@ void check_same(const Result<RequestFacts>& a, const Result<RequestFacts>& b) {
     const RequestFacts& x = a.value();
     const RequestFacts& y = b.value();
     SLUICE_ASSERT(x.model == y.model && same(x.model_value, y.model_value));
+    SLUICE_ASSERT(same(x.model_null, y.model_null));
     SLUICE_ASSERT(x.stream == y.stream && x.max_tokens == y.max_tokens);
     SLUICE_ASSERT(same(x.object_open, y.object_open) && x.include_usage == y.include_usage);
     SLUICE_ASSERT(same(x.stream_options, y.stream_options));
@@ -72,7 +73,7 @@ void check_edits(std::string_view body, const RequestFacts& facts) {
     SLUICE_ASSERT(edited.size() == edits.edited_size(body.size()));
     const Result<RequestFacts> after = read(edited, nullptr);
     SLUICE_ASSERT(after.ok());
-    SLUICE_ASSERT(after.value().model == (facts.model_value.empty() ? "" : plan.model));
+    SLUICE_ASSERT(after.value().model == plan.model);
     SLUICE_ASSERT(after.value().stream == facts.stream);
     SLUICE_ASSERT(after.value().max_tokens == facts.max_tokens);
     SLUICE_ASSERT(asks_for_usage(after.value()) == can_ask_for_usage(facts));

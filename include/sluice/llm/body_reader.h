@@ -43,6 +43,7 @@ inline Span inside(Span value) {
 struct RequestFacts {
     std::string model;             // decoded; empty when there is none
     Span model_value;              // the JSON string with its quotes; empty when there is none
+    Span model_null;               // the null that stands in its place, if there is one
     bool stream = false;           // "stream": true
     bool stream_given = false;     // "stream" is true or false; absent and null are the same
     Span object_open;              // the top-level '{', where a field may be put in

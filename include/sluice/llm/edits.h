@@ -41,14 +41,16 @@ private:
 enum class BodyKind : std::uint8_t { json, multipart };
 
 struct EditPlan {
-    // The name the backend knows the model by; empty, or the name that stands there: no edit.
+    // The name the backend knows the model by; empty, or the name that stands there: no edit. A
+    // JSON body that names none, or null, gets it: servers of several models refuse it otherwise.
     std::string_view model = {};
     // See to it that "stream_options" asks for usage (JSON bodies of an endpoint where
     // `usage_injectable`, and only when the request streams).
     bool include_usage = false;
 };
 
-// A body without a model gets none put in: the backend serves its own.
+// Facts of no body (of a request that has none, or whose body is opaque) lead to no edits, and a
+// form without a model stays so.
 EditList plan_edits(BodyKind kind, const RequestFacts& facts, const EditPlan& plan);
 
 // Whether the request itself asks for usage, so that the extra event is the client's.

@@ -50,8 +50,38 @@ TEST_CASE("the same name, or none, is no edit") {
     CHECK(plan_edits(BodyKind::json, read(R"({"model":"a"})"), {.model = "a"}).empty());
     CHECK(plan_edits(BodyKind::json, read(R"({"model":"\u0061"})"), {.model = "a"}).empty());
     CHECK(plan_edits(BodyKind::json, read(R"({"model":"a"})"), {}).empty());
-    CHECK(plan_edits(BodyKind::json, read(R"({"x":1})"), {.model = "a"}).empty());
-    CHECK(plan_edits(BodyKind::json, read(R"({"model":null})"), {.model = "a"}).empty());
+    CHECK(plan_edits(BodyKind::json, read(R"({"x":1})"), {}).empty());
+    CHECK(plan_edits(BodyKind::json, read(R"({"model":null})"), {}).empty());
+}
+
+TEST_CASE("a body that names no model gets the name put in") {
+    CHECK(renamed(R"({"x":1})", "a") == R"({"model":"a","x":1})");
+    CHECK(renamed(R"( { "x":{"model":"y"}})", "a") == R"( {"model":"a", "x":{"model":"y"}})");
+    CHECK(renamed(R"({})", "a") == R"({"model":"a"})");
+    CHECK(renamed(R"( { } )", "a") == R"( {"model":"a" } )");
+    CHECK(renamed(R"({"x":1})", "say \"hi\"\\") == R"({"model":"say \"hi\"\\","x":1})");
+    CHECK(renamed(R"({"model":null})", "a") == R"({"model":"a"})");
+    CHECK(renamed(R"({"x":[null], "mod\u0065l" : null ,"y":null})", "a") ==
+          R"({"x":[null], "mod\u0065l" : "a" ,"y":null})");
+    // Beside the other edit, wherever that is.
+    const EditPlan plan{.model = "a", .include_usage = true};
+    CHECK(edited(R"({})", plan) == R"({"model":"a","stream_options":{"include_usage":true}})");
+    CHECK(edited(R"({"x":1})", plan) ==
+          R"({"model":"a","stream_options":{"include_usage":true},"x":1})");
+    CHECK(edited(R"({"model":null})", plan) ==
+          R"({"stream_options":{"include_usage":true},"model":"a"})");
+    CHECK(edited(R"({"stream_options":null})", plan) ==
+          R"({"model":"a","stream_options":{"include_usage":true}})");
+    CHECK(edited(R"({"stream_options":{},"model":null})", plan) ==
+          R"({"stream_options":{"include_usage":true},"model":"a"})");
+    CHECK(edited(R"({"stream_options":{"include_usage":true}})", plan) ==
+          R"({"model":"a","stream_options":{"include_usage":true}})");
+}
+
+TEST_CASE("what is no JSON body that was read is left alone") {
+    const EditPlan plan{.model = "a", .include_usage = true};
+    CHECK(plan_edits(BodyKind::json, {}, plan).empty());
+    CHECK(plan_edits(BodyKind::multipart, {}, plan).empty());
 }
 
 TEST_CASE("fault 103: usage is asked for whatever stream_options said") {
