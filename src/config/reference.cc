@@ -15,7 +15,8 @@ constexpr std::string_view head =
 `sluice --config FILE` reads a file of settings, `sluice check FILE` only tells what is wrong with
 one. No file is read that is not named. A flag wins over the file; `--model NAME=URL` replaces the
 backends of the model of that name and leaves the rest of it, a list given by flags replaces the
-file's list.
+file's list. Flags for what `defaults` has too, like `--timeout-first-byte`, take the place of
+`defaults` only: what a model, a route or a backend says of its own stays.
 
 The file is YAML of at most 1 MiB: one document, no tags; anchors, aliases and `<<` are followed.
 Durations are whole numbers with a unit (`250ms`, `10s`, `5m`, `1h`), sizes whole numbers with or
