@@ -2,9 +2,11 @@
 
 #include "sluice/config/load.h"
 #include "sluice/http/path.h"
+#include "sluice/llm/endpoints.h"
 #include "sluice/net/address.h"
 #include "sluice/policy/path_rewrite.h"
 #include "sluice/proxy/host_list.h"
+#include "sluice/proxy/pipeline.h"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -224,11 +226,22 @@ Status as_status(const Result<T>& read) {
     return Done{};
 }
 
+// Own paths and endpoints come first, whatever a route says.
+Status check_route(std::string_view path) {
+    const std::string below = std::string(path) + "x";
+    const bool is_endpoint = llm::find_endpoint(path) != nullptr ||
+                             (path.ends_with('/') && llm::find_endpoint(below) != nullptr);
+    if (!is_endpoint && !proxy::is_own_path(path)) return Done{};
+    return Error::gateway("never comes to a route: it is " +
+                          std::string(is_endpoint ? "an endpoint of models" : "the gateway's own"));
+}
+
 config::Checks checks() {
     return {.url = [](std::string_view text) { return as_status(net::parse_url(text)); },
             .address = [](std::string_view text) { return as_status(net::Address::parse(text)); },
             .host = [](std::string_view text) { return proxy::HostList::check(text); },
             .path = [](std::string_view text) { return http::check_path(text); },
+            .route = check_route,
             .rewrite =
                 [](const config::RewriteSetting& setting) {
                     return as_status(policy::PathRewrite::compile({}, setting));
@@ -275,9 +288,10 @@ CommandLine serve(int argc, char** argv) {
     CommandLine result;
     const auto build = [](CLI::App& app, Settings& settings, std::string& file) {
         app.set_version_flag("--version", "sluice " SLUICE_VERSION);
-        app.add_option("--config", file,
-                       "A file of settings, over which flags win; docs/configuration.md lists what "
-                       "it may say. None is read that is not named")
+        app.add_option(
+               "--config", file,
+               "A file of settings, over which flags win (not over a model's own timeouts); "
+               "docs/configuration.md lists what it may say. None is read that is not named")
             ->type_name("FILE");
         add_settings(app, settings);
         app.footer(

@@ -188,6 +188,18 @@ std::optional<Problem> unreadable(std::string_view text) {
     return std::nullopt;
 }
 
+// What the library says of a tab in front of a line differs, and never names it.
+std::optional<Problem> tab_before(std::string_view text, int line) {
+    SLUICE_ASSERT(line > 0);
+    for (int i = 1; i < line && !text.empty(); ++i)
+        text.remove_prefix(std::min(text.find('\n'), text.size() - 1) + 1);
+    const std::size_t indentation = std::min(text.find_first_not_of(" \t"), text.size());
+    const std::size_t tab = text.substr(0, indentation).find('\t');
+    if (tab == std::string_view::npos) return std::nullopt;
+    return Problem{{line, static_cast<int>(tab) + 1},
+                   "no sound YAML: a tab in the indentation: write spaces"};
+}
+
 void read(std::string_view text, Document& document) {
     std::istringstream stream{std::string(text)};
     YAML::Parser parser(stream);
@@ -219,8 +231,11 @@ Document Document::parse(std::string_view text) {
         document.problems.push_back(std::move(stop.problem));
         document.root = nullptr;
     } catch (const YAML::Exception& error) {
+        const Place at = place_of(error.mark);
+        auto tab = at.line > 0 ? tab_before(text, at.line) : std::nullopt;
         document.problems.push_back(
-            {place_of(error.mark), "no sound YAML: " + shown(error.msg, library_bytes_max)});
+            tab ? std::move(*tab)
+                : Problem{at, "no sound YAML: " + shown(error.msg, library_bytes_max)});
         document.root = nullptr;
     } catch (const std::exception& error) {
         document.problems.push_back(

@@ -164,6 +164,10 @@ const Section& route_section() {
                     route.backends.empty())
                     reader.problem(backends->at, "a route needs at least one backend");
                 if (backends != nullptr) check_pool(reader, backends->at, route.backends.size());
+                if (!reader.checks().route) return;
+                const Reader::Step step(reader, "path");
+                if (const Status status = reader.checks().route(route.path); !status)
+                    reader.problem(node.find("path")->at, status.error().message);
             });
     return section;
 }

@@ -88,6 +88,43 @@ class Check(Config):
                 self.assertTrue(done.stderr.startswith(f"{path}:{place}: routes[0]."), done.stderr)
                 self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
 
+    def test_paths_that_never_come_to_a_route_are_told(self):
+        backends = "backends: [{url: http://127.0.0.1:1}]"
+        for route, sound in (("/healthz", False), ("/readyz", False), ("/metrics", False),
+                             ("/v1/chat/completions", False), ("/v1/models", False),
+                             ("/v1/models/", False), ("/v1", True), ("/healthz/deep", True),
+                             ("/", True), ("/v1/chat/completions/", True), ("/models/", True)):
+            with self.subTest(route):
+                path = self.file(f"routes:\n- {{path: {route}, {backends}}}\n")
+                done = run("check", path)
+                self.assertEqual(done.returncode, 0 if sound else 2, done)
+                if not sound:
+                    self.assertTrue(done.stderr.startswith(
+                        f"{path}:2:10: routes[0].path: never comes to a route: it is "), done)
+
+    def test_a_pipe_is_read_however_slow_and_one_that_nobody_writes_into_is_not_waited_for(self):
+        fifo = os.path.join(self.folder, "fifo")
+        os.mkfifo(fifo)
+        done = run("check", fifo)
+        self.assertEqual(done.returncode, 2, done)
+        self.assertEqual(done.stderr, f"{fifo}: is a pipe into which nobody writes\n")
+        text = "listen: 127.0.0.1:0\nshards: 0\n"
+        for said, status in ((text, 2), (text.replace("0\n", "1\n"), 0), ("", 0)):
+            with self.subTest(said):
+                reader, writer = os.pipe()
+                with subprocess.Popen([SLUICE, "check", f"/dev/fd/{reader}"], pass_fds=[reader],
+                                      stdout=subprocess.PIPE, stderr=subprocess.PIPE) as check:
+                    os.close(reader)
+                    for byte in said.encode():
+                        os.write(writer, bytes([byte]))
+                    os.close(writer)
+                    check.communicate(timeout=60)
+                    self.assertEqual(check.returncode, status)
+        with subprocess.Popen([SLUICE, "check", fifo], stderr=subprocess.PIPE) as check:
+            with open(fifo, "w", encoding="utf-8") as file:
+                file.write(text)
+            self.assertIn(b"2:9: shards", check.communicate(timeout=60)[1])
+
     def test_a_file_that_is_not_there_and_a_call_without_one(self):
         path = os.path.join(self.folder, "none.yaml")
         for words in (("check", path), ("--config", path)):

@@ -48,6 +48,7 @@ struct Checks {
     std::function<Status(std::string_view)> address;  // to listen on
     std::function<Status(std::string_view)> host;     // an allowed name
     std::function<Status(std::string_view)> path;     // that a request could have
+    std::function<Status(std::string_view)> route;    // a path that can be a route's
     std::function<Status(const RewriteSetting&)> rewrite;
 };
 
@@ -55,7 +56,7 @@ struct Checks {
 // the backends replace those of the file's model of that name.
 using Override = std::function<void(Settings& settings)>;
 
-// `path` is a regular file or a pipe.
+// `path` is a regular file or a pipe. One that nobody opens at its other end is given up soon.
 LoadOutcome load_file(const std::string& path, const Checks& checks = {},
                       const Override& flags = {});
 // An empty text is a file that says nothing.

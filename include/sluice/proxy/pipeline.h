@@ -55,6 +55,7 @@ std::span<const Stage> pipeline();
 Verdict guard_on_head(Exchange& exchange, const http::Head& head, Reply& reply);
 Verdict identify_on_head(Exchange& exchange, const http::Head& head, Reply& reply);
 Verdict own_on_head(Exchange& exchange, const http::Head& head, Reply& reply);
+bool is_own_path(std::string_view path);
 Verdict classify_on_head(Exchange& exchange, const http::Head& head, Reply& reply);
 Verdict facts_on_body(Exchange& exchange, Reply& reply);
 Verdict rules_on_head(Exchange& exchange, const http::Head& head, Reply& reply);

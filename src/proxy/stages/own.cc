@@ -51,6 +51,10 @@ constexpr OwnPath own_paths[] = {
 
 }  // namespace
 
+bool is_own_path(std::string_view path) {
+    return std::ranges::find(own_paths, path, &OwnPath::path) != std::end(own_paths);
+}
+
 Verdict own_on_head(Exchange& exchange, const http::Head& head, Reply& reply) {
     const auto own = std::ranges::find(own_paths, head.path, &OwnPath::path);
     if (own == std::end(own_paths)) return Verdict::next;

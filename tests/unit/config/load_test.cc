@@ -298,6 +298,10 @@ TEST_CASE("a path and a rewrite are judged by those who use them, each at its pl
                             if (path.find("..") == path.npos) return Done{};
                             return Error::client(400, "two readings.");
                         },
+                        .route = [](std::string_view path) -> Status {
+                            if (path != "/own") return Done{};
+                            return Error::gateway("the gateway's own.");
+                        },
                         .rewrite = [](const RewriteSetting& setting) -> Status {
                             if (setting.pattern == "(") return Error::client(400, "bad pattern.");
                             if (setting.replacement == "$2")
@@ -324,6 +328,8 @@ TEST_CASE("a path and a rewrite are judged by those who use them, each at its pl
           "\"\"\n");
     CHECK(problems("/a/../b", "{pattern: x, replacement: y}") ==
           ":2:11: routes[0].path: two readings.\n");
+    CHECK(problems("/own", "{pattern: x, replacement: y}") ==
+          ":2:11: routes[0].path: the gateway's own.\n");
     CHECK(problems("/a", "{pattern: \"(\", replacement: $2}") ==
           ":4:24: routes[0].rewrite.pattern: bad pattern.\n");
     CHECK(problems("/a", "{pattern: x, replacement: $2}") ==
@@ -347,6 +353,17 @@ TEST_CASE("what is no YAML, or more of it than is meant, is told with its place"
         {"listen: " + std::string(5000, 'a'), ":1:9: listen: a text of more than 4096 bytes\n"},
         {"models: {" + std::string(257, 'a') + ": {}}",
          ":1:10: models." + std::string(60, 'a') + "...: a model's name has at most 256 bytes\n"},
+    });
+    // A tab is told as one, whatever the library makes of it.
+    const std::string tab = "no sound YAML: a tab in the indentation: write spaces\n";
+    check({
+        {"models:\n\tm:\n\t\tbackends: []\n", ":2:1: " + tab},
+        {"models:\n  m:\n\tbackends: []\n", ":3:1: " + tab},
+        {"log:\n  access: off\n\tx: 1\n", ":3:1: " + tab},
+        {"listen:\r\n \t- a\r\n", ":2:2: " + tab},
+        {"shards: 1\n\tlisten", ":2:1: " + tab},
+        // Where it is no indentation it may stand.
+        {"shards:\t1\nlisten: [\n\ta,\n\tb]\n", ""},
     });
     // In the words of the library, which are not the same in all of its versions.
     for (const char* text : {"listen: a\n  b: c", "listen: [a", "listen: *a", "a: b: c", "@",

@@ -149,6 +149,25 @@ TEST_CASE("the signs of a body") {
         {R"({"type":"error","error":{"type":"invalid_request_error","message":"Your credit )"
          R"(balance is too low to access the Anthropic API."}})",
          "$", 400},
+        {R"({"error":{"code":501,"message":"m","type":"not_supported_error"}})", "u", 501},
+        {R"({"error":{"code":500,"message":"image input is not supported - hint: if this is )"
+         R"(unexpected, you may need to provide the mmproj","type":"server_error"}})",
+         "u", 500},
+        {R"({"error":{"code":400,"message":"'messages' is required",)"
+         R"("type":"invalid_request_error"}})",
+         "", 400},
+    };
+    for (const SignCase& c : cases) {
+        CAPTURE(c.body);
+        const ErrorFacts facts = read_failure_body(c.body);
+        CHECK(facts.is_error);
+        CHECK(signs(facts) == c.signs);
+        CHECK(facts.status == c.status);
+    }
+}
+
+TEST_CASE("the signs of a body that was refused for what it says") {
+    const SignCase cases[] = {
         {R"({"error":{"message":"The response was filtered","type":null,"param":"prompt",)"
          R"("code":"content_filter","status":400,"innererror":{)"
          R"("code":"ResponsibleAIPolicyViolation"}}})",
@@ -169,16 +188,9 @@ TEST_CASE("the signs of a body") {
         {R"({"type":"error","error":{"type":"request_too_large","message":"Request exceeds the )"
          R"(maximum size"}})",
          "", 413},
-        {R"j([{"error":{"code":400,"message":"The input token count (1200293) exceeds the maximum )j"
-         R"j(number of tokens allowed (1048576).","status":"INVALID_ARGUMENT"}}])j",
+        {R"j([{"error":{"code":400,"message":"The input token count (1200293) exceeds the )j"
+         R"j(maximum number of tokens allowed (1048576).","status":"INVALID_ARGUMENT"}}])j",
          "m", 400},
-        {R"({"error":{"code":501,"message":"m","type":"not_supported_error"}})", "u", 501},
-        {R"({"error":{"code":500,"message":"image input is not supported - hint: if this is )"
-         R"(unexpected, you may need to provide the mmproj","type":"server_error"}})",
-         "u", 500},
-        {R"({"error":{"code":400,"message":"'messages' is required",)"
-         R"("type":"invalid_request_error"}})",
-         "", 400},
     };
     for (const SignCase& c : cases) {
         CAPTURE(c.body);

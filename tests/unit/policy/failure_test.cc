@@ -113,17 +113,6 @@ TEST_CASE("an answer is classed by its status and body") {
         {400, R"({"error":{"message":"m","code":"content_policy_violation"}})",
          Class::policy_block},
 
-        {400, R"({"error":{"message":"m","code":"invalid_prompt"}})", Class::policy_block},
-        {400, R"({"error":{"message":"m","code":"moderation_blocked"}})", Class::policy_block},
-        {400,
-         R"({"type":"error","error":{"type":"invalid_request_error",)"
-         R"("message":"Output blocked by content filtering policy"}})",
-         Class::policy_block},
-        {400,
-         R"j({"error":{"code":400,"message":"The input token count (1234) exceeds the maximum )j"
-         R"j(number of tokens allowed (1000).","status":"INVALID_ARGUMENT"}})j",
-         Class::context_length},
-
         {500, no_image, Class::client},
         {501, R"({"error":{"code":501,"message":"m","type":"not_supported_error"}})",
          Class::client},
@@ -134,6 +123,31 @@ TEST_CASE("an answer is classed by its status and body") {
          R"({"error":{"code":400,"message":"'messages' is required",)"
          R"("type":"invalid_request_error"}})",
          Class::client},
+    };
+    for (const Case& c : cases) {
+        CAPTURE(c.status);
+        CAPTURE(c.body);
+        CHECK(name_of(answered(c.status, c.body)) == name_of(c.expected));
+    }
+}
+
+TEST_CASE("what providers refuse for its words or its length is classed so") {
+    struct Case {
+        int status;
+        std::string_view body;
+        Class expected;
+    };
+    const Case cases[] = {
+        {400, R"({"error":{"message":"m","code":"invalid_prompt"}})", Class::policy_block},
+        {400, R"({"error":{"message":"m","code":"moderation_blocked"}})", Class::policy_block},
+        {400,
+         R"({"type":"error","error":{"type":"invalid_request_error",)"
+         R"("message":"Output blocked by content filtering policy"}})",
+         Class::policy_block},
+        {400,
+         R"j({"error":{"code":400,"message":"The input token count (1234) exceeds the maximum )j"
+         R"j(number of tokens allowed (1000).","status":"INVALID_ARGUMENT"}})j",
+         Class::context_length},
     };
     for (const Case& c : cases) {
         CAPTURE(c.status);
