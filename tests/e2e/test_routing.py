@@ -125,7 +125,7 @@ class Models(Started):
         body = b'{"messages":[]}'
         with self.gateway("--model", f"m={one.url}").client() as client:
             self.assertEqual(client.ask(request("POST", "/v1/chat/completions", body)).status, 200)
-        self.assertEqual(one.requests[0].body, body)
+        self.assertEqual(one.requests[0].body, b'{"model":"m",' + body[1:])
         with self.gateway("--model", f"m={one.url}", "--model", f"n={one.url}").client() as client:
             answer = client.ask(request("POST", "/v1/chat/completions", body))
         self.assertEqual(answer.status, 400)

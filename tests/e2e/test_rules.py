@@ -244,6 +244,12 @@ models:
             listed = client.ask(request("GET", "/v1/models")).json["data"]
         self.assertEqual(listed, [])
 
+    def test_where_only_a_wildcard_serves_no_name_is_known_to_be_put_in(self):
+        gateway = self.gateway("", models="models:\n  \"gpt-*\":\n"
+                                          "    backends: [{{url: \"{small}\"}}]\n")
+        self.assertEqual(self.served_by(gateway, body=b'{"messages":[]}'), "small")
+        self.assertEqual(self.small.requests[-1].body, b'{"messages":[]}')
+
     def test_what_leads_to_a_name_of_a_wildcard_asks_for_that_name(self):
         gateway = self.gateway("default_model: gpt-4o-x\naliases: {{cheap: gpt-3}}\nrules:\n"
                                "- {{name: r, when: {{stream: true}}, use: gpt-4o-mini}}\n",
