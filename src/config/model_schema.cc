@@ -179,8 +179,9 @@ const Section& health_section() {
             .key("timeout", &H::timeout, Time{Duration::millis(1), Duration::seconds(300)},
                  {"For the answer of a probe", "2s"})
             .key("probe", &H::probe, probes,
-                 {"What is asked: what suits the server, GET `path`, llama-server's /slots (which "
-                  "sees an engine that hangs), or nothing",
+                 {"What is asked: what suits the server (a llama-server in use for its /slots, "
+                  "which sees an engine that hangs), GET `path`, /slots always (an idle model then "
+                  "never sleeps), or nothing",
                   "slots"})
             .key("path", &H::path, path_prefix(),
                  {"What `probe: http` asks for; without it what the kind of server has", "/health"})

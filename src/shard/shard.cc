@@ -65,11 +65,15 @@ void Shard::watch(upstream::WatchPlan plan, void* owner, Told told) {
     std::vector<upstream::WatchedServer> servers;
     for (const auto& server : plan.servers)
         servers.push_back({server.endpoint, server.health, server.key, server.generic()});
-    health_watch_.emplace(loop_, std::move(servers), service_.prng.next(), this,
-                          [](void* self, const std::shared_ptr<const upstream::Endpoint>& endpoint,
-                             upstream::Health health, const std::string& cause) {
-                              static_cast<Shard*>(self)->on_health(endpoint, health, cause);
-                          });
+    health_watch_.emplace(
+        loop_, std::move(servers), service_.prng.next(), this,
+        [](void* self, const std::shared_ptr<const upstream::Endpoint>& endpoint,
+           upstream::Health health, const std::string& cause) {
+            static_cast<Shard*>(self)->on_health(endpoint, health, cause);
+        },
+        [](void* self, std::uint32_t endpoint) {
+            return static_cast<Shard*>(self)->traffic_of(endpoint);
+        });
     watch_.emplace(loop_, std::move(plan), this,
                    [](void* self, std::shared_ptr<const upstream::Catalog> catalog) {
                        static_cast<Shard*>(self)->on_catalog(std::move(catalog));
@@ -145,6 +149,13 @@ void Shard::on_health(const std::shared_ptr<const upstream::Endpoint>& endpoint,
     service_.dispatch.see_health(*endpoint, health);
 }
 
+upstream::Traffic Shard::traffic_of(std::uint32_t endpoint) const {
+    auto traffic = totals_.traffic_of_peers(index_, endpoint);
+    const auto& own = service_.dispatch.traffic();
+    if (endpoint < own.size()) traffic += own[endpoint];
+    return traffic;
+}
+
 void Shard::breaker_changed(const upstream::Target& target, const policy::BreakerChange& change) {
     if (change.to == policy::BreakerState::open) ++service_.statistics.breaker_openings;
     proxy::write_event(service_.access_log, "breaker",
@@ -217,6 +228,7 @@ std::shared_ptr<const Snapshot> Shard::take_snapshot() const {
                  .slots = target.slots});
         }
     }
+    snapshot->traffic = service_.dispatch.traffic();
     if (const auto* counters = service_.dispatch.prefix_counters(); counters != nullptr)
         snapshot->prefixes = *counters;
     snapshot->requests_waiting = service_.dispatch.waiting();

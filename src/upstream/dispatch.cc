@@ -177,6 +177,10 @@ void Dispatch::take(const Model& model, const Target& target, Place& place) {
     if (begun.change && peers_ != nullptr) peers_->breaker_changed(target, begun.change);
     ++state.in_flight;
     ++placed_;
+    if (state.endpoint >= traffic_.size()) traffic_.resize(state.endpoint + 1);
+    ++traffic_[state.endpoint].placed;
+    ++traffic_[state.endpoint].in_flight;
+    if (peers_ != nullptr) peers_->traffic_changed();
     place.dispatch_ = this;
     place.target_ = &target;
     place.model_ = &model;
@@ -248,6 +252,8 @@ void Dispatch::over(const Place& place, FailureClass failure, Duration retry_aft
     SLUICE_ASSERT(state.in_flight > 0);
     --state.in_flight;
     --placed_;
+    --traffic_[state.endpoint].in_flight;
+    if (peers_ != nullptr) peers_->traffic_changed();
     if (place.slotted_) pool_of(target).release();
     if (place.model_->id < lines_.size() && lines_[place.model_->id] != nullptr) {
         ModelLines& lines = *lines_[place.model_->id];

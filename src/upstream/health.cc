@@ -43,12 +43,14 @@ std::string_view health_name(Health health) {
 
 class HealthWatch::Probe final : public io::Actor {
 public:
-    Probe(io::Loop& loop, WatchedServer server, std::uint64_t seed, void* owner, Changed changed)
+    Probe(io::Loop& loop, WatchedServer server, std::uint64_t seed, void* owner, Changed changed,
+          TrafficOf traffic_of)
         : loop_(loop),
           server_(std::move(server)),
           prng_(seed),
           owner_(owner),
           changed_(changed),
+          traffic_of_(traffic_of),
           fetch_(loop, *this),
           next_(this, [](void* self) {
               auto& probe = *static_cast<Probe*>(self);
@@ -68,6 +70,7 @@ public:
         loop_.timers().disarm(next_);
         fetch_.stop();
         silences_ = 0;
+        engine_in_doubt_ = false;
         become(Health::up, "it is not served any more");
     }
     void stop() {
@@ -80,6 +83,7 @@ public:
     void suspect(Health seen, const std::string& cause) {
         if (stopping_ || !followed_ || server_.setting.probe == Probing::off) return;
         become(seen, cause);
+        engine_in_doubt_ = true;
         due_ = true;
         loop_.make_ready(*this);
     }
@@ -94,6 +98,7 @@ private:
         return kind_ == Kind::llama_server && (server_.setting.probe == Probing::automatic ||
                                                server_.setting.probe == Probing::slots);
     }
+    bool engine_matters();
     bool has_own_path() const {
         return server_.setting.probe == Probing::http && !server_.setting.path.empty();
     }
@@ -111,12 +116,15 @@ private:
     Prng prng_;
     void* owner_;
     Changed changed_;
+    TrafficOf traffic_of_;
     Fetch fetch_;
     io::Timer next_;
     Kind kind_ = Kind::unknown;
     Health health_ = Health::up;
     Step step_ = Step::none;
     int silences_ = 0;
+    std::uint64_t placed_ = 0;      // requests there were when the engine was asked last
+    bool engine_in_doubt_ = false;  // it was silent, or traffic has seen something
     bool followed_ = false;
     bool due_ = false;
     bool stopping_ = false;
@@ -152,7 +160,10 @@ void HealthWatch::Probe::see(Step step) {
     if (outcome->ok()) return see_status(step, outcome->value());
     const std::string& why = outcome->error().message;
     if (fetch_.refused()) return become(Health::down, why);
-    silent(step == Step::slots ? "its engine does not answer GET /slots: " + why : why);
+    if (step != Step::slots) return silent(why);
+    // Its /health says nothing of that: it is down until its engine has answered.
+    engine_in_doubt_ = true;
+    silent("its engine does not answer GET /slots: " + why);
 }
 
 void HealthWatch::Probe::see_status(Step step, const FetchAnswer& answer) {
@@ -162,14 +173,23 @@ void HealthWatch::Probe::see_status(Step step, const FetchAnswer& answer) {
     // Only the first question is about the server's health; it need not serve the others.
     if (step == Step::alive && answer.status >= 500)
         return silent("its health check answered " + std::to_string(answer.status));
-    if (step == Step::alive && asks_engine())
+    if (step == Step::alive && asks_engine() && engine_matters())
         return ask(Step::props, "/props", server_.setting.timeout);
     if (step == Step::props && answer.status == 200) {
         auto props = llm::parse_server_props(answer.body);
         if (props && props->tells_of_slots && !props->sleeping && !props->router)
             return ask(Step::slots, "/slots", server_.setting.timeout * engine_patience);
     }
+    if (step != Step::alive) engine_in_doubt_ = false;
     fine();
+}
+
+// To ask it costs an idle server its sleep; a hang matters where there is work.
+bool HealthWatch::Probe::engine_matters() {
+    const Traffic traffic = traffic_of_(owner_, server_.endpoint->id);
+    const bool sent = std::exchange(placed_, traffic.placed) != traffic.placed;
+    return sent || traffic.in_flight > 0 || engine_in_doubt_ ||
+           server_.setting.probe == Probing::slots;
 }
 
 void HealthWatch::Probe::fine() {
@@ -199,11 +219,13 @@ void HealthWatch::Probe::schedule() {
 // --- all of them ----------------------------------------------------------------------------
 
 HealthWatch::HealthWatch(io::Loop& loop, std::vector<WatchedServer> servers, std::uint64_t seed,
-                         void* owner, Changed changed) {
+                         void* owner, Changed changed, TrafficOf traffic_of) {
+    SLUICE_ASSERT(changed != nullptr && traffic_of != nullptr);
     for (auto& server : servers) {
         const std::uint32_t id = server.endpoint->id;
         if (id >= probes_.size()) probes_.resize(id + 1);
-        probes_[id] = std::make_unique<Probe>(loop, std::move(server), seed + id, owner, changed);
+        probes_[id] =
+            std::make_unique<Probe>(loop, std::move(server), seed + id, owner, changed, traffic_of);
     }
 }
 

@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 
-from harness import main
+from harness import chat_request, main
 from pool_case import PoolCase, backend, together
 from wire import wait_until
 
@@ -235,6 +235,36 @@ class Loading(PoolCase):
         self.assertLess(told.ended - told.began, SOON)
         self.assertEqual(told.answer.field("x-should-retry"), "true")
         self.assertGreater(int(told.answer.field("retry-after-ms")), 0)
+
+
+class Engine(PoolCase):
+    """Who is asked for /slots: a server in use, for that keeps the model of an idle one awake."""
+
+    def quiet(self, sim):
+        """Asked four times more, and not for /slots."""
+        until = sim.stats()["requests"] + 4
+        while True:
+            stats = sim.stats()
+            if stats["last_request"] == "GET /slots":
+                return False
+            if stats["requests"] >= until:
+                return True
+            time.sleep(0.005)
+
+    def test_it_is_asked_while_any_shard_has_a_request_there(self):
+        sim = self.sim("--itl", "20ms", "--tokens", "10000")
+        gate = self.gateway({"m": {"backends": [backend(sim)],
+                                   "health": {"interval": "50ms"}}}, shards=3)
+        for _ in range(8):  # connections, each on one shard or another
+            wait_until(lambda: self.quiet(sim), "an idle engine is left alone")
+            with gate.client() as client:
+                client.send(chat_request(gate.host, stream=True))
+                client.read().read_until(b"content")
+                for _ in range(2):
+                    seen = sim.stats()["requests"]
+                    wait_until(lambda: sim.stats()["requests"] > seen + 6 and
+                               sim.stats()["last_request"] == "GET /slots", "it is asked", 10)
+            wait_until(lambda: sim.stats()["active"] == 0, "the client has left")
 
 
 class Storm(PoolCase):

@@ -250,5 +250,43 @@ class Killed(unittest.TestCase):
         self.assertEqual(seen["error"]["kind"], "APIError")
 
 
+@unittest.skipIf(WHY_NOT, WHY_NOT)
+class Idle(unittest.TestCase):
+
+    def test_an_idle_model_sleeps_behind_the_gateway_and_wakes_for_a_request(self):
+        server = Llama(CHAT, "--alias", "tiny-chat", "-np", "3", "-c", "4096",
+                       "--sleep-idle-seconds", "2")
+        self.addCleanup(server.stop)
+        gateway = Gateway("--backend", server.url, "--shards", "2")
+        self.addCleanup(gateway.stop)
+
+        def sleeps():
+            return server.get("/props").json["is_sleeping"]
+
+        def slots(of):
+            with of.client() as client:
+                text = client.ask(request("GET", "/metrics")).body.decode()
+            return re.findall(r"^sluice_backend_slots\{.*\} (\d+)$", text, re.MULTILINE)
+
+        for _ in range(2):
+            wait_until(sleeps, "its model sleeps", 30)
+            # Through some checks of its health and a look at its models.
+            until = time.monotonic() + 6
+            while time.monotonic() < until:
+                self.assertTrue(sleeps(), "it was woken")
+                time.sleep(0.05)
+            for _ in range(6):  # connections, on either shard
+                with gateway.client() as client:
+                    answer = client.ask(chat_request(model="tiny-chat", max_tokens=2))
+                    self.assertEqual(answer.status, 200)
+            self.assertFalse(sleeps())
+            self.assertEqual(slots(gateway), ["3"])
+        wait_until(sleeps, "its model sleeps", 30)
+        late = Gateway("--backend", server.url)
+        self.addCleanup(late.stop)
+        wait_until(lambda: slots(late) == ["3"], "the slots of a model that sleeps are known")
+        self.assertTrue(sleeps())
+
+
 if __name__ == "__main__":
     main()

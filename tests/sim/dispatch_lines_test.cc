@@ -211,6 +211,7 @@ struct Shards : LoopRig {
             all.under_way[{index, to}].push_back({pool, message});
         }
         void breaker_changed(const Target&, const policy::BreakerChange&) override {}
+        void traffic_changed() override {}
 
         Shards& all;
         std::size_t index;

@@ -26,7 +26,9 @@ struct Heard final : Dispatch::Peers {
     void breaker_changed(const Target&, const policy::BreakerChange& change) override {
         states.push_back(change.to);
     }
+    void traffic_changed() override { ++traffic_changes; }
     int slot_messages = 0;
+    int traffic_changes = 0;
     std::vector<BreakerState> states;
 };
 

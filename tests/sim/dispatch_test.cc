@@ -306,3 +306,28 @@ TEST_CASE("where all are said to be down each request asks one of them, once") {
     CHECK(first >= 0);
     CHECK(box.pick({.model = &model, .tried = std::uint64_t{1} << first}) == -1);
 }
+
+// --- what is told of it ---------------------------------------------------------------------
+
+TEST_CASE("requests are counted for the server they go to, and each change is told") {
+    Box box;
+    Model& one = box.models.add("one", 1);
+    Model& same = box.models.add("same", 1);
+    same.targets[0].endpoint = one.targets[0].endpoint;
+    const std::uint32_t id = one.targets[0].endpoint->id;
+    CHECK(box.dispatch.traffic().size() <= id);
+    Place first;
+    Place second;
+    CHECK(box.place(one, first).finding == Finding::placed);
+    CHECK(box.place(same, second).finding == Finding::placed);
+    REQUIRE(box.dispatch.traffic().size() > id);
+    const auto& traffic = box.dispatch.traffic()[id];
+    CHECK(traffic.placed == 2);
+    CHECK(traffic.in_flight == 2);
+    CHECK(box.heard.traffic_changes == 2);
+    first.cancel();
+    second.release(FailureClass::none);
+    CHECK(traffic.placed == 2);
+    CHECK(traffic.in_flight == 0);
+    CHECK(box.heard.traffic_changes == 4);
+}

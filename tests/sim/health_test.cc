@@ -73,13 +73,19 @@ struct Box : sim::LoopRig {
             return answer_of(path == "/props" ? fine_props : "{}");
         };
         serve();
-        watch.emplace(loop, std::vector{WatchedServer{endpoint, setting, key}}, 5, this,
-                      [](void* self, const std::shared_ptr<const Endpoint>& of, Health health,
-                         const std::string& cause) {
-                          auto& box = *static_cast<Box*>(self);
-                          CHECK(of == box.endpoint);
-                          box.changes.push_back({health, cause, box.loop.now()});
-                      });
+        watch.emplace(
+            loop, std::vector{WatchedServer{endpoint, setting, key}}, 5, this,
+            [](void* self, const std::shared_ptr<const Endpoint>& of, Health health,
+               const std::string& cause) {
+                auto& box = *static_cast<Box*>(self);
+                CHECK(of == box.endpoint);
+                box.changes.push_back({health, cause, box.loop.now()});
+            },
+            [](void* self, std::uint32_t id) {
+                const auto& box = *static_cast<Box*>(self);
+                CHECK(id == box.endpoint->id);
+                return box.traffic;
+            });
         watch->follow(models.catalog);
     }
     ~Box() {
@@ -109,6 +115,11 @@ struct Box : sim::LoopRig {
             all.push_back(each.path);
         return all;
     }
+    // How often it was asked for that since.
+    std::ptrdiff_t times(std::string_view path, std::size_t since = 0) const {
+        return std::count_if(asked.begin() + static_cast<std::ptrdiff_t>(since), asked.end(),
+                             [&](const Asked& each) { return each.path == path; });
+    }
     void wait_change(std::size_t count) {
         REQUIRE(run([&] { return changes.size() >= count; }));
     }
@@ -116,6 +127,7 @@ struct Box : sim::LoopRig {
     sim::Models models;
     std::shared_ptr<const Endpoint> endpoint;  // shared: the watch keeps it as well
     Answer answer;
+    Traffic traffic;
     std::vector<Asked> asked;
     std::vector<Change> changes;
     std::optional<HealthWatch> watch;
@@ -146,6 +158,7 @@ TEST_CASE("each kind is asked for what loads no model and makes no token") {
         Kind kind;
         config::HealthSetting setting;
         std::vector<std::string> paths;
+        std::uint64_t in_flight = 1;
     };
     config::HealthSetting own;
     own.probe = Probe::http;
@@ -157,10 +170,13 @@ TEST_CASE("each kind is asked for what loads no model and makes no token") {
     for (const Row& row :
          {Row{Kind::llama_server, {}, {"/health", "/props", "/slots"}},
           Row{Kind::llama_server, slots, {"/health", "/props", "/slots"}},
+          Row{Kind::llama_server, {}, {"/health"}, 0},
+          Row{Kind::llama_server, slots, {"/health", "/props", "/slots"}, 0},
           Row{Kind::llama_server, plain, {"/health"}}, Row{Kind::llama_server, own, {"/ping?x=1"}},
           Row{Kind::vllm, {}, {"/health"}}, Row{Kind::ollama, {}, {"/api/version"}},
           Row{Kind::unknown, {}, {"/v1/models"}}, Row{Kind::unknown, own, {"/ping?x=1"}}}) {
         Box box(row.kind, row.setting);
+        box.traffic.in_flight = row.in_flight;
         box.wait(Duration::seconds(3));
         REQUIRE(box.asked.size() >= row.paths.size());
         auto paths = box.paths();
@@ -184,6 +200,7 @@ TEST_CASE("the engine is asked only where the server says that this wakes and lo
           Row{answer_of("{}", 404), false}, Row{answer_of("<html>"), false}}) {
         CAPTURE(row.props);
         Box box(Kind::llama_server);
+        box.traffic.in_flight = 1;
         box.answer = [&](std::string_view path) {
             return path == "/props" ? row.props : answer_of("{}");
         };
@@ -272,6 +289,7 @@ TEST_CASE("a server that loads its model is asked every 25 ms, for requests wait
 
 TEST_CASE("an engine that hangs behind a server that answers is seen") {
     Box box(Kind::llama_server);
+    box.traffic.in_flight = 1;
     bool hangs = true;
     box.answer = [&](std::string_view path) -> std::optional<std::string> {
         if (path == "/slots" && hangs) return std::nullopt;
@@ -280,10 +298,57 @@ TEST_CASE("an engine that hangs behind a server that answers is seen") {
     box.wait_change(1);
     CHECK(box.changes[0].health == Health::down);
     CHECK(box.changes[0].cause.starts_with("its engine does not answer GET /slots: "));
+    // Nobody sends it anything now, and its /health says that all is well.
+    box.traffic.in_flight = 0;
+    box.wait(Duration::seconds(60));
+    CHECK(box.changes.size() == 1);
     hangs = false;
     box.wait_change(2);
     CHECK(box.changes[1].health == Health::up);
+    const std::size_t before = box.asked.size();
+    box.wait(Duration::seconds(60));
+    CHECK(box.times("/slots", before) == 0);
     CHECK(box.changes.size() == 2);
+}
+
+TEST_CASE("an engine that is silent once is asked again, though its server has become idle") {
+    Box box(Kind::llama_server);
+    int silences = 1;
+    box.traffic.placed = 1;
+    box.answer = [&](std::string_view path) -> std::optional<std::string> {
+        if (path == "/slots" && silences-- > 0) return std::nullopt;
+        return answer_of(path == "/props" ? fine_props : "{}");
+    };
+    box.wait(Duration::seconds(60));
+    CHECK(box.times("/slots") == 2);
+    CHECK(box.changes.empty());
+}
+
+TEST_CASE("the engine of a server that is not in use is left alone, so that its model may sleep") {
+    Box box(Kind::llama_server);
+    const auto engine_asked = [&](Duration within) {
+        const std::size_t before = box.asked.size();
+        box.wait(within);
+        CHECK(box.times("/health", before) >= within.ns / Duration::millis(2410).ns);
+        CHECK(box.times("/props", before) == box.times("/slots", before));
+        return box.times("/slots", before);
+    };
+    const Duration minute = Duration::seconds(60);
+    CHECK(engine_asked(minute) == 0);
+    // A request that came and went between two checks.
+    ++box.traffic.placed;
+    CHECK(engine_asked(minute) == 1);
+    CHECK(engine_asked(minute) == 0);
+    // One that takes its time.
+    ++box.traffic.placed;
+    ++box.traffic.in_flight;
+    CHECK(engine_asked(minute) >= 25);
+    --box.traffic.in_flight;
+    CHECK(engine_asked(minute) == 0);
+    // Traffic has found something.
+    box.watch->suspect(box.endpoint->id, Health::down, "traffic says so");
+    CHECK(engine_asked(minute) == 1);
+    CHECK(engine_asked(minute) == 0);
 }
 
 TEST_CASE("what traffic has seen is so until the server has been asked") {
@@ -359,6 +424,7 @@ TEST_CASE("a watch stops in each of its states") {
     for (int step = 0; step < 12; ++step) {
         CAPTURE(step);
         Box box(Kind::llama_server);
+        box.traffic.in_flight = 1;
         box.answer = [](std::string_view path) -> std::optional<std::string> {
             if (path == "/slots") return std::nullopt;
             return answer_of(path == "/props" ? fine_props : "{}");
@@ -377,6 +443,7 @@ TEST_CASE("a server is asked with its own key") {
     const auto key = config::Secret::from_reference("env:SLUICE_TEST_HEALTH_KEY");
     REQUIRE(key.ok());
     Box box(Kind::llama_server, {}, key.value());
+    box.traffic.in_flight = 1;
     box.wait(Duration::seconds(3));
     REQUIRE(box.asked.size() >= 3);
     for (const Asked& each : box.asked)

@@ -63,9 +63,9 @@ struct BreakerSetting {
 // How it is found out whether a backend is well, without loading a model or making a token.
 struct HealthSetting {
     enum class Probe : std::uint8_t {
-        automatic,  // what suits the server
+        automatic,  // what suits the server: a llama-server's /slots while it is in use
         http,       // GET `path`
-        slots,      // llama-server's /slots, which sees an engine that hangs
+        slots,      // that of an idle one as well, which keeps its model from sleeping
         off,
     };
     Duration interval = Duration::seconds(2);

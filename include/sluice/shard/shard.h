@@ -91,6 +91,7 @@ public:
     void send_slots(std::uint32_t slot_pool, const policy::SlotMessage& message) override;
     void breaker_changed(const upstream::Target& target,
                          const policy::BreakerChange& change) override;
+    void traffic_changed() override { statistics_changed(); }
     void write_metrics(std::string& out) override;
 
     proxy::Service& service() { return service_; }
@@ -101,6 +102,7 @@ private:
     void on_catalog(std::shared_ptr<const upstream::Catalog> catalog);
     void on_health(const std::shared_ptr<const upstream::Endpoint>& endpoint,
                    upstream::Health health, const std::string& cause);
+    upstream::Traffic traffic_of(std::uint32_t endpoint) const;
     int ring_of(std::size_t shard) const;
     void reconcile();
     std::shared_ptr<const Snapshot> take_snapshot() const;

@@ -5,14 +5,15 @@
 // traffic, exact once the shards are idle.
 #pragma once
 
+#include "sluice/io/ring.h"
+#include "sluice/policy/prefix_index.h"
+#include "sluice/proxy/statistics.h"
+#include "sluice/upstream/health.h"
+
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
-
-#include "sluice/io/ring.h"
-#include "sluice/policy/prefix_index.h"
-#include "sluice/proxy/statistics.h"
 
 namespace sluice::shard {
 
@@ -44,6 +45,7 @@ struct Snapshot {
     io::RingCounters ring;
     std::vector<PoolGauges> pools;
     std::vector<TargetGauges> targets;
+    std::vector<upstream::Traffic> traffic;  // by endpoint id
     policy::PrefixCounters prefixes;
     std::uint64_t requests_waiting = 0;  // in lines, for a slot or a model that loads
     std::uint64_t connections_open = 0;
@@ -55,6 +57,8 @@ struct Snapshot {
 class Totals {
 public:
     void learn(std::shared_ptr<const Snapshot> snapshot);  // shared: one copy for all peers
+    // What the shards other than this one have sent to a server.
+    upstream::Traffic traffic_of_peers(std::size_t shard, std::uint32_t endpoint) const;
     const std::vector<std::shared_ptr<const Snapshot>>& by_shard() const { return by_shard_; }
 
 private:

@@ -125,11 +125,13 @@ public:
         Line* line_ = nullptr;  // it stands in
     };
 
-    // Messages about slots to another shard, and changes that people want to know of.
+    // Messages about slots to another shard, changes that people want to know of, and news for
+    // the shard that watches the backends: a place was taken or is over.
     class Peers {
     public:
         virtual void send_slots(std::uint32_t slot_pool, const policy::SlotMessage& message) = 0;
         virtual void breaker_changed(const Target& target, const policy::BreakerChange& change) = 0;
+        virtual void traffic_changed() = 0;
 
     protected:
         ~Peers() = default;
@@ -178,6 +180,8 @@ public:
 
     Health health_of(const Endpoint& endpoint) const { return health_.of(endpoint.id); }
     TargetView view(const Target& target) const;
+    // Of this shard, by endpoint id.
+    const std::vector<Traffic>& traffic() const { return traffic_; }
     // Null: no model has balanced by prefix yet.
     const policy::PrefixCounters* prefix_counters() const {
         return prefixes_ == nullptr ? nullptr : &prefixes_->counters();
@@ -217,6 +221,7 @@ private:
     std::vector<std::unique_ptr<SlotPool>> slot_pools_;  // by slot pool id
     std::vector<std::unique_ptr<ModelLines>> lines_;     // by model id
     std::unique_ptr<Turns> turns_;
+    std::vector<Traffic> traffic_;  // by endpoint id
     std::unique_ptr<policy::PrefixIndex> prefixes_;
     std::vector<policy::Candidate> candidates_;  // working memory of one choice
     std::size_t waiting_ = 0;                    // in all lines

@@ -3,9 +3,11 @@
 // HealthTable is a shard's knowledge. HealthWatch runs on one shard and asks each server from time
 // to time; what traffic finds out comes in through suspect(). A server that loads its model is not
 // down: it is asked again every 25 ms, because requests wait for it. Asked for are llama-server's
-// /health, then /props and (unless its model sleeps, which /slots would wake) /slots, which goes
-// through its engine and so sees one that hangs; Ollama's /api/version; vLLM's /health; of others
-// the list of models. A refused connection is believed at once, silence only the second time.
+// /health and, while it has requests of ours, /props and /slots, which goes through its engine and
+// so sees one that hangs. /slots is work to a llama-server: a model that may sleep when it is idle
+// stays awake for it, and one that sleeps wakes; so an idle server is not asked. Ollama is asked
+// for /api/version, vLLM for /health, others for the list of models. A refused connection is
+// believed at once, silence only the second time.
 #pragma once
 
 #include "sluice/base/prng.h"
@@ -25,6 +27,18 @@ namespace sluice::upstream {
 
 enum class Health : std::uint8_t { up, loading, down };
 std::string_view health_name(Health health);
+
+// What a gateway has sent to a server.
+struct Traffic {
+    std::uint64_t placed = 0;  // requests until now
+    std::uint64_t in_flight = 0;
+
+    Traffic& operator+=(const Traffic& other) {
+        placed += other.placed;
+        in_flight += other.in_flight;
+        return *this;
+    }
+};
 
 // What is known of each server, by endpoint id; who is not known is up.
 class HealthTable {
@@ -58,8 +72,11 @@ public:
     using Changed = void (*)(void* owner, const std::shared_ptr<const Endpoint>& endpoint,
                              Health health, const std::string& cause);
 
+    // What all shards have sent there; it may be a few tenths of a second old.
+    using TrafficOf = Traffic (*)(void* owner, std::uint32_t endpoint);
+
     HealthWatch(io::Loop& loop, std::vector<WatchedServer> servers, std::uint64_t seed, void* owner,
-                Changed changed);
+                Changed changed, TrafficOf traffic_of);
     ~HealthWatch();
 
     // Asks those that this catalog names, and no others.

@@ -160,3 +160,23 @@ TEST_CASE("the sum never goes down while snapshots come, and is exact once all h
         CHECK(in_rows == counted);
     }
 }
+
+TEST_CASE("what the peers have sent to a server is summed; what a shard knows of itself is not") {
+    Totals totals;
+    CHECK(totals.traffic_of_peers(0, 0).placed == 0);
+    CountingShard first(0);
+    CountingShard second(1);
+    CountingShard last(2);
+    first.now.traffic = {{.placed = 100, .in_flight = 50}};
+    second.now.traffic = {{.placed = 3, .in_flight = 1}, {.placed = 7, .in_flight = 0}};
+    last.now.traffic = {{.placed = 20, .in_flight = 2}};
+    totals.learn(last.snapshot());  // nothing was heard of the second
+    CHECK(totals.traffic_of_peers(0, 0).placed == 20);
+    for (const auto* shard : {&first, &second})
+        totals.learn(shard->snapshot());
+    CHECK(totals.traffic_of_peers(0, 0).placed == 23);
+    CHECK(totals.traffic_of_peers(0, 0).in_flight == 3);
+    CHECK(totals.traffic_of_peers(0, 1).placed == 7);
+    CHECK(totals.traffic_of_peers(0, 2).placed == 0);
+    CHECK(totals.traffic_of_peers(2, 0).placed == 103);
+}
