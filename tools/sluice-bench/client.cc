@@ -30,6 +30,7 @@ void Client::begin(const Request& request, std::string_view text, Instant from) 
     text_ = text;
     from_ = from;
     told_ = failed_ = timed_out_ = false;
+    asking_ = true;
     reader_.begin(request.expectation, from);
     loop_.timers().arm(deadline_, loop_.now() + lane_.load().timeout);
     switch (state_) {
@@ -106,6 +107,7 @@ void Client::on_broken() {
 }
 
 void Client::finish() {
+    asking_ = false;
     lane_.tally().bytes_out += text_.size();
     if (!lane_.load().keep_alive || !reader_.keep_alive() || stream_.ended()) return close();
     reused_ = true;
@@ -117,6 +119,7 @@ void Client::finish() {
 void Client::fail(Failure failure, std::string_view what) {
     lane_.tally().count(failure, what);
     failed_ = true;
+    asking_ = false;
     close();
 }
 

@@ -25,6 +25,9 @@ public:
         return !pending_ && state_ != State::connecting && state_ != State::working;
     }
     std::uint32_t id() const { return id_; }
+    // A request is under way: neither answered nor failed. Its times count from from().
+    bool asking() const { return asking_; }
+    Instant from() const { return from_; }
 
     // Gives up what is going on; over() some turns later.
     void stop();
@@ -70,6 +73,7 @@ private:
     bool stopping_ = false;
     bool told_ = true;  // the lane knows that the last request is over
     bool failed_ = false;
+    bool asking_ = false;
 };
 
 }  // namespace sluice::bench

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 
 namespace sluice::bench {
 namespace {
@@ -14,7 +13,7 @@ constexpr Duration pause_after_failure = Duration::millis(10);
 }  // namespace
 
 Lane::Lane(io::Loop& loop, const Load& load, Origin* origin)
-    : loop_(loop), load_(load), origin_(origin), rotation_(load.requests), prng_(load.seed) {
+    : loop_(loop), load_(load), origin_(origin), rotation_(load.requests) {
     for (const auto& request : load_.requests)
         texts_.push_back(request.text_with({}));
     for (std::uint32_t i = 0; i < load_.connections; ++i)
@@ -25,13 +24,13 @@ Lane::~Lane() {
     SLUICE_ASSERT(over());
 }
 
-void Lane::start() {
-    const Instant now = monotonic_now();
-    if (open_loop()) {
+void Lane::start(Instant now) {
+    if (load_.rate > 0) {
         for (auto& client : clients_)
             idle_.push_back(client.get());
         std::ranges::reverse(idle_);
-        arrival_ = now + distance();
+        arrivals_.emplace(load_.rate, load_.poisson, load_.requests_max, load_.seed);
+        arrivals_->start(now);
         free_since_ = now;
         return;
     }
@@ -41,13 +40,14 @@ void Lane::start() {
 
 Instant Lane::next_due() const {
     if (stopping_ || started_ == load_.requests_max) return io::TimerWheel::never;
-    if (open_loop()) return idle_.empty() ? io::TimerWheel::never : arrival_;
+    if (arrivals_)
+        return idle_.empty() || !arrivals_->any() ? io::TimerWheel::never : arrivals_->next();
     return wakes_.empty() ? io::TimerWheel::never : Instant{wakes_.top().ns};
 }
 
 void Lane::send_due(Instant now) {
     if (stopping_) return;
-    if (open_loop()) return send_arrivals(now);
+    if (arrivals_) return send_arrivals(now);
     while (!wakes_.empty() && wakes_.top().ns <= now.ns) {
         Client& client = *clients_[wakes_.top().client];
         wakes_.pop();
@@ -56,20 +56,37 @@ void Lane::send_due(Instant now) {
 }
 
 void Lane::send_arrivals(Instant now) {
-    while (!idle_.empty() && arrival_ <= now && started_ < load_.requests_max) {
+    while (!idle_.empty() && arrivals_->any() && arrivals_->next() <= now) {
         Client& client = *idle_.back();
         idle_.pop_back();
-        tally_.lag.record(static_cast<std::uint64_t>((now - std::max(arrival_, free_since_)).ns));
-        begin(client, arrival_);
-        arrival_ = arrival_ + distance();
+        const Instant due = arrivals_->take();
+        tally_.lag.record(static_cast<std::uint64_t>((now - std::max(due, free_since_)).ns));
+        if (arrivals_->in_window(due)) ++tally_.due;
+        begin(client, due);
     }
 }
 
-Duration Lane::distance() {
-    const double mean_ns = 1e9 / load_.rate;
-    if (!load_.poisson) return {static_cast<std::int64_t>(mean_ns)};
-    const double uniform = (static_cast<double>(prng_.next() >> 11) + 1) * 0x1p-53;
-    return {static_cast<std::int64_t>(-std::log(uniform) * mean_ns)};
+void Lane::begin_window(Instant begin, Instant end) {
+    tally_.clear();
+    if (arrivals_) arrivals_->set_window(begin, end);
+}
+
+// Those that run, and those that no connection was free for.
+void Lane::count_unanswered(Instant now) {
+    const Instant end = std::min(now, arrivals_->end());
+    for (const auto& client : clients_)
+        if (client->asking() && arrivals_->in_window(client->from())) {
+            if (client->from() <= end)
+                tally_.count_unanswered(end - client->from());
+            else
+                --tally_.due;  // sent before this thread heard of the end
+        }
+    while (arrivals_->any() && arrivals_->next() <= end) {
+        const Instant due = arrivals_->take();
+        if (!arrivals_->in_window(due)) continue;
+        ++tally_.due;
+        tally_.count_unanswered(end - due);
+    }
 }
 
 void Lane::begin(Client& client, Instant from) {
@@ -93,7 +110,7 @@ void Lane::on_idle(Client& client, bool failed) {
     --busy_;
     if (stopping_) return;
     const Instant now = monotonic_now();
-    if (open_loop()) {
+    if (arrivals_) {
         if (idle_.empty()) free_since_ = now;
         idle_.push_back(&client);
         return;
@@ -109,8 +126,9 @@ void Lane::on_events(Client& client, std::uint32_t events) {
     if (origin_ != nullptr) origin_->received(client.id(), events);
 }
 
-void Lane::stop() {
-    stopping_ = true;
+void Lane::stop(Instant now) {
+    if (std::exchange(stopping_, true)) return;
+    if (arrivals_) count_unanswered(now);
     for (auto& client : clients_)
         client->stop();
 }

@@ -2,18 +2,20 @@
 //
 // Closed loop: each client sends its next request when it has its answer (and has thought).
 // Open loop: requests are due at a rate, whether or not the server keeps up. One that is due while
-// no connection is free waits, and its latency counts from when it was due: nothing that a slow
-// server causes is left out (coordinated omission).
+// no connection is free waits, and its latency counts from when it was due; one that is not
+// answered when the window ends, or not even sent, counts with the time it has waited by then.
+// Nothing that a slow server causes is left out (coordinated omission).
 #pragma once
 
+#include "arrivals.h"
 #include "client.h"
 #include "origin.h"
-#include "sluice/base/prng.h"
 #include "sluice/net/address.h"
 #include "stalled.h"
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <queue>
 #include <vector>
 
@@ -43,13 +45,16 @@ public:
     Lane(io::Loop& loop, const Load& load, Origin* origin);
     ~Lane();  // asserts over()
 
-    void start();
+    void start(Instant now);
     // When send_due() has something to do.
     Instant next_due() const;
     void send_due(Instant now);
+    // What is measured begins: until now nothing was.
+    void begin_window(Instant begin, Instant end);
     // All requests that were asked for are answered.
     bool finished() const { return started_ == load_.requests_max && busy_ == 0; }
-    void stop();
+    // At `now` the window is over, or before it would be.
+    void stop(Instant now);
     bool over() const;
 
     const Load& load() const { return load_; }
@@ -67,10 +72,9 @@ private:
         bool operator<(const Wake& other) const { return ns > other.ns; }
     };
 
-    bool open_loop() const { return load_.rate > 0; }
     void begin(Client& client, Instant from);
     void send_arrivals(Instant now);
-    Duration distance();
+    void count_unanswered(Instant now);
 
     io::Loop& loop_;
     const Load& load_;
@@ -79,11 +83,10 @@ private:
     std::vector<std::string> texts_;  // by request
     Rotation rotation_;
     std::vector<std::unique_ptr<Client>> clients_;
-    std::priority_queue<Wake> wakes_;  // closed loop
-    std::vector<Client*> idle_;        // open loop
-    Instant arrival_;                  // open loop: when the next request is due
-    Instant free_since_;               // open loop: some connection has been idle since
-    Prng prng_;
+    std::priority_queue<Wake> wakes_;   // closed loop
+    std::vector<Client*> idle_;         // open loop
+    std::optional<Arrivals> arrivals_;  // open loop
+    Instant free_since_;                // open loop: some connection has been idle since
     std::uint64_t started_ = 0;
     std::uint32_t busy_ = 0;
     bool stopping_ = false;

@@ -69,6 +69,11 @@ Result<std::vector<RequestKind>> kinds_of(const Options& options) {
     return parse_scenario(text.value());
 }
 
+void warn_of_missed_rate(const Tally& tally, std::string_view target) {
+    if (const auto text = shown_missed_rate(tally); !text.empty())
+        fmt::print(stderr, "sluice-bench: warning: {}{}\n", target, text);
+}
+
 int run_one(const Options& options, Worker& worker, const Load& load) {
     Window window = options.window;
     window.pid = options.targets.front().pid;
@@ -78,6 +83,7 @@ int run_one(const Options& options, Worker& worker, const Load& load) {
     if (!measured) return fail(measured.error().message);
     const auto metrics = metrics_of(measured.value());
     fmt::print("{}", table_of(measured.value(), metrics));
+    warn_of_missed_rate(measured.value().tally, "");
     if (auto written = write_reports(options, measured.value(), metrics); !written)
         return fail(written.error().message);
     const Tally& tally = measured.value().tally;
@@ -105,6 +111,8 @@ int run_comparison(const Options& options, Worker& worker, const std::vector<Loa
         }
     }
     fmt::print("{}", table_of(comparison));
+    for (const auto& target : comparison.targets())
+        warn_of_missed_rate(target.tally, target.name + ": ");
     if (auto written = write_reports(options, comparison); !written)
         return fail(written.error().message);
     for (const auto& target : comparison.targets())

@@ -65,8 +65,9 @@ void add_stalled(Collector& out, const StalledCount& stalled) {
 std::vector<Metric> metrics_of(const Measured& measured) {
     const Tally& tally = measured.tally;
     Collector out;
-    const auto add_rate = [&](const char* key, const char* label, const char* unit, double sum) {
-        out.add(key, label, unit, sum / measured.seconds, Better::more);
+    const auto add_rate = [&](const char* key, const char* label, const char* unit, double sum,
+                              Better better = Better::more) {
+        out.add(key, label, unit, sum / measured.seconds, better);
     };
     add_rate("requests_per_s", "requests", "1/s", static_cast<double>(tally.requests));
     if (tally.events > 0)
@@ -78,6 +79,11 @@ std::vector<Metric> metrics_of(const Measured& measured) {
     out.add_times("first_token", "first token", tally.first_token);
     out.add_times("gap", "between tokens", tally.gap);
     out.add_times("delay", "event delay", tally.delay);
+    if (tally.due > 0) {
+        add_rate("due_per_s", "due", "1/s", static_cast<double>(tally.due), Better::neither);
+        out.add("due_unanswered", "due, not answered", "",
+                static_cast<double>(tally.due_unanswered), Better::less);
+    }
     if (measured.used) add_usage(out, measured);
     out.add("failed", "failed", "", static_cast<double>(tally.failed()), Better::less);
     out.add("stalls", "stalls", "", static_cast<double>(tally.stalls), Better::less);

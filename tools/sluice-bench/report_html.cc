@@ -85,10 +85,12 @@ std::string curve_sections(const std::vector<std::pair<std::string, const Tally*
     return out;
 }
 
-std::string failures(const Tally& tally, const std::string& name) {
-    const auto text = shown_failures(tally);
-    if (text.empty()) return {};
-    return fmt::format("<p class=\"failed\">{}{}</p>\n", escaped(name), escaped(text));
+std::string warnings(const Tally& tally, const std::string& name) {
+    std::string out;
+    for (const auto& text : {shown_missed_rate(tally), shown_failures(tally)})
+        if (!text.empty())
+            out += fmt::format("<p class=\"failed\">{}{}</p>\n", escaped(name), escaped(text));
+    return out;
 }
 
 std::string stalled_line(const Measured& measured) {
@@ -136,10 +138,11 @@ std::string html_report(const std::string& title, const Measured& measured,
         "<p>{} requests in {:.1f} s, {} events, {} connections opened, {} still "
         "running at the end</p>\n{}{}<div class=\"tiles\">\n",
         tally.requests, measured.seconds, tally.events, tally.connections, tally.cut,
-        stalled_line(measured), failures(tally, ""));
-    for (const char* key : {"requests_per_s", "latency_p50_us", "latency_p99_us", "events_per_s",
-                            "tokens_per_s", "first_token_p50_us", "gap_p50_us", "gap_p99_us",
-                            "cpu_us_per_request", "cpu_us_per_event", "rss_mib", "failed"})
+        stalled_line(measured), warnings(tally, ""));
+    for (const char* key :
+         {"requests_per_s", "due_unanswered", "latency_p50_us", "latency_p99_us", "events_per_s",
+          "tokens_per_s", "first_token_p50_us", "gap_p50_us", "gap_p99_us", "cpu_us_per_request",
+          "cpu_us_per_event", "rss_mib", "failed"})
         if (const Metric* metric = find(metrics, key); metric != nullptr) body += tile(*metric);
     body += "</div>\n" + curve_sections({{"", &tally}}) + "<h2>All figures</h2>\n<table>\n";
     for (const auto& metric : metrics)
@@ -158,7 +161,7 @@ std::string html_report(const std::string& title, const Comparison& comparison) 
     for (const auto& target : targets) {
         tallies.emplace_back(target.name, &target.tally);
         names.push_back({target.name, &target.tally.latency});
-        body += failures(target.tally, target.name + ": ");
+        body += warnings(target.tally, target.name + ": ");
     }
     if (const auto chart = ratio_chart(comparison); !chart.empty())
         body += fmt::format(

@@ -52,10 +52,10 @@ std::string totals(const Tally& tally) {
     return fmt::format(
         R"({{"requests":{},"events":{},"tokens":{},"failed":{},"failures":{{{}}},)"
         R"("statuses":{{{}}},"first_failure":{},"connections":{},"reconnects":{},"cut":{},)"
-        R"("stalls":{},"bytes_in":{},"bytes_out":{}}})",
+        R"("due":{},"due_unanswered":{},"rate_missed":{},"stalls":{},"bytes_in":{},"bytes_out":{}}})",
         tally.requests, tally.events, tally.tokens, tally.failed(), failures, statuses,
-        quoted(tally.first_failure), tally.connections, tally.reconnects, tally.cut, tally.stalls,
-        tally.bytes_in, tally.bytes_out);
+        quoted(tally.first_failure), tally.connections, tally.reconnects, tally.cut, tally.due,
+        tally.due_unanswered, tally.rate_missed(), tally.stalls, tally.bytes_in, tally.bytes_out);
 }
 
 std::string stalled_member(const StalledCount& stalled) {

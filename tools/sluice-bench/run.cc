@@ -23,11 +23,19 @@ bool is_measured_whole(const Load& load) {
 
 enum class Phase : int { warming, measuring, done };
 
+// What the first thread decides, for all. The instants are written before their phase begins.
+struct Schedule {
+    std::atomic<Phase> phase{Phase::warming};
+    Instant begin;        // of the window
+    Instant planned_end;  // of the window
+    Instant end;          // as it came
+};
+
 // One further thread and its share. Others read only the atomics while it runs.
 struct Helper {
     Load load;
     bool spin = false;
-    const std::atomic<Phase>* phase = nullptr;
+    const Schedule* schedule = nullptr;
     std::atomic<std::uint64_t> requests{0};
     std::atomic<std::uint64_t> events{0};
     std::atomic<std::uint64_t> failed{0};
@@ -60,16 +68,16 @@ void* help(void* argument) {
         helper.finished = true;
         return nullptr;
     }
-    Lane& lane = (*worker)->begin(helper.load, false);
+    Lane& lane = (*worker)->begin(helper.load, false, monotonic_now());
     for (auto seen = Phase::warming; seen != Phase::done;) {
         (*worker)->turn(monotonic_now() + phase_period, helper.spin);
         publish(helper, lane, lane.tally());
-        const Phase phase = helper.phase->load(std::memory_order_acquire);
-        if (phase == Phase::measuring && seen == Phase::warming && !is_measured_whole(helper.load))
-            lane.tally().clear();
+        const Phase phase = helper.schedule->phase.load(std::memory_order_acquire);
+        if (phase != Phase::warming && seen == Phase::warming && !is_measured_whole(helper.load))
+            lane.begin_window(helper.schedule->begin, helper.schedule->planned_end);
         seen = phase;
     }
-    lane.stop();
+    lane.stop(helper.schedule->end);
     helper.tally = lane.tally();
     (*worker)->close_lane();
     return nullptr;
@@ -99,7 +107,7 @@ public:
         for (std::uint32_t i = 0; i + 1 < window.threads; ++i) {
             helpers_[i].load = share_of(load, i + 1, window.threads);
             helpers_[i].spin = window.spin;
-            helpers_[i].phase = &phase_;
+            helpers_[i].schedule = &schedule_;
         }
     }
 
@@ -107,23 +115,30 @@ public:
         wake_precisely();
         if (auto begun = begin_stalled(); !begun) return begun.error();
         if (auto started = start_helpers(); !started) return started.error();
-        lane_ = &worker_.begin(load_, true);
-        if (!is_measured_whole(load_)) turn_for(window_.warmup, false);
-        lane_->tally().clear();
+        Instant begin = monotonic_now();
+        lane_ = &worker_.begin(load_, true, begin);
+        const bool warms_up = !is_measured_whole(load_) && window_.warmup.ns > 0;
+        if (warms_up) turn_for(begin, window_.warmup, false);
         if (stalled_) stalled_->count_begin();
         const auto before = usage_of(window_.pid);
-        const Instant begin = monotonic_now();
-        phase_.store(Phase::measuring, std::memory_order_release);
-        turn_for(window_.length, true);
+        // Without a warm-up the window begins with the load, and all that is due is in it.
+        if (warms_up) begin = monotonic_now();
+        lane_->begin_window(begin, begin + window_.length);
+        schedule_.begin = begin;
+        schedule_.planned_end = begin + window_.length;
+        schedule_.phase.store(Phase::measuring, std::memory_order_release);
+        turn_for(begin, window_.length, true);
 
         Measured measured;
-        measured.seconds = static_cast<double>((monotonic_now() - begin).ns) * 1e-9;
+        const Instant end = monotonic_now();
+        measured.seconds = static_cast<double>((end - begin).ns) * 1e-9;
         const auto after = usage_of(window_.pid);
         if (before && after)
             measured.used = ProcessUsage{after->cpu_ns - before->cpu_ns, after->rss_bytes,
                                          after->switches - before->switches};
-        phase_.store(Phase::done, std::memory_order_release);
-        lane_->stop();
+        schedule_.end = end;
+        schedule_.phase.store(Phase::done, std::memory_order_release);
+        lane_->stop(end);
         measured.tally = lane_->tally();
         worker_.close_lane();
         if (stalled_) measured.stalled = end_stalled();
@@ -156,7 +171,7 @@ private:
     Status start_helpers() {
         for (auto& helper : helpers_) {
             if (::pthread_create(&helper.thread, nullptr, help, &helper) == 0) continue;
-            phase_.store(Phase::done, std::memory_order_release);
+            schedule_.phase.store(Phase::done, std::memory_order_release);
             for (const Helper* other = helpers_.data(); other != &helper; ++other)
                 ::pthread_join(other->thread, nullptr);
             return Error::gateway("no further thread could be started");
@@ -164,11 +179,10 @@ private:
         return Done{};
     }
 
-    void turn_for(Duration length, bool measuring) {
-        const Instant begin = monotonic_now();
+    void turn_for(Instant begin, Duration length, bool measuring) {
         const Instant end = begin + length;
         Instant watch = begin;
-        for (Instant now = begin; now < end && !finished(); now = monotonic_now()) {
+        for (Instant now = monotonic_now(); now < end && !finished(); now = monotonic_now()) {
             if (now >= watch) {
                 watch = watch + watch_period;
                 if (watcher_) watcher_(sighting(now - begin, length, measuring));
@@ -216,7 +230,7 @@ private:
     Load load_;
     std::optional<StalledClients> stalled_;
     Lane* lane_ = nullptr;
-    std::atomic<Phase> phase_{Phase::warming};
+    Schedule schedule_;
     std::vector<Helper> helpers_;
 };
 

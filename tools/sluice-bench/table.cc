@@ -27,6 +27,16 @@ std::string shown_failures(const Tally& tally) {
     return text + fmt::format("  the first one: {}\n", tally.first_failure);
 }
 
+std::string shown_missed_rate(const Tally& tally) {
+    if (!tally.rate_missed()) return {};
+    const auto done = tally.requests + tally.failed();
+    return fmt::format(
+        "the asked rate was missed: {} requests were due and {} came to an end ({:.1f} %); {} are "
+        "not answered, and count in the latencies with the time they have waited so far",
+        tally.due, done, 100 * static_cast<double>(done) / static_cast<double>(tally.due),
+        tally.due_unanswered);
+}
+
 std::string shown_stalled(const StalledCount& stalled) {
     std::string text = fmt::format(
         "{} stalled clients beside it: {} open at the begin, {} at the end, {} answered, {} KiB "
@@ -45,6 +55,8 @@ std::string table_of(const Measured& measured, const std::vector<Metric>& metric
     text += fmt::format(", {} connections opened", tally.connections);
     if (tally.reconnects > 0) text += fmt::format(", {} reconnects", tally.reconnects);
     if (tally.cut > 0) text += fmt::format(", {} still running at the end", tally.cut);
+    if (tally.due > 0)
+        text += fmt::format(", {} due, {} of them not answered", tally.due, tally.due_unanswered);
     text += "\n";
     if (measured.stalled) text += shown_stalled(*measured.stalled) + "\n";
     for (const auto& metric : metrics)

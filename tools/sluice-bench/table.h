@@ -16,6 +16,8 @@ std::string table_of(const Comparison& comparison);
 std::string shown_number(double value);
 // What went wrong, by kind, with the first one's words; empty when nothing did.
 std::string shown_failures(const Tally& tally);
+// That an open loop's rate was missed, and by how much; empty when it was not.
+std::string shown_missed_rate(const Tally& tally);
 // What became of the stalled clients, in a line.
 std::string shown_stalled(const StalledCount& stalled);
 

@@ -4,8 +4,10 @@ namespace sluice::bench {
 namespace {
 
 constexpr std::uint64_t Tally::* counters[] = {
-    &Tally::requests,   &Tally::events, &Tally::tokens,   &Tally::stalls,    &Tally::connections,
-    &Tally::reconnects, &Tally::cut,    &Tally::bytes_in, &Tally::bytes_out,
+    &Tally::requests, &Tally::events,         &Tally::tokens,
+    &Tally::stalls,   &Tally::connections,    &Tally::reconnects,
+    &Tally::cut,      &Tally::bytes_in,       &Tally::bytes_out,
+    &Tally::due,      &Tally::due_unanswered,
 };
 constexpr Histogram Tally::* histograms[] = {
     &Tally::latency, &Tally::first_token, &Tally::gap, &Tally::delay, &Tally::lag,

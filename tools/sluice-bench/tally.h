@@ -2,6 +2,8 @@
 #pragma once
 
 #include "histogram.h"
+#include "sluice/base/assert.h"
+#include "sluice/base/clock.h"
 
 #include <array>
 #include <cstddef>
@@ -36,13 +38,15 @@ constexpr std::string_view to_text(Failure failure) {
 }
 
 struct Tally {
-    std::uint64_t requests = 0;     // answered in full and found right
-    std::uint64_t events = 0;       // of streams, the end mark not counted
-    std::uint64_t tokens = 0;       // as the server counts them, else events with text
-    std::uint64_t stalls = 0;       // gaps between events above the bound
-    std::uint64_t connections = 0;  // opened
-    std::uint64_t reconnects = 0;   // a kept-alive connection was closed under a request
-    std::uint64_t cut = 0;          // still running when the time was over; no failure
+    std::uint64_t requests = 0;        // answered in full and found right
+    std::uint64_t events = 0;          // of streams, the end mark not counted
+    std::uint64_t tokens = 0;          // as the server counts them, else events with text
+    std::uint64_t stalls = 0;          // gaps between events above the bound
+    std::uint64_t connections = 0;     // opened
+    std::uint64_t reconnects = 0;      // a kept-alive connection was closed under a request
+    std::uint64_t cut = 0;             // still running when the time was over; no failure
+    std::uint64_t due = 0;             // open loop: requests that were due within the time
+    std::uint64_t due_unanswered = 0;  // of those, not answered when it was over, or not even sent
     std::uint64_t bytes_in = 0;
     std::uint64_t bytes_out = 0;
     std::array<std::uint64_t, failures_count> failures{};
@@ -50,7 +54,9 @@ struct Tally {
     std::string first_failure;              // what exactly was wrong
 
     // Nanoseconds.
-    Histogram latency;      // request to last byte; in open loop from when it was due
+    // Request to last byte. In open loop from when it was due, and with those that are not
+    // answered: how long they have waited, which is less than their latency will be.
+    Histogram latency;
     Histogram first_token;  // request to the first event with text
     Histogram gap;          // between two events of a stream
     Histogram delay;        // an event's way from the bench's own backend to its client
@@ -66,6 +72,14 @@ struct Tally {
         ++failures[static_cast<std::size_t>(failure)];
         if (first_failure.empty()) first_failure = what;
     }
+    // A request that was due so long ago is not answered.
+    void count_unanswered(Duration waited) {
+        SLUICE_ASSERT(waited.ns >= 0);
+        ++due_unanswered;
+        latency.record(static_cast<std::uint64_t>(waited.ns));
+    }
+    // In open loop: the server did not keep up with the rate that was asked for, noticeably.
+    bool rate_missed() const { return (requests + failed()) * 100 < due * 95; }
     void add(const Tally& other);
     void clear();
 };

@@ -42,10 +42,10 @@ Status Worker::open_origin(const net::Address& address, OriginScript script) {
     return Done{};
 }
 
-Lane& Worker::begin(const Load& load, bool with_origin) {
+Lane& Worker::begin(const Load& load, bool with_origin, Instant now) {
     SLUICE_ASSERT(lane_ == nullptr);
     lane_ = std::make_unique<Lane>(*loop_, load, with_origin ? origin_.get() : nullptr);
-    lane_->start();
+    lane_->start(now);
     return *lane_;
 }
 
@@ -60,7 +60,7 @@ void Worker::turn(Instant until, bool spin) {
 }
 
 void Worker::close_lane() {
-    lane_->stop();
+    lane_->stop(monotonic_now());
     while (!lane_->over())
         loop_->turn();
     lane_.reset();

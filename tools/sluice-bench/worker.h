@@ -21,8 +21,8 @@ public:
     Status open_origin(const net::Address& address, OriginScript script);
     Origin* origin() { return origin_.get(); }
 
-    // A new lane begins; the one before must be closed.
-    Lane& begin(const Load& load, bool with_origin);
+    // A new lane begins at `now`; the one before must be closed.
+    Lane& begin(const Load& load, bool with_origin, Instant now);
     Lane& lane() { return *lane_; }
     // One turn; waits until `until` at most, or not at all when it spins. Needs no lane.
     void turn(Instant until, bool spin);

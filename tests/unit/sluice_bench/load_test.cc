@@ -116,6 +116,63 @@ TEST_CASE("open loop: latency counts from when a request was due") {
     CHECK(tally.latency.max() > 150'000'000);
 }
 
+TEST_CASE("open loop: what is due and not answered at the end counts with the time it has waited") {
+    // Nothing is ever answered. One request is due every 10 ms of 300: 30 of them, of which as many
+    // run as there are connections, and the others are never sent.
+    for (const std::uint32_t threads : {1U, 2U}) {
+        for (const std::uint32_t connections : {2U, 50U}) {
+            CAPTURE(threads);
+            CAPTURE(connections);
+            Bench bench({});
+            bench.load.requests[0].body.pop_back();  // no request is ever whole
+            bench.load.connections = connections;
+            bench.load.rate = 100;
+            bench.window.length = Duration::millis(300);
+            bench.window.threads = threads;
+            const Tally tally = bench.go();
+            CHECK(tally.requests == 0);
+            CHECK(tally.failed() == 0);
+            // Each further thread begins a little before the window.
+            CHECK(tally.due <= 30);
+            CHECK(tally.due >= (threads == 1 ? 30 : 15));
+            CHECK(tally.due_unanswered == tally.due);
+            CHECK(tally.latency.count() == tally.due);
+            CHECK(tally.rate_missed());
+            if (threads > 1) continue;
+            CHECK(tally.connections == std::min(connections, 30U));
+            // The k-th has waited 300 - 10 k ms.
+            CHECK(tally.latency.min() == 0);
+            CHECK(tally.latency.max() == 290'000'000);
+            CHECK(tally.latency.mean() == doctest::Approx(145e6).epsilon(0.001));
+        }
+    }
+}
+
+TEST_CASE("open loop: with a warm-up only what is due within the window is counted") {
+    Bench bench({.events = 2, .period = Duration::seconds(60)}, {.stream = true});
+    bench.load.connections = 1;
+    bench.load.rate = 100;
+    bench.window.warmup = Duration::millis(200);
+    bench.window.length = Duration::millis(100);
+    const Tally tally = bench.go();
+    CHECK(tally.due >= 9);
+    CHECK(tally.due <= 11);
+    CHECK(tally.due_unanswered == tally.due);
+    CHECK(tally.latency.max() <= 100'000'000);
+}
+
+TEST_CASE("open loop: a server that keeps up leaves nothing unanswered") {
+    Bench bench({});
+    bench.load.connections = 4;
+    bench.load.rate = 1000;
+    bench.load.requests_max = 50;
+    const Tally tally = bench.go();
+    CHECK(tally.due == 50);
+    CHECK(tally.due_unanswered == 0);
+    CHECK_FALSE(tally.rate_missed());
+    CHECK(tally.latency.count() == 50);
+}
+
 TEST_CASE("stalled clients are beside the load and not in its figures") {
     Bench bench({});
     bench.load.connections = 3;

@@ -117,6 +117,31 @@ TEST_CASE("every report says what became of the stalled clients") {
     CHECK(table_of(comparison).find("stalled, at end") != std::string::npos);
 }
 
+TEST_CASE("every report says what was due and not answered, and that the rate was missed") {
+    auto measured = sample(1);
+    CHECK(find(metrics_of(measured), "due_unanswered") == nullptr);
+    CHECK(shown_missed_rate(measured.tally).empty());
+
+    // 100 right, 1 failed: 95 % of 106 came to an end, of 107 less.
+    measured.tally.due = 106;
+    CHECK(shown_missed_rate(measured.tally).empty());
+    measured.tally.due = 107;
+    for (int i = 0; i < 6; ++i)
+        measured.tally.count_unanswered(sluice::Duration::seconds(3));
+    CHECK(measured.tally.latency.count() == 106);
+    CHECK(measured.tally.latency.max() == 3'000'000'000);
+    const auto metrics = metrics_of(measured);
+    CHECK(find(metrics, "due_unanswered")->value == 6);
+    CHECK(find(metrics, "due_per_s")->value == 53.5);
+    const std::string warning = "107 requests were due and 101 came to an end (94.4 %); 6 are not";
+    CHECK(shown_missed_rate(measured.tally).find(warning) != std::string::npos);
+    CHECK(html_report("", measured, metrics).find(warning) != std::string::npos);
+    CHECK(table_of(measured, metrics).find("107 due, 6 of them not answered") != std::string::npos);
+    const auto json = json_report("", measured, metrics);
+    CHECK(JsonCheck::valid(json));
+    CHECK(json.find(R"("due":107,"due_unanswered":6,"rate_missed":true)") != std::string::npos);
+}
+
 TEST_CASE("a chart without a value is no chart") {
     const Histogram none;
     CHECK(percentile_chart("latency", {{"a", &none}}).empty());
