@@ -1,5 +1,7 @@
 #include "answer_reader.h"
 
+#include "json_members.h"
+
 #include <fmt/format.h>
 
 #include <charconv>
@@ -18,31 +20,40 @@ bool is_end_mark(const sse::Event& event) {
            event.name == "response.completed";
 }
 
-bool has_text_after(std::string_view data, std::string_view key) {
-    const auto at = data.find(key);
-    return at != std::string_view::npos && at + key.size() < data.size() &&
-           data[at + key.size()] != '"';
+bool has_text(std::string_view data, std::string_view name_end) {
+    return any_member(data, name_end, [](std::string_view value) {
+        return value.size() > 1 && value[0] == '"' && value[1] != '"';
+    });
 }
 
 // An event that carries generated text, in the dialects there are.
 bool carries_text(std::string_view data) {
-    return has_text_after(data, "content\":\"") || has_text_after(data, "text\":\"") ||
-           has_text_after(data, "delta\":\"");
+    return has_text(data, "content\"") || has_text(data, "text\"") || has_text(data, "delta\"");
 }
 
-// The number behind the last `key` in the text; 0 when there is none.
-std::uint64_t number_after(std::string_view text, std::string_view key) {
+bool has_member(std::string_view data, std::string_view name_end, char begin) {
+    return any_member(data, name_end,
+                      [begin](std::string_view value) { return value.front() == begin; });
+}
+
+// {"error": ...
+bool reports_error(std::string_view data) {
+    data = skip_json_space(data);
+    if (!data.starts_with('{')) return false;
+    data = skip_json_space(data.substr(1));
+    constexpr std::string_view name = "\"error\"";
+    return data.starts_with(name) && !value_behind_name(data.substr(name.size())).empty();
+}
+
+std::uint64_t number_at(std::string_view text) {
     std::uint64_t number = 0;
-    const auto at = text.rfind(key);
-    if (at == std::string_view::npos) return 0;
-    const auto digits = text.substr(at + key.size());
-    std::from_chars(digits.data(), digits.data() + digits.size(), number);
+    std::from_chars(text.data(), text.data() + text.size(), number);
     return number;
 }
 
 std::uint64_t tokens_of(std::string_view text) {
-    const auto tokens = number_after(text, "\"completion_tokens\":");
-    return tokens != 0 ? tokens : number_after(text, "\"output_tokens\":");
+    const auto tokens = number_at(last_member(text, "\"completion_tokens\""));
+    return tokens != 0 ? tokens : number_at(last_member(text, "\"output_tokens\""));
 }
 
 // What a server said, for people: in part, and without what a terminal would obey.
@@ -161,14 +172,14 @@ bool AnswerReader::read_event(const sse::Event& event, Instant now) {
     if (event.oversized) return true;
     if (expectation_.json && !JsonCheck::valid(event.data))
         return refuse(Failure::bad_json, "an event that is not JSON: ");
-    if (event.data.starts_with("{\"error\"") || event.name == "error")
+    if (reports_error(event.data) || event.name == "error")
         return refuse(Failure::error_event, "an error in the stream: ");
     const bool text = carries_text(event.data);
     if (text && finished_) return refuse(Failure::bad_order, "text behind the finish reason: ");
-    finished_ = finished_ || event.data.find("\"finish_reason\":\"") != std::string_view::npos;
+    finished_ = finished_ || has_member(event.data, "\"finish_reason\"", '"');
     if (expectation_.stamped && !finished_ && !read_stamp(event.data, now))
         return refuse(Failure::bad_order, "an event out of sequence: ");
-    if (event.data.find("\"usage\":{") != std::string_view::npos)
+    if (has_member(event.data, "\"usage\"", '{'))
         tail_.assign(
             event.data.substr(event.data.size() - std::min(event.data.size(), tail_bytes)));
     time_event(event.data, now);
@@ -181,9 +192,8 @@ bool AnswerReader::read_stamp(std::string_view data, Instant now) {
     constexpr std::string_view mark = "{\"t\":";
     if (!data.starts_with(mark)) return false;
     constexpr std::int64_t stamp_base = 1'000'000'000'000'000'000;
-    const auto sent =
-        static_cast<std::int64_t>(number_after(data.substr(0, 32), mark)) - stamp_base;
-    if (number_after(data.substr(0, 48), "\"n\":") != 1'000'000 + events_) return false;
+    const auto sent = static_cast<std::int64_t>(number_at(data.substr(mark.size()))) - stamp_base;
+    if (number_at(last_member(data.substr(0, 48), "\"n\"")) != 1'000'000 + events_) return false;
     if (now.ns < sent) return false;
     tally_.delay.record(static_cast<std::uint64_t>(now.ns - sent));
     return true;

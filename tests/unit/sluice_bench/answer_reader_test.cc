@@ -243,3 +243,68 @@ TEST_CASE("a reader may read one answer after the other") {
     CHECK(tally.requests == 3);
     CHECK(tally.failed() == 0);
 }
+
+namespace {
+
+// The same document as json.dumps of Python writes it, and with more white space than that.
+std::string spaced(std::string_view json, std::string_view colon, std::string_view comma) {
+    std::string out;
+    bool within = false;
+    for (std::size_t i = 0; i < json.size(); ++i) {
+        if (json[i] == '"' && (i == 0 || json[i - 1] != '\\')) within = !within;
+        if (!within && json[i] == ':')
+            out += colon;
+        else if (!within && json[i] == ',')
+            out += comma;
+        else
+            out += json[i];
+    }
+    return out;
+}
+
+constexpr std::pair<const char*, const char*> spellings[] = {
+    {":", ","}, {": ", ", "}, {"\t:  ", " , "}};
+
+}  // namespace
+
+TEST_CASE("white space in a server's JSON changes nothing that is read of it") {
+    for (const auto& [colon, comma] : spellings) {
+        CAPTURE(colon);
+        const auto data = [&](std::string_view json) { return event(spaced(json, colon, comma)); };
+        const auto role = data(R"({"choices":[{"delta":{"role":"assistant","content":""}}]})");
+        const auto thought =
+            data(R"({"choices":[{"delta":{"content":null,"reasoning_content":"hm"}}]})");
+        const auto text =
+            data(R"({"choices":[{"delta":{"content":"a \"content\": b"},"finish_reason":null}]})");
+        const auto stop = data(R"({"choices":[{"delta":{},"finish_reason":"stop"}]})");
+        const auto usage = data(
+            R"({"choices":[],"usage":{"prompt_tokens":5,"completion_tokens":7,"more":{"a":1}}})");
+        Reading reading(stream({role, thought, text, stop, usage, done_event}), {.stream = true},
+                        200);
+        CHECK(reading.reader.what() == "");
+        CHECK(reading.state == State::complete);
+        CHECK(reading.tally.events == 5);
+        CHECK(reading.tally.tokens == 7);
+        CHECK(reading.tally.first_token.count() == 1);
+        CHECK(failure_of(stream({role, stop, text, done_event}), {.stream = true}) ==
+              Failure::bad_order);
+        CHECK(failure_of(stream({role, data(R"({"error":{"message":"no"}})"), done_event}),
+                         {.stream = true}) == Failure::error_event);
+        Reading whole(
+            document(spaced(R"({"usage":{"input_tokens":1,"output_tokens":12}})", colon, comma)),
+            {});
+        CHECK(whole.tally.tokens == 12);
+    }
+}
+
+TEST_CASE("a word that is no member's name, or has no text, is no token") {
+    for (const char* json :
+         {R"({"type":"content","x":"y"})", R"({"content":""})", R"({"content":null})",
+          R"({"content":["a"]})", R"({"content":{}})", R"({"say":"\"content\":\"x\""})"}) {
+        CAPTURE(json);
+        Reading reading(stream({event(json), done_event}), {.stream = true});
+        CHECK(reading.state == State::complete);
+        CHECK(reading.tally.tokens == 0);
+        CHECK(reading.tally.first_token.count() == 0);
+    }
+}
