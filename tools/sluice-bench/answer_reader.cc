@@ -1,6 +1,7 @@
 #include "answer_reader.h"
 
 #include "json_members.h"
+#include "text.h"
 
 #include <fmt/format.h>
 
@@ -56,12 +57,8 @@ std::uint64_t tokens_of(std::string_view text) {
     return tokens != 0 ? tokens : number_at(last_member(text, "\"output_tokens\""));
 }
 
-// What a server said, for people: in part, and without what a terminal would obey.
 std::string shown(std::string_view text) {
-    std::string out(text.substr(0, shown_bytes));
-    for (char& c : out)
-        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
-    return out;
+    return shown_text(text, shown_bytes);
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 #include "report.h"
+#include "text.h"
 
 #include <fmt/format.h>
 
@@ -9,7 +10,7 @@ namespace {
 
 std::string quoted(std::string_view text) {
     std::string out = "\"";
-    for (const char c : text) {
+    for (const char c : valid_text(text)) {
         const auto byte = static_cast<unsigned char>(c);
         if (c == '"' || c == '\\') {
             out += '\\';

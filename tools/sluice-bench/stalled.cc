@@ -2,6 +2,7 @@
 
 #include "sluice/base/assert.h"
 #include "sluice/io/socket.h"
+#include "text.h"
 
 #include <fmt/format.h>
 
@@ -114,7 +115,8 @@ void StalledClients::look_at_answer(Client& client) {
     client.answer = Client::Answer::bad;
     ++count_.refused;
     if (count_.first_refusal.empty())
-        count_.first_refusal = begin.substr(0, begin.find_first_of("\r\n"));
+        count_.first_refusal =
+            shown_text(begin.substr(0, begin.find_first_of("\r\n")), begin.size());
 }
 
 }  // namespace sluice::bench

@@ -1,6 +1,8 @@
 // Svg: pieces of a drawing as text; colours and sizes of letters come from the page's style.
 #pragma once
 
+#include "text.h"
+
 #include <fmt/format.h>
 
 #include <string>
@@ -13,7 +15,7 @@ namespace sluice::bench {
 // Text as it may stand in HTML and in attributes.
 inline std::string escaped(std::string_view text) {
     std::string out;
-    for (const char c : text)
+    for (const char c : valid_text(text))
         switch (c) {
             case '&':
                 out += "&amp;";

@@ -308,3 +308,13 @@ TEST_CASE("a word that is no member's name, or has no text, is no token") {
         CHECK(reading.tally.first_token.count() == 0);
     }
 }
+
+TEST_CASE("what a failed answer said is quoted as valid text, cut between characters") {
+    // 200 bytes are quoted: the first sign fits into 198 + 2, into 199 + 2 it does not.
+    Reading fits(document(std::string(198, 'x') + "\u00e9\u00e9", "500 Oops"), {});
+    CHECK(fits.reader.what() == "status 500: " + std::string(198, 'x') + "\u00e9");
+    Reading cut(document(std::string(199, 'x') + "\u00e9\u00e9", "500 Oops"), {});
+    CHECK(cut.reader.what() == "status 500: " + std::string(199, 'x'));
+    Reading raw(document("a\xff", "500 Oops"), {});
+    CHECK(raw.reader.what() == "status 500: a\ufffd");
+}

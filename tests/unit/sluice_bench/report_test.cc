@@ -4,6 +4,7 @@
 #include "json_check.h"
 #include "svg.h"
 #include "table.h"
+#include "text.h"
 
 #include <doctest/doctest.h>
 
@@ -140,6 +141,23 @@ TEST_CASE("every report says what was due and not answered, and that the rate wa
     const auto json = json_report("", measured, metrics);
     CHECK(JsonCheck::valid(json));
     CHECK(json.find(R"("due":107,"due_unanswered":6,"rate_missed":true)") != std::string::npos);
+}
+
+TEST_CASE("every report is valid UTF-8, whatever a server sent") {
+    Measured measured = sample(1);
+    measured.tally.first_failure = "\xff\xe2\x82";
+    measured.stalled = StalledCount{.asked = 1, .refused = 1, .first_refusal = "HTTP \xff"};
+    const auto metrics = metrics_of(measured);
+    Comparison comparison({"a\xff", "b"});
+    comparison.add(0, measured);
+    comparison.add(1, measured);
+    for (const auto& report :
+         {json_report("t\xff", measured, metrics), html_report("t\xff", measured, metrics),
+          json_report("t\xff", comparison), html_report("t\xff", comparison)}) {
+        CHECK(valid_text(report) == report);
+        CHECK(report.find("\ufffd\ufffd\ufffd") != std::string::npos);
+        CHECK(report.find("t\ufffd") != std::string::npos);
+    }
 }
 
 TEST_CASE("a chart without a value is no chart") {
