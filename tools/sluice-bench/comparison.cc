@@ -20,13 +20,15 @@ Spread over_rounds(const TargetRounds& target, const TargetRounds& first, std::s
 
 Comparison::Comparison(std::vector<std::string> names) {
     for (auto& name : names)
-        targets_.push_back({.name = std::move(name), .rounds = {}, .tally = {}});
+        targets_.push_back(
+            {.name = std::move(name), .rounds = {}, .tally = {}, .process_ended = false});
 }
 
 void Comparison::add(std::size_t target, const Measured& measured) {
     SLUICE_ASSERT(target < targets_.size());
     targets_[target].rounds.push_back(metrics_of(measured));
     targets_[target].tally.add(measured.tally);
+    targets_[target].process_ended |= measured.process_ended;
 }
 
 // A figure may be known of some targets only: the first one is often not a gateway with a --pid.

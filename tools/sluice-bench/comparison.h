@@ -17,6 +17,7 @@ struct TargetRounds {
     std::string name;
     std::vector<std::vector<Metric>> rounds;  // one list of figures a round
     Tally tally;                              // of all rounds
+    bool process_ended = false;               // the gateway did in some round
 };
 
 class Comparison {

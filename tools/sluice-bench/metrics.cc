@@ -37,11 +37,11 @@ void add_usage(Collector& out, const Measured& measured) {
     const ProcessUsage& used = *measured.used;
     const auto cpu_us = static_cast<double>(used.cpu_ns) * 1e-3;
     const auto requests = static_cast<double>(tally.requests);
-    const auto switches = static_cast<double>(used.switches);
     if (tally.requests > 0) {
         out.add("cpu_us_per_request", "CPU / request", "us", cpu_us / requests, Better::less);
-        out.add("switches_per_request", "switches / request", "", switches / requests,
-                Better::less);
+        if (used.switches)
+            out.add("switches_per_request", "switches / request", "",
+                    static_cast<double>(*used.switches) / requests, Better::less);
     }
     if (tally.events > 0)
         out.add("cpu_us_per_event", "CPU / event", "us", cpu_us / static_cast<double>(tally.events),

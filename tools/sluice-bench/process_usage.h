@@ -12,10 +12,18 @@ namespace sluice::bench {
 struct ProcessUsage {
     std::int64_t cpu_ns = 0;  // since it was started
     std::uint64_t rss_bytes = 0;
-    std::uint64_t switches = 0;  // voluntary and not, of the threads that are alive
+    // Voluntary and not, of the threads that are alive.
+    std::optional<std::uint64_t> switches;
+    std::uint64_t started = 0;  // when, in the kernel's ticks: a process id is used again
 };
 
-// Nothing when there is no such process or it may not be looked at.
+// Nothing when there is no such process, it has ended and nobody has asked for its end yet, or it
+// may not be looked at.
 std::optional<ProcessUsage> usage_of(pid_t pid);
+
+// What was used between two looks at a process; the memory is that of the second one. Nothing when
+// the process has ended in between. No switches when threads took theirs with them.
+std::optional<ProcessUsage> used_between(const std::optional<ProcessUsage>& before,
+                                         const std::optional<ProcessUsage>& after);
 
 }  // namespace sluice::bench

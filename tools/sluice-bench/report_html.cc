@@ -85,9 +85,10 @@ std::string curve_sections(const std::vector<std::pair<std::string, const Tally*
     return out;
 }
 
-std::string warnings(const Tally& tally, const std::string& name) {
+std::string warnings(const Tally& tally, bool process_ended, const std::string& name) {
     std::string out;
-    for (const auto& text : {shown_missed_rate(tally), shown_failures(tally)})
+    for (const auto& text :
+         {shown_missed_rate(tally), shown_process_end(process_ended), shown_failures(tally)})
         if (!text.empty())
             out += fmt::format("<p class=\"failed\">{}{}</p>\n", escaped(name), escaped(text));
     return out;
@@ -138,7 +139,7 @@ std::string html_report(const std::string& title, const Measured& measured,
         "<p>{} requests in {:.1f} s, {} events, {} connections opened, {} still "
         "running at the end</p>\n{}{}<div class=\"tiles\">\n",
         tally.requests, measured.seconds, tally.events, tally.connections, tally.cut,
-        stalled_line(measured), warnings(tally, ""));
+        stalled_line(measured), warnings(tally, measured.process_ended, ""));
     for (const char* key :
          {"requests_per_s", "due_unanswered", "latency_p50_us", "latency_p99_us", "events_per_s",
           "tokens_per_s", "first_token_p50_us", "gap_p50_us", "gap_p99_us", "cpu_us_per_request",
@@ -161,7 +162,7 @@ std::string html_report(const std::string& title, const Comparison& comparison) 
     for (const auto& target : targets) {
         tallies.emplace_back(target.name, &target.tally);
         names.push_back({target.name, &target.tally.latency});
-        body += warnings(target.tally, target.name + ": ");
+        body += warnings(target.tally, target.process_ended, target.name + ": ");
     }
     if (const auto chart = ratio_chart(comparison); !chart.empty())
         body += fmt::format(

@@ -72,17 +72,20 @@ std::string stalled_member(const StalledCount& stalled) {
 
 std::string json_report(const std::string& title, const Measured& measured,
                         const std::vector<Metric>& metrics) {
-    return fmt::format("{{\"title\":{},\"seconds\":{},\n\"totals\":{},{}\n\"metrics\":{}}}\n",
-                       quoted(title), number(measured.seconds), totals(measured.tally),
-                       measured.stalled ? stalled_member(*measured.stalled) : "", members(metrics));
+    return fmt::format(
+        "{{\"title\":{},\"seconds\":{},\"process_ended\":{},\n\"totals\":{},{}\n"
+        "\"metrics\":{}}}\n",
+        quoted(title), number(measured.seconds), measured.process_ended, totals(measured.tally),
+        measured.stalled ? stalled_member(*measured.stalled) : "", members(metrics));
 }
 
 std::string json_report(const std::string& title, const Comparison& comparison) {
     std::string out = fmt::format("{{\"title\":{},\"targets\":[", quoted(title));
     for (std::size_t i = 0; i < comparison.targets().size(); ++i) {
         const TargetRounds& target = comparison.targets()[i];
-        out += fmt::format("{}\n{{\"name\":{},\"totals\":{},\n \"rounds\":[", i == 0 ? "" : ",",
-                           quoted(target.name), totals(target.tally));
+        out += fmt::format("{}\n{{\"name\":{},\"process_ended\":{},\"totals\":{},\n \"rounds\":[",
+                           i == 0 ? "" : ",", quoted(target.name), target.process_ended,
+                           totals(target.tally));
         for (std::size_t round = 0; round < target.rounds.size(); ++round)
             out += fmt::format("{}\n  {}", round == 0 ? "" : ",", members(target.rounds[round]));
         out += "],\n \"metrics\":{";

@@ -133,9 +133,8 @@ public:
         const Instant end = monotonic_now();
         measured.seconds = static_cast<double>((end - begin).ns) * 1e-9;
         const auto after = usage_of(window_.pid);
-        if (before && after)
-            measured.used = ProcessUsage{after->cpu_ns - before->cpu_ns, after->rss_bytes,
-                                         after->switches - before->switches};
+        measured.used = used_between(before, after);
+        measured.process_ended = window_.pid != 0 && !measured.used;
         schedule_.end = end;
         schedule_.phase.store(Phase::done, std::memory_order_release);
         lane_->stop(end);

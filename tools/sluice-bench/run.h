@@ -22,6 +22,7 @@ struct Measured {
     Tally tally;
     double seconds = 0;
     std::optional<ProcessUsage> used;  // by the gateway within the window; rss: at its end
+    bool process_ended = false;        // the gateway did within the window: nothing is in `used`
     std::optional<StalledCount> stalled;
 };
 

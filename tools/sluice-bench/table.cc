@@ -37,6 +37,11 @@ std::string shown_missed_rate(const Tally& tally) {
         tally.due_unanswered);
 }
 
+std::string shown_process_end(bool ended) {
+    if (!ended) return {};
+    return "the process of --pid ended during the run: its figures are left out";
+}
+
 std::string shown_stalled(const StalledCount& stalled) {
     std::string text = fmt::format(
         "{} stalled clients beside it: {} open at the begin, {} at the end, {} answered, {} KiB "
@@ -58,6 +63,7 @@ std::string table_of(const Measured& measured, const std::vector<Metric>& metric
     if (tally.due > 0)
         text += fmt::format(", {} due, {} of them not answered", tally.due, tally.due_unanswered);
     text += "\n";
+    if (measured.process_ended) text += shown_process_end(measured.process_ended) + "\n";
     if (measured.stalled) text += shown_stalled(*measured.stalled) + "\n";
     for (const auto& metric : metrics)
         text += fmt::format("  {:<24} {:>12} {}\n", metric.label, shown_number(metric.value),
@@ -95,6 +101,9 @@ std::string table_of(const Comparison& comparison) {
     for (const auto& target : targets)
         if (target.tally.failed() > 0)
             text += fmt::format("{}: {}", target.name, shown_failures(target.tally));
+    for (const auto& target : targets)
+        if (target.process_ended)
+            text += fmt::format("{}: {}\n", target.name, shown_process_end(true));
     return text;
 }
 

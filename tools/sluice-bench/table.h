@@ -18,6 +18,8 @@ std::string shown_number(double value);
 std::string shown_failures(const Tally& tally);
 // That an open loop's rate was missed, and by how much; empty when it was not.
 std::string shown_missed_rate(const Tally& tally);
+// That the gateway ended under the load; empty when it did not.
+std::string shown_process_end(bool ended);
 // What became of the stalled clients, in a line.
 std::string shown_stalled(const StalledCount& stalled);
 

@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <sys/wait.h>
 #include <unistd.h>
 
 using namespace sluice;
@@ -239,4 +240,50 @@ TEST_CASE("the processor time of a process is known to the nanosecond") {
         sum = sum + i;
     CHECK(usage_of(::getpid())->cpu_ns > before->cpu_ns);
     CHECK_FALSE(usage_of(0).has_value());
+}
+
+TEST_CASE("a process that ends, or whose id another one has, used nothing that is known") {
+    const ProcessUsage before{.cpu_ns = 100, .rss_bytes = 1, .switches = 50, .started = 7};
+    const ProcessUsage after{.cpu_ns = 300, .rss_bytes = 2, .switches = 60, .started = 7};
+    const auto used = used_between(before, after);
+    REQUIRE(used.has_value());
+    CHECK(used->cpu_ns == 200);
+    CHECK(used->rss_bytes == 2);
+    CHECK(used->switches == 10U);
+    CHECK_FALSE(used_between(before, std::nullopt).has_value());
+    CHECK_FALSE(used_between(std::nullopt, after).has_value());
+    ProcessUsage other = after;
+    other.started = 8;
+    CHECK_FALSE(used_between(before, other).has_value());
+    // Threads that ended took their switches with them: that figure alone is not known.
+    ProcessUsage fewer = after;
+    fewer.switches = 49;
+    REQUIRE(used_between(before, fewer).has_value());
+    CHECK_FALSE(used_between(before, fewer)->switches.has_value());
+}
+
+TEST_CASE("a process that has ended and was not waited for yet is none") {
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) ::_exit(0);
+    siginfo_t info{};
+    REQUIRE(::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOWAIT) == 0);
+    CHECK_FALSE(usage_of(child).has_value());
+    CHECK(::waitpid(child, nullptr, 0) == child);
+    CHECK_FALSE(usage_of(child).has_value());
+    CHECK(usage_of(::getpid())->started > 0);
+}
+
+TEST_CASE("a gateway that is not there at the end has no figures, and the reports say so") {
+    Bench bench({});
+    bench.load.requests_max = 10;
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) ::_exit(0);
+    REQUIRE(::waitpid(child, nullptr, 0) == child);
+    bench.window.pid = child;
+    const auto measured = run(*bench.worker, bench.load, bench.window, {});
+    REQUIRE(measured.ok());
+    CHECK(measured.value().process_ended);
+    CHECK_FALSE(measured.value().used.has_value());
 }

@@ -160,6 +160,25 @@ TEST_CASE("every report is valid UTF-8, whatever a server sent") {
     }
 }
 
+TEST_CASE("every report says that the gateway's process ended") {
+    Measured measured = sample(1);
+    measured.used.reset();
+    measured.process_ended = true;
+    const auto metrics = metrics_of(measured);
+    CHECK(find(metrics, "cpu_us_per_request") == nullptr);
+    Comparison comparison({"a", "b"});
+    comparison.add(0, sample(1));
+    comparison.add(1, measured);
+    comparison.add(1, sample(1));
+    const std::string words = "the process of --pid ended during the run";
+    CHECK(table_of(measured, metrics).find(words) != std::string::npos);
+    CHECK(html_report("", measured, metrics).find(words) != std::string::npos);
+    CHECK(json_report("", measured, metrics).find(R"("process_ended":true)") != std::string::npos);
+    CHECK(table_of(comparison).find("b: " + words) != std::string::npos);
+    CHECK(table_of(comparison).find("a: " + words) == std::string::npos);
+    CHECK(html_report("", comparison).find("b: " + words) != std::string::npos);
+}
+
 TEST_CASE("a chart without a value is no chart") {
     const Histogram none;
     CHECK(percentile_chart("latency", {{"a", &none}}).empty());
