@@ -26,6 +26,10 @@ public:
 
     void add(std::size_t target, const Measured& measured);
 
+    // It ended early; the rounds that are there are whole.
+    void interrupt() { interrupted_ = true; }
+    bool interrupted() const { return interrupted_; }
+
     const std::vector<TargetRounds>& targets() const { return targets_; }
     // Every figure that any target has, in the order of the tables.
     std::vector<Metric> keys() const;
@@ -36,6 +40,7 @@ public:
 
 private:
     std::vector<TargetRounds> targets_;
+    bool interrupted_ = false;
 };
 
 }  // namespace sluice::bench

@@ -11,7 +11,6 @@
 namespace sluice::bench {
 namespace {
 
-constexpr int exit_bad_flags = 2;
 constexpr std::uint32_t connections_most = 20'000;
 constexpr std::uint32_t stalled_most = 10'000;
 
@@ -23,7 +22,8 @@ Examples:
   sluice-bench http://127.0.0.1:8642 -c 16 --stalled 100
   sluice-bench compare --target direct=http://127.0.0.1:8081 \
       --target gateway=http://127.0.0.1:8642,pid=4711 --stream -c 64 --rounds 10
-Exit: 0 all answers were right, 1 some were not or nothing could be measured, 2 bad flags.)";
+Exit: 0 all answers were right, 1 some were not or nothing could be measured, 2 bad flags,
+130 interrupted, with a report of the time until then.)";
 
 // A flag whose text a parser of ours reads; its error becomes the flag's.
 template <class T, class Parse>

@@ -12,6 +12,8 @@
 
 namespace sluice::bench {
 
+inline constexpr int exit_bad_flags = 2;
+
 struct TargetOption {
     std::string name;
     std::string url;

@@ -31,17 +31,6 @@ Status write_both(const Options& options, Json&& json, Html&& html) {
 
 }  // namespace
 
-Result<std::string> read_file(const std::string& path) {
-    const File file(std::fopen(path.c_str(), "re"), std::fclose);
-    if (file == nullptr)
-        return Error::client(400, fmt::format("{} cannot be read: {}", path, std::strerror(errno)));
-    std::string text;
-    char part[4096];
-    while (const auto n = std::fread(part, 1, sizeof(part), file.get()))
-        text.append(part, n);
-    return text;
-}
-
 Status write_reports(const Options& options, const Measured& measured,
                      const std::vector<Metric>& metrics) {
     return write_both(

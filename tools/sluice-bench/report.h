@@ -13,9 +13,6 @@ Status write_reports(const Options& options, const Measured& measured,
                      const std::vector<Metric>& metrics);
 Status write_reports(const Options& options, const Comparison& comparison);
 
-// A whole text file.
-Result<std::string> read_file(const std::string& path);
-
 std::string json_report(const std::string& title, const Measured& measured,
                         const std::vector<Metric>& metrics);
 std::string json_report(const std::string& title, const Comparison& comparison);

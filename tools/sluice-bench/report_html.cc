@@ -94,6 +94,10 @@ std::string warnings(const Tally& tally, bool process_ended, const std::string& 
     return out;
 }
 
+std::string interrupt_line(const std::string& text) {
+    return text.empty() ? text : fmt::format("<p class=\"failed\">{}</p>\n", escaped(text));
+}
+
 std::string stalled_line(const Measured& measured) {
     if (!measured.stalled) return {};
     return fmt::format("<p>{}</p>\n", escaped(shown_stalled(*measured.stalled)));
@@ -139,7 +143,8 @@ std::string html_report(const std::string& title, const Measured& measured,
         "<p>{} requests in {:.1f} s, {} events, {} connections opened, {} still "
         "running at the end</p>\n{}{}<div class=\"tiles\">\n",
         tally.requests, measured.seconds, tally.events, tally.connections, tally.cut,
-        stalled_line(measured), warnings(tally, measured.process_ended, ""));
+        stalled_line(measured),
+        interrupt_line(shown_interrupt(measured)) + warnings(tally, measured.process_ended, ""));
     for (const char* key :
          {"requests_per_s", "due_unanswered", "latency_p50_us", "latency_p99_us", "events_per_s",
           "tokens_per_s", "first_token_p50_us", "gap_p50_us", "gap_p99_us", "cpu_us_per_request",
@@ -159,6 +164,7 @@ std::string html_report(const std::string& title, const Comparison& comparison) 
     std::vector<Curve> names;
     std::string body = fmt::format("<p>{} interleaved rounds; the curves are of all rounds.</p>\n",
                                    targets.front().rounds.size());
+    body += interrupt_line(shown_interrupt(comparison));
     for (const auto& target : targets) {
         tallies.emplace_back(target.name, &target.tally);
         names.push_back({target.name, &target.tally.latency});

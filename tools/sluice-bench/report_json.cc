@@ -53,7 +53,8 @@ std::string totals(const Tally& tally) {
     return fmt::format(
         R"({{"requests":{},"events":{},"tokens":{},"failed":{},"failures":{{{}}},)"
         R"("statuses":{{{}}},"first_failure":{},"connections":{},"reconnects":{},"cut":{},)"
-        R"("due":{},"due_unanswered":{},"rate_missed":{},"stalls":{},"bytes_in":{},"bytes_out":{}}})",
+        R"("due":{},"due_unanswered":{},"rate_missed":{},"stalls":{},)"
+        R"("bytes_in":{},"bytes_out":{}}})",
         tally.requests, tally.events, tally.tokens, tally.failed(), failures, statuses,
         quoted(tally.first_failure), tally.connections, tally.reconnects, tally.cut, tally.due,
         tally.due_unanswered, tally.rate_missed(), tally.stalls, tally.bytes_in, tally.bytes_out);
@@ -73,14 +74,16 @@ std::string stalled_member(const StalledCount& stalled) {
 std::string json_report(const std::string& title, const Measured& measured,
                         const std::vector<Metric>& metrics) {
     return fmt::format(
-        "{{\"title\":{},\"seconds\":{},\"process_ended\":{},\n\"totals\":{},{}\n"
+        "{{\"title\":{},\"seconds\":{},\"interrupted\":{},\"process_ended\":{},\n\"totals\":{},{}\n"
         "\"metrics\":{}}}\n",
-        quoted(title), number(measured.seconds), measured.process_ended, totals(measured.tally),
-        measured.stalled ? stalled_member(*measured.stalled) : "", members(metrics));
+        quoted(title), number(measured.seconds), measured.interrupted, measured.process_ended,
+        totals(measured.tally), measured.stalled ? stalled_member(*measured.stalled) : "",
+        members(metrics));
 }
 
 std::string json_report(const std::string& title, const Comparison& comparison) {
-    std::string out = fmt::format("{{\"title\":{},\"targets\":[", quoted(title));
+    std::string out = fmt::format("{{\"title\":{},\"interrupted\":{},\"targets\":[", quoted(title),
+                                  comparison.interrupted());
     for (std::size_t i = 0; i < comparison.targets().size(); ++i) {
         const TargetRounds& target = comparison.targets()[i];
         out += fmt::format("{}\n{{\"name\":{},\"process_ended\":{},\"totals\":{},\n \"rounds\":[",

@@ -135,6 +135,7 @@ public:
         const auto after = usage_of(window_.pid);
         measured.used = used_between(before, after);
         measured.process_ended = window_.pid != 0 && !measured.used;
+        measured.interrupted = interrupted();
         schedule_.end = end;
         schedule_.phase.store(Phase::done, std::memory_order_release);
         lane_->stop(end);
@@ -151,7 +152,7 @@ private:
         stalled_.emplace(load_.stalled);
         if (auto opened = stalled_->open(load_.address); !opened) return opened;
         const Instant full = monotonic_now() + load_.stalled.fill;
-        for (Instant now = monotonic_now(); now < full; now = monotonic_now()) {
+        for (Instant now = monotonic_now(); now < full && !interrupted(); now = monotonic_now()) {
             worker_.turn(std::min(full, now + stalled_period), window_.spin);
             stalled_->send();
         }
@@ -181,13 +182,19 @@ private:
     void turn_for(Instant begin, Duration length, bool measuring) {
         const Instant end = begin + length;
         Instant watch = begin;
-        for (Instant now = monotonic_now(); now < end && !finished(); now = monotonic_now()) {
+        for (Instant now = monotonic_now(); now < end && !finished() && !interrupted();
+             now = monotonic_now()) {
             if (now >= watch) {
                 watch = watch + watch_period;
                 if (watcher_) watcher_(sighting(now - begin, length, measuring));
             }
             worker_.turn(std::min(end, watch), window_.spin);
         }
+    }
+
+    bool interrupted() const {
+        return window_.interrupted != nullptr &&
+               window_.interrupted->load(std::memory_order_relaxed);
     }
 
     bool finished() const {

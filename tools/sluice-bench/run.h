@@ -4,6 +4,7 @@
 #include "process_usage.h"
 #include "worker.h"
 
+#include <atomic>
 #include <functional>
 #include <optional>
 
@@ -15,6 +16,8 @@ struct Window {
     std::uint32_t threads = 1;
     bool spin = false;  // never sleep: no wake-up of the bench is in what it measures
     pid_t pid = 0;      // of the gateway; 0: not known
+    // Becomes true: the measurement ends, early. Null: nothing ends it.
+    const std::atomic<bool>* interrupted = nullptr;
 };
 
 // What one window saw.
@@ -23,6 +26,7 @@ struct Measured {
     double seconds = 0;
     std::optional<ProcessUsage> used;  // by the gateway within the window; rss: at its end
     bool process_ended = false;        // the gateway did within the window: nothing is in `used`
+    bool interrupted = false;          // it ended early
     std::optional<StalledCount> stalled;
 };
 

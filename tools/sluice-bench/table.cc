@@ -1,7 +1,10 @@
 #include "table.h"
 
+#include "text.h"
+
 #include <fmt/format.h>
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cmath>
@@ -37,6 +40,17 @@ std::string shown_missed_rate(const Tally& tally) {
         tally.due_unanswered);
 }
 
+std::string shown_interrupt(const Measured& measured) {
+    return measured.interrupted ? "interrupted: the figures are of the time until then"
+                                : std::string();
+}
+
+std::string shown_interrupt(const Comparison& comparison) {
+    if (!comparison.interrupted()) return {};
+    return fmt::format("interrupted: the figures are of the {} whole rounds until then",
+                       comparison.targets().front().rounds.size());
+}
+
 std::string shown_process_end(bool ended) {
     if (!ended) return {};
     return "the process of --pid ended during the run: its figures are left out";
@@ -63,6 +77,7 @@ std::string table_of(const Measured& measured, const std::vector<Metric>& metric
     if (tally.due > 0)
         text += fmt::format(", {} due, {} of them not answered", tally.due, tally.due_unanswered);
     text += "\n";
+    if (measured.interrupted) text += shown_interrupt(measured) + "\n";
     if (measured.process_ended) text += shown_process_end(measured.process_ended) + "\n";
     if (measured.stalled) text += shown_stalled(*measured.stalled) + "\n";
     for (const auto& metric : metrics)
@@ -104,6 +119,7 @@ std::string table_of(const Comparison& comparison) {
     for (const auto& target : targets)
         if (target.process_ended)
             text += fmt::format("{}: {}\n", target.name, shown_process_end(true));
+    if (comparison.interrupted()) text += shown_interrupt(comparison) + "\n";
     return text;
 }
 
@@ -113,20 +129,31 @@ ProgressLine::ProgressLine(std::string label)
     : label_(std::move(label)), terminal_(::isatty(STDERR_FILENO) == 1) {}
 
 ProgressLine::~ProgressLine() {
-    if (terminal_) fmt::print(stderr, "\r\033[K");
+    if (!terminal_) return;
+    fmt::print(stderr, "\r\033[K");
+    std::fflush(stderr);
+}
+
+std::string shown_progress(const Sighting& now, const Sighting& before) {
+    const double span = now.seconds - (now.seconds > before.seconds ? before.seconds : 0);
+    const auto rate = [span](std::uint64_t later, std::uint64_t earlier) {
+        return later >= earlier && span > 0 ? static_cast<double>(later - earlier) / span : 0;
+    };
+    std::string text = fmt::format("{}{:.1f} of {:.1f} s, {} requests/s, {} events/s, {} under way",
+                                   now.measuring ? "" : "warming up, ", now.seconds, now.seconds_of,
+                                   shown_number(rate(now.requests, before.requests)),
+                                   shown_number(rate(now.events, before.events)), now.busy);
+    if (now.failed > 0) text += fmt::format(", {} FAILED", now.failed);
+    return text;
 }
 
 void ProgressLine::show(const Sighting& sighting) {
     if (!terminal_) return;
-    const double span = sighting.seconds - (sighting.seconds > last_.seconds ? last_.seconds : 0);
-    const auto rate = [span](std::uint64_t now, std::uint64_t before) {
-        return now >= before && span > 0 ? static_cast<double>(now - before) / span : 0;
-    };
-    fmt::print(stderr, "\r\033[K{}{} {:.1f} of {:.1f} s, {} requests/s, {} events/s, {} under way",
-               label_, sighting.measuring ? "" : "warming up,", sighting.seconds,
-               sighting.seconds_of, shown_number(rate(sighting.requests, last_.requests)),
-               shown_number(rate(sighting.events, last_.events)), sighting.busy);
-    if (sighting.failed > 0) fmt::print(stderr, ", {} FAILED", sighting.failed);
+    winsize size{};
+    // The last column stays free: some terminals go on to the next line behind it.
+    const bool known = ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1;
+    const std::size_t width = known ? size.ws_col - 1U : std::size_t{79};
+    fmt::print(stderr, "\r\033[K{}", valid_text(label_ + shown_progress(sighting, last_), width));
     std::fflush(stderr);
     last_ = sighting;
 }
