@@ -13,6 +13,7 @@
 
 #include <csignal>
 #include <cstdio>
+#include <ctime>
 
 namespace {
 
@@ -48,14 +49,14 @@ Result<Measured> measure(Worker& worker, const Load& load, const Options& option
     return run(worker, load, window, [&](const Sighting& sighting) { progress.show(sighting); });
 }
 
-int run_one(const Options& options, Worker& worker, const Load& load) {
+int run_one(const Options& options, const Heading& heading, Worker& worker, const Load& load) {
     const auto measured = measure(worker, load, options, options.targets.front().pid, "");
     if (!measured) return fail(measured.error().message);
     const auto metrics = metrics_of(measured.value());
     fmt::print("{}", table_of(measured.value(), metrics));
     const Tally& tally = measured.value().tally;
     warn_of_missed_rate(tally, "");
-    if (auto written = write_reports(options, measured.value(), metrics); !written)
+    if (auto written = write_reports(options, heading, measured.value(), metrics); !written)
         return fail(written.error().message);
     if (measured.value().interrupted) return exit_interrupted;
     const bool nothing = tally.requests == 0 && tally.events == 0;
@@ -80,7 +81,8 @@ Result<std::vector<Measured>> run_round(const Options& options, Worker& worker,
     return all;
 }
 
-int run_comparison(const Options& options, Worker& worker, const std::vector<Load>& loads) {
+int run_comparison(const Options& options, const Heading& heading, Worker& worker,
+                   const std::vector<Load>& loads) {
     std::vector<std::string> names;
     for (const auto& target : options.targets)
         names.push_back(target.name);
@@ -99,7 +101,7 @@ int run_comparison(const Options& options, Worker& worker, const std::vector<Loa
     fmt::print("{}", table_of(comparison));
     for (const auto& target : comparison.targets())
         warn_of_missed_rate(target.tally, target.name + ": ");
-    if (auto written = write_reports(options, comparison); !written)
+    if (auto written = write_reports(options, heading, comparison); !written)
         return fail(written.error().message);
     if (comparison.interrupted()) return exit_interrupted;
     for (const auto& target : comparison.targets())
@@ -127,8 +129,9 @@ int go(const Options& options) {
         if (auto opened = (*worker)->open_origin(address.value(), options.origin_script); !opened)
             return fail(fmt::format("{}: {}", options.origin, opened.error().message));
     }
-    return options.compare ? run_comparison(options, **worker, setup->loads)
-                           : run_one(options, **worker, setup->loads.front());
+    const auto heading = heading_of(options, setup->kinds, std::time(nullptr));
+    return options.compare ? run_comparison(options, heading, **worker, setup->loads)
+                           : run_one(options, heading, **worker, setup->loads.front());
 }
 
 }  // namespace

@@ -65,6 +65,10 @@ void add_request_flags(CLI::App& app, Options& options) {
                "chat, completion, embeddings or get (GET --path)")
         ->group(group);
     app.add_flag("--stream", kind.stream, "Ask for a stream of events")->group(group);
+    app.add_flag("!--no-usage", options.usage,
+                 "Streams are not asked for stream_options.include_usage, as most clients do not: "
+                 "a gateway that adds it is measured doing so")
+        ->group(group);
     app.add_option("--model", kind.model, "Model to ask")->capture_default_str()->group(group);
     add_parsed(app, "--prompt", kind.prompt_bytes, config::parse_size, "SIZE", "1KiB",
                "Size of the prompt")

@@ -31,6 +31,7 @@ struct Options {
     RequestKind kind;
     std::uint32_t stalled_tokens = 2048;
     std::string scenario_file;  // instead of `kind`
+    bool usage = true;          // all streams are asked to report it
     std::string api_key;
     std::vector<std::string> fields;
     bool allow_remote = false;

@@ -31,17 +31,17 @@ Status write_both(const Options& options, Json&& json, Html&& html) {
 
 }  // namespace
 
-Status write_reports(const Options& options, const Measured& measured,
+Status write_reports(const Options& options, const Heading& heading, const Measured& measured,
                      const std::vector<Metric>& metrics) {
     return write_both(
-        options, [&] { return json_report(options.title, measured, metrics); },
-        [&] { return html_report(options.title, measured, metrics); });
+        options, [&] { return json_report(heading, measured, metrics); },
+        [&] { return html_report(heading, measured, metrics); });
 }
 
-Status write_reports(const Options& options, const Comparison& comparison) {
+Status write_reports(const Options& options, const Heading& heading, const Comparison& comparison) {
     return write_both(
-        options, [&] { return json_report(options.title, comparison); },
-        [&] { return html_report(options.title, comparison); });
+        options, [&] { return json_report(heading, comparison); },
+        [&] { return html_report(heading, comparison); });
 }
 
 }  // namespace sluice::bench

@@ -2,22 +2,22 @@
 #pragma once
 
 #include "comparison.h"
-#include "options.h"
+#include "heading.h"
 
 #include <string>
 #include <vector>
 
 namespace sluice::bench {
 
-Status write_reports(const Options& options, const Measured& measured,
+Status write_reports(const Options& options, const Heading& heading, const Measured& measured,
                      const std::vector<Metric>& metrics);
-Status write_reports(const Options& options, const Comparison& comparison);
+Status write_reports(const Options& options, const Heading& heading, const Comparison& comparison);
 
-std::string json_report(const std::string& title, const Measured& measured,
+std::string json_report(const Heading& heading, const Measured& measured,
                         const std::vector<Metric>& metrics);
-std::string json_report(const std::string& title, const Comparison& comparison);
-std::string html_report(const std::string& title, const Measured& measured,
+std::string json_report(const Heading& heading, const Comparison& comparison);
+std::string html_report(const Heading& heading, const Measured& measured,
                         const std::vector<Metric>& metrics);
-std::string html_report(const std::string& title, const Comparison& comparison);
+std::string html_report(const Heading& heading, const Comparison& comparison);
 
 }  // namespace sluice::bench

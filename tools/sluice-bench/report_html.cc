@@ -53,13 +53,22 @@ constexpr std::pair<const char*, Histogram Tally::*> curve_kinds[] = {
     {"Delay of an event", &Tally::delay},
 };
 
-std::string page(std::string_view title, const std::string& body) {
-    const std::string heading = title.empty() ? "sluice-bench" : escaped(title);
+std::string facts(const Heading& heading) {
+    std::string out;
+    for (const auto& fact : heading.facts)
+        if (!fact.text.empty())
+            out += fmt::format("{}{}: {}", out.empty() ? "" : " &middot; ", escaped(fact.key),
+                               escaped(fact.text));
+    return out.empty() ? out : fmt::format("<p>{}</p>\n", out);
+}
+
+std::string page(const Heading& about, const std::string& body) {
+    const std::string heading = about.title.empty() ? "sluice-bench" : escaped(about.title);
     return fmt::format(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
         "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n"
-        "<title>{0}</title>\n{1}</head><body>\n<h1>{0}</h1>\n{2}</body></html>\n",
-        heading, style, body);
+        "<title>{0}</title>\n{1}</head><body>\n<h1>{0}</h1>\n{2}{3}</body></html>\n",
+        heading, style, facts(about), body);
 }
 
 std::string legend(const std::vector<Curve>& curves) {
@@ -136,7 +145,7 @@ std::string comparison_table(const Comparison& comparison) {
 
 }  // namespace
 
-std::string html_report(const std::string& title, const Measured& measured,
+std::string html_report(const Heading& heading, const Measured& measured,
                         const std::vector<Metric>& metrics) {
     const Tally& tally = measured.tally;
     std::string body = fmt::format(
@@ -155,10 +164,10 @@ std::string html_report(const std::string& title, const Measured& measured,
         body +=
             fmt::format("<tr><td>{}</td><td>{} <small>{}</small></td></tr>\n",
                         escaped(metric.label), shown_number(metric.value), escaped(metric.unit));
-    return page(title, body + "</table>\n");
+    return page(heading, body + "</table>\n");
 }
 
-std::string html_report(const std::string& title, const Comparison& comparison) {
+std::string html_report(const Heading& heading, const Comparison& comparison) {
     const auto& targets = comparison.targets();
     std::vector<std::pair<std::string, const Tally*>> tallies;
     std::vector<Curve> names;
@@ -175,7 +184,7 @@ std::string html_report(const std::string& title, const Comparison& comparison) 
             "<h2>Against {}</h2>\n<p>Ratios within a round: median and spread.</p>\n{}{}",
             escaped(targets.front().name), legend(names), chart);
     body += curve_sections(tallies) + "<h2>All figures</h2>\n" + comparison_table(comparison);
-    return page(title, body);
+    return page(heading, body);
 }
 
 }  // namespace sluice::bench

@@ -1,3 +1,4 @@
+#include "json_text.h"
 #include "report.h"
 #include "text.h"
 
@@ -6,9 +7,8 @@
 #include <cmath>
 
 namespace sluice::bench {
-namespace {
 
-std::string quoted(std::string_view text) {
+std::string json_quoted(std::string_view text) {
     std::string out = "\"";
     for (const char c : valid_text(text)) {
         const auto byte = static_cast<unsigned char>(c);
@@ -24,29 +24,40 @@ std::string quoted(std::string_view text) {
     return out + '"';
 }
 
-std::string number(double value) {
+std::string json_number(double value) {
     return std::isfinite(value) ? fmt::format("{:.6g}", value) : "null";
 }
+
+namespace {
 
 std::string members(const std::vector<Metric>& metrics) {
     std::string out;
     for (const auto& metric : metrics)
-        out += fmt::format("{}{}:{}", out.empty() ? "" : ",", quoted(metric.key),
-                           number(metric.value));
+        out += fmt::format("{}{}:{}", out.empty() ? "" : ",", json_quoted(metric.key),
+                           json_number(metric.value));
     return "{" + out + "}";
 }
 
+std::string run_members(const Heading& heading) {
+    std::string out;
+    for (const auto& fact : heading.facts)
+        out += fmt::format("{}\n {}:{}", out.empty() ? "" : ",", json_quoted(fact.key), fact.json);
+    return out;
+}
+
 std::string spread(const Spread& spread) {
-    return fmt::format(R"({{"median":{},"low":{},"high":{},"rounds":{}}})", number(spread.median),
-                       number(spread.low), number(spread.high), spread.count);
+    return fmt::format(R"({{"median":{},"low":{},"high":{},"rounds":{}}})",
+                       json_number(spread.median), json_number(spread.low),
+                       json_number(spread.high), spread.count);
 }
 
 std::string totals(const Tally& tally) {
     std::string failures;
     for (std::size_t i = 0; i < failures_count; ++i)
         if (tally.failures[i] != 0)
-            failures += fmt::format("{}{}:{}", failures.empty() ? "" : ",",
-                                    quoted(to_text(static_cast<Failure>(i))), tally.failures[i]);
+            failures +=
+                fmt::format("{}{}:{}", failures.empty() ? "" : ",",
+                            json_quoted(to_text(static_cast<Failure>(i))), tally.failures[i]);
     std::string statuses;
     for (const auto& [status, count] : tally.statuses)
         statuses += fmt::format("{}\"{}\":{}", statuses.empty() ? "" : ",", status, count);
@@ -56,7 +67,7 @@ std::string totals(const Tally& tally) {
         R"("due":{},"due_unanswered":{},"rate_missed":{},"stalls":{},)"
         R"("bytes_in":{},"bytes_out":{}}})",
         tally.requests, tally.events, tally.tokens, tally.failed(), failures, statuses,
-        quoted(tally.first_failure), tally.connections, tally.reconnects, tally.cut, tally.due,
+        json_quoted(tally.first_failure), tally.connections, tally.reconnects, tally.cut, tally.due,
         tally.due_unanswered, tally.rate_missed(), tally.stalls, tally.bytes_in, tally.bytes_out);
 }
 
@@ -66,28 +77,30 @@ std::string stalled_member(const StalledCount& stalled) {
 "stalled":{{"asked":{},"at_begin":{},"at_end":{},"answered":{},"refused":{},)"
         R"("first_refusal":{},"unread_bytes":{}}},)",
         stalled.asked, stalled.at_begin, stalled.at_end, stalled.answered, stalled.refused,
-        quoted(stalled.first_refusal), stalled.unread);
+        json_quoted(stalled.first_refusal), stalled.unread);
 }
 
 }  // namespace
 
-std::string json_report(const std::string& title, const Measured& measured,
+std::string json_report(const Heading& heading, const Measured& measured,
                         const std::vector<Metric>& metrics) {
     return fmt::format(
-        "{{\"title\":{},\"seconds\":{},\"interrupted\":{},\"process_ended\":{},\n\"totals\":{},{}\n"
+        "{{\"title\":{},\n\"run\":{{{}}},\n\"seconds\":{},\"interrupted\":{},\"process_ended\":{},"
+        "\n\"totals\":{},{}\n"
         "\"metrics\":{}}}\n",
-        quoted(title), number(measured.seconds), measured.interrupted, measured.process_ended,
-        totals(measured.tally), measured.stalled ? stalled_member(*measured.stalled) : "",
-        members(metrics));
+        json_quoted(heading.title), run_members(heading), json_number(measured.seconds),
+        measured.interrupted, measured.process_ended, totals(measured.tally),
+        measured.stalled ? stalled_member(*measured.stalled) : "", members(metrics));
 }
 
-std::string json_report(const std::string& title, const Comparison& comparison) {
-    std::string out = fmt::format("{{\"title\":{},\"interrupted\":{},\"targets\":[", quoted(title),
-                                  comparison.interrupted());
+std::string json_report(const Heading& heading, const Comparison& comparison) {
+    std::string out =
+        fmt::format("{{\"title\":{},\n\"run\":{{{}}},\n\"interrupted\":{},\"targets\":[",
+                    json_quoted(heading.title), run_members(heading), comparison.interrupted());
     for (std::size_t i = 0; i < comparison.targets().size(); ++i) {
         const TargetRounds& target = comparison.targets()[i];
         out += fmt::format("{}\n{{\"name\":{},\"process_ended\":{},\"totals\":{},\n \"rounds\":[",
-                           i == 0 ? "" : ",", quoted(target.name), target.process_ended,
+                           i == 0 ? "" : ",", json_quoted(target.name), target.process_ended,
                            totals(target.tally));
         for (std::size_t round = 0; round < target.rounds.size(); ++round)
             out += fmt::format("{}\n  {}", round == 0 ? "" : ",", members(target.rounds[round]));
@@ -95,7 +108,7 @@ std::string json_report(const std::string& title, const Comparison& comparison) 
         const char* comma = "";
         for (const auto& metric : comparison.keys()) {
             out += fmt::format("{}\n  {}:{{\"value\":{},\"ratio\":{},\"difference\":{}}}", comma,
-                               quoted(metric.key), spread(comparison.values(i, metric.key)),
+                               json_quoted(metric.key), spread(comparison.values(i, metric.key)),
                                spread(comparison.ratios(i, metric.key)),
                                spread(comparison.differences(i, metric.key)));
             comma = ",";

@@ -99,6 +99,8 @@ Result<Setup> set_up(const Options& options) {
         if (auto writable = check_writable(flag, *path); !writable) return writable.error();
     auto kinds = kinds_of(options);
     if (!kinds) return kinds.error();
+    for (auto& kind : kinds.value())
+        kind.usage = options.usage;
     Setup setup{.kinds = std::move(kinds).value(), .loads = {}};
     for (const auto& target : options.targets) {
         auto load = load_for(options, target, setup.kinds);

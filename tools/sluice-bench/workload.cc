@@ -25,26 +25,12 @@ std::string prompt_of(std::size_t bytes) {
     return text;
 }
 
-std::string_view path_of(const RequestKind& kind) {
-    if (!kind.path.empty()) return kind.path;
-    switch (kind.shape) {
-        case Shape::chat:
-            return "/v1/chat/completions";
-        case Shape::completion:
-            return "/v1/completions";
-        case Shape::embeddings:
-            return "/v1/embeddings";
-        case Shape::get:
-            return "/v1/models";
-    }
-    SLUICE_ASSERT(false);
-}
-
 // The body is as large as the prompt asks for; a prompt smaller than the rest adds nothing.
 std::string body_of(const RequestKind& kind) {
     if (kind.shape == Shape::get) return {};
     std::string rest;
-    if (kind.stream) rest += R"(,"stream":true,"stream_options":{"include_usage":true})";
+    if (kind.stream) rest += R"(,"stream":true)";
+    if (kind.stream && kind.usage) rest += R"(,"stream_options":{"include_usage":true})";
     if (kind.max_tokens != 0) rest += fmt::format(R"(,"max_tokens":{})", kind.max_tokens);
     const auto with = [&](const std::string& prompt) {
         switch (kind.shape) {
@@ -114,6 +100,26 @@ Result<RequestKind> parse_line(std::string_view line) {
 }
 
 }  // namespace
+
+std::string_view path_of(const RequestKind& kind) {
+    if (!kind.path.empty()) return kind.path;
+    switch (kind.shape) {
+        case Shape::chat:
+            return "/v1/chat/completions";
+        case Shape::completion:
+            return "/v1/completions";
+        case Shape::embeddings:
+            return "/v1/embeddings";
+        case Shape::get:
+            return "/v1/models";
+    }
+    SLUICE_ASSERT(false);
+}
+
+std::string_view to_text(Shape shape) {
+    constexpr std::string_view names[] = {"chat", "completion", "embeddings", "get"};
+    return names[static_cast<std::size_t>(shape)];
+}
 
 Result<Shape> parse_shape(std::string_view text) {
     if (text == "chat") return Shape::chat;

@@ -27,6 +27,7 @@ struct RequestKind {
     std::string path;  // empty: the shape's own
     std::string model = "sim";
     bool stream = false;
+    bool usage = true;  // a stream is asked to report it
     std::size_t prompt_bytes = 1024;
     std::uint32_t max_tokens = 0;  // 0: not said
     std::uint32_t weight = 1;
@@ -34,6 +35,8 @@ struct RequestKind {
 
 Result<std::vector<RequestKind>> parse_scenario(std::string_view text);
 Result<RequestKind::Shape> parse_shape(std::string_view text);
+std::string_view to_text(RequestKind::Shape shape);
+std::string_view path_of(const RequestKind& kind);
 
 // What is said of the server in every request.
 struct Addressee {

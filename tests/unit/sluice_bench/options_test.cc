@@ -82,6 +82,13 @@ TEST_CASE("stalled clients are none unless they are asked for") {
     CHECK(options.stalled_tokens == 0);
 }
 
+TEST_CASE("streams are asked for their usage unless --no-usage") {
+    CHECK(parse({"http://x"}).options.usage);
+    CHECK_FALSE(parse({"http://x", "--no-usage"}).options.usage);
+    const char* compared[] = {"compare", "--target", "a=http://x", "--no-usage"};
+    CHECK_FALSE(parse({compared[0], compared[1], compared[2], compared[3]}).options.usage);
+}
+
 TEST_CASE("bad flags end with 2, and every load is bounded") {
     CHECK(parse({}).exit_code == 2);
     CHECK(parse({"http://x", "-c", "0"}).exit_code == 2);

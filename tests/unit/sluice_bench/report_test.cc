@@ -12,6 +12,10 @@ using namespace sluice::bench;
 
 namespace {
 
+Heading titled(std::string title) {
+    return {.title = std::move(title), .facts = {}};
+}
+
 Measured sample(std::uint64_t scale) {
     Measured measured;
     measured.seconds = 2;
@@ -55,25 +59,25 @@ void check_page(const std::string& page) {
 
 TEST_CASE("the JSON reports are JSON, whatever a server said") {
     const auto measured = sample(1);
-    const auto single = json_report("a \"title\"", measured, metrics_of(measured));
+    const auto single = json_report(titled("a \"title\""), measured, metrics_of(measured));
     CHECK(JsonCheck::valid(single));
     CHECK(single.find(R"("failures":{"status":1})") != std::string::npos);
     CHECK(single.find(R"("statuses":{"200":100,"503":1})") != std::string::npos);
     CHECK(single.find(R"("requests_per_s":50)") != std::string::npos);
-    const auto comparison = json_report("", sample_comparison());
+    const auto comparison = json_report(titled(""), sample_comparison());
     CHECK(JsonCheck::valid(comparison));
     CHECK(comparison.find(R"("ratio":{"median":2)") != std::string::npos);
 }
 
 TEST_CASE("the pages need nothing but themselves, and show what failed as text") {
     const auto measured = sample(1);
-    const auto single = html_report("one & only", measured, metrics_of(measured));
+    const auto single = html_report(titled("one & only"), measured, metrics_of(measured));
     check_page(single);
     CHECK(single.find("one &amp; only") != std::string::npos);
     CHECK(single.find("&lt;busy&gt; &amp; ") != std::string::npos);
     CHECK(single.find("<busy>") == std::string::npos);
     CHECK(single.find("<polyline") != std::string::npos);
-    const auto comparison = html_report("", sample_comparison());
+    const auto comparison = html_report(titled(""), sample_comparison());
     check_page(comparison);
     CHECK(comparison.find("&lt;second&gt;") != std::string::npos);
     CHECK(comparison.find("2.00x [2.00-2.00]") != std::string::npos);
@@ -83,7 +87,7 @@ TEST_CASE("every report says what became of the stalled clients") {
     auto measured = sample(1);
     const auto without = metrics_of(measured);
     CHECK(find(without, "stalled_at_end") == nullptr);
-    CHECK(json_report("", measured, without).find("stalled\"") == std::string::npos);
+    CHECK(json_report(titled(""), measured, without).find("stalled\"") == std::string::npos);
     CHECK(table_of(measured, without).find("stalled clients") == std::string::npos);
 
     measured.stalled = StalledCount{.asked = 100,
@@ -97,7 +101,7 @@ TEST_CASE("every report says what became of the stalled clients") {
     CHECK(find(metrics, "stalled_at_begin")->value == 99);
     CHECK(find(metrics, "stalled_at_end")->value == 98);
     CHECK(find(metrics, "stalled_answered")->value == 97);
-    const auto json = json_report("", measured, metrics);
+    const auto json = json_report(titled(""), measured, metrics);
     CHECK(JsonCheck::valid(json));
     CHECK(json.find(R"("stalled":{"asked":100,"at_begin":99,"at_end":98,"answered":97,)"
                     R"("refused":2,"first_refusal":"HTTP/1.1 503 \"<busy>\"",)"
@@ -106,15 +110,15 @@ TEST_CASE("every report says what became of the stalled clients") {
               .find("100 stalled clients beside it: 99 open at the begin, 98 at the end, 97 "
                     "answered, 4 KiB unread; 2 refused, the first one: HTTP/1.1 503 ") !=
           std::string::npos);
-    const auto page = html_report("", measured, metrics);
+    const auto page = html_report(titled(""), measured, metrics);
     check_page(page);
     CHECK(page.find("98 at the end") != std::string::npos);
     CHECK(page.find("<busy>\"") == std::string::npos);
     Comparison comparison({"first", "second"});
     comparison.add(0, sample(1));
     comparison.add(1, measured);
-    CHECK(JsonCheck::valid(json_report("", comparison)));
-    CHECK(json_report("", comparison).find(R"("stalled_at_end":98)") != std::string::npos);
+    CHECK(JsonCheck::valid(json_report(titled(""), comparison)));
+    CHECK(json_report(titled(""), comparison).find(R"("stalled_at_end":98)") != std::string::npos);
     CHECK(table_of(comparison).find("stalled, at end") != std::string::npos);
 }
 
@@ -136,9 +140,9 @@ TEST_CASE("every report says what was due and not answered, and that the rate wa
     CHECK(find(metrics, "due_per_s")->value == 53.5);
     const std::string warning = "107 requests were due and 101 came to an end (94.4 %); 6 are not";
     CHECK(shown_missed_rate(measured.tally).find(warning) != std::string::npos);
-    CHECK(html_report("", measured, metrics).find(warning) != std::string::npos);
+    CHECK(html_report(titled(""), measured, metrics).find(warning) != std::string::npos);
     CHECK(table_of(measured, metrics).find("107 due, 6 of them not answered") != std::string::npos);
-    const auto json = json_report("", measured, metrics);
+    const auto json = json_report(titled(""), measured, metrics);
     CHECK(JsonCheck::valid(json));
     CHECK(json.find(R"("due":107,"due_unanswered":6,"rate_missed":true)") != std::string::npos);
 }
@@ -152,8 +156,9 @@ TEST_CASE("every report is valid UTF-8, whatever a server sent") {
     comparison.add(0, measured);
     comparison.add(1, measured);
     for (const auto& report :
-         {json_report("t\xff", measured, metrics), html_report("t\xff", measured, metrics),
-          json_report("t\xff", comparison), html_report("t\xff", comparison)}) {
+         {json_report(titled("t\xff"), measured, metrics),
+          html_report(titled("t\xff"), measured, metrics), json_report(titled("t\xff"), comparison),
+          html_report(titled("t\xff"), comparison)}) {
         CHECK(valid_text(report) == report);
         CHECK(report.find("\ufffd\ufffd\ufffd") != std::string::npos);
         CHECK(report.find("t\ufffd") != std::string::npos);
@@ -172,11 +177,12 @@ TEST_CASE("every report says that the gateway's process ended") {
     comparison.add(1, sample(1));
     const std::string words = "the process of --pid ended during the run";
     CHECK(table_of(measured, metrics).find(words) != std::string::npos);
-    CHECK(html_report("", measured, metrics).find(words) != std::string::npos);
-    CHECK(json_report("", measured, metrics).find(R"("process_ended":true)") != std::string::npos);
+    CHECK(html_report(titled(""), measured, metrics).find(words) != std::string::npos);
+    CHECK(json_report(titled(""), measured, metrics).find(R"("process_ended":true)") !=
+          std::string::npos);
     CHECK(table_of(comparison).find("b: " + words) != std::string::npos);
     CHECK(table_of(comparison).find("a: " + words) == std::string::npos);
-    CHECK(html_report("", comparison).find("b: " + words) != std::string::npos);
+    CHECK(html_report(titled(""), comparison).find("b: " + words) != std::string::npos);
 }
 
 TEST_CASE("a chart without a value is no chart") {

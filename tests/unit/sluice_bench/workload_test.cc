@@ -39,6 +39,20 @@ TEST_CASE("a scenario that is wrong names its line") {
     CHECK(parse_scenario("weight=1\nkind=poem").error().message.starts_with("line 2: 'poem'"));
 }
 
+TEST_CASE("a stream is asked for its usage unless that is not wanted") {
+    constexpr std::string_view words = R"(,"stream":true,"stream_options":{"include_usage":true})";
+    for (const Shape shape : {Shape::chat, Shape::completion}) {
+        const auto body = [&](bool stream, bool usage) {
+            return make_requests({{.shape = shape, .stream = stream, .usage = usage}}, {})[0].body;
+        };
+        CHECK(body(true, true).find(words) != std::string::npos);
+        CHECK(body(true, false).find("stream_options") == std::string::npos);
+        CHECK(body(true, false).find(R"("stream":true)") != std::string::npos);
+        CHECK(JsonCheck::valid(body(true, false)));
+        CHECK(body(false, true).find("stream") == std::string::npos);
+    }
+}
+
 TEST_CASE("requests are whole: length, JSON, prompt, fields") {
     for (const Shape shape : {Shape::chat, Shape::completion, Shape::embeddings}) {
         RequestKind kind{
