@@ -205,5 +205,31 @@ class OpenLoop(BenchCase):
         self.assertIn("50 due, 50 of them not answered", done.stdout)
 
 
+class Flags(BenchCase):
+
+    def test_what_cannot_be_measured_ends_with_2_before_it_begins(self):
+        mix = self.report + ".mix"
+        with open(mix, "w", encoding="utf-8") as file:
+            file.write("kind=chat\nkind=poem\n")
+        one = "http://127.0.0.1:1"
+        for flags, words in (
+                (("foo",), "'foo' is no URL"),
+                (("https://127.0.0.1:1",), "TLS to a backend is not supported"),
+                (("http://127.0.0.1:99999",), "'99999' is no port"),
+                (("compare", "--target", "a=foo"), "'foo' is no URL"),
+                (("compare", "--target", "a=foo,pid=x"), "'x' is no process id"),
+                ((one, "--pid", str(2 ** 30)), "there is no such process"),
+                (("compare", "--target", f"a={one},pid={2 ** 30}"), "there is no such process"),
+                ((one, "--scenario", mix), f"{mix}: line 2: 'poem'"),
+                ((one, "--header", "no colon"), "'no colon' is not 'Name: value'"),
+                ((one, "--json", "/none/report"), "--json: /none/report cannot be written"),
+                ((one, "--html", "/none/page"), "--html: /none/page cannot be written"),
+                ((one, "--origin", "nowhere"), "--origin: ")):
+            done = subprocess.run([SLUICE_BENCH, *flags], capture_output=True, text=True,
+                                  timeout=60, check=False)
+            self.assertEqual(done.returncode, 2, flags)
+            self.assertIn(words, done.stdout + done.stderr)
+
+
 if __name__ == "__main__":
     harness.main(SLUICE_BENCH)

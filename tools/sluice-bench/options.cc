@@ -58,33 +58,62 @@ Result<Duration> parse_bounded(const std::string& text) {
     return duration;
 }
 
+Result<Duration> parse_positive(const std::string& text) {
+    auto duration = parse_bounded(text);
+    if (duration && duration.value().ns == 0) return Error::client(400, "more than 0");
+    return duration;
+}
+
+// A value that is sent as it is must not end its line, nor hold what no field may (RFC 9110 5.5).
+std::string wrong_in_value(const std::string& value) {
+    return value.find_first_of(std::string_view("\r\n\0", 3)) == std::string::npos
+               ? std::string()
+               : "a line end or a NUL in it";
+}
+
+std::string wrong_in_field(const std::string& field) {
+    const auto colon = field.find(':');
+    if (colon == 0 || colon == std::string::npos) return "'" + field + "' is not 'Name: value'";
+    if (field.find_first_of(" \t") < colon) return "'" + field + "': a field's name has no spaces";
+    return wrong_in_value(field);
+}
+
 void add_request_flags(CLI::App& app, Options& options) {
     const auto group = "Requests";
     RequestKind& kind = options.kind;
-    add_parsed(app, "--kind", kind.shape, parse_shape, "KIND", "chat",
-               "chat, completion, embeddings or get (GET --path)")
-        ->group(group);
-    app.add_flag("--stream", kind.stream, "Ask for a stream of events")->group(group);
+    // A scenario says these itself.
+    const std::vector<CLI::Option*> of_one_kind = {
+        add_parsed(app, "--kind", kind.shape, parse_shape, "KIND", "chat",
+                   "chat, completion, embeddings or get (GET --path)"),
+        app.add_flag("--stream", kind.stream, "Ask for a stream of events"),
+        app.add_option("--model", kind.model, "Model to ask")->capture_default_str(),
+        add_parsed(app, "--prompt", kind.prompt_bytes, config::parse_size, "SIZE", "1KiB",
+                   "Size of the prompt"),
+        add_number(app, "--max-tokens", kind.max_tokens, 0U, 1'000'000U, "0: not said"),
+        app.add_option("--path", kind.path, "Another path than the kind's own"),
+    };
+    CLI::Option* scenario =
+        app.add_option("--scenario", options.scenario_file,
+                       "A mix, instead of the flags above: a file with a kind of request a line, "
+                       "as weight=3 kind=chat stream=yes prompt=4KiB max-tokens=64 model=NAME "
+                       "path=/PATH")
+            ->check(CLI::ExistingFile.description("FILE"))
+            ->type_name("")
+            ->group(group);
+    for (CLI::Option* option : of_one_kind) {
+        option->group(group);
+        scenario->excludes(option);
+    }
     app.add_flag("!--no-usage", options.usage,
                  "Streams are not asked for stream_options.include_usage, as most clients do not: "
                  "a gateway that adds it is measured doing so")
         ->group(group);
-    app.add_option("--model", kind.model, "Model to ask")->capture_default_str()->group(group);
-    add_parsed(app, "--prompt", kind.prompt_bytes, config::parse_size, "SIZE", "1KiB",
-               "Size of the prompt")
-        ->group(group);
-    add_number(app, "--max-tokens", kind.max_tokens, 0U, 1'000'000U, "0: not said")->group(group);
-    app.add_option("--path", kind.path, "Another path than the kind's own")->group(group);
-    app.add_option("--scenario", options.scenario_file,
-                   "A mix: a file with a kind of request a line, as weight=3 kind=chat stream=yes "
-                   "prompt=4KiB max-tokens=64 model=NAME path=/PATH")
-        ->check(CLI::ExistingFile.description("FILE"))
-        ->type_name("")
-        ->group(group);
     app.add_option("--api-key", options.api_key, "Sent as Authorization: Bearer")
         ->envname("SLUICE_BENCH_API_KEY")
+        ->check(CLI::Validator(wrong_in_value, ""))
         ->group(group);
     app.add_option("--header", options.fields, "A further field, 'Name: value'; repeatable")
+        ->check(CLI::Validator(wrong_in_field, ""))
         ->allow_extra_args(false)
         ->group(group);
 }
@@ -105,7 +134,7 @@ void add_load_flags(CLI::App& app, Options& options) {
         ->group(group);
     app.add_flag("!--no-keep-alive", load.keep_alive, "A new connection for each request")
         ->group(group);
-    add_parsed(app, "-d,--duration", options.window.length, parse_bounded, "TIME", "10s",
+    add_parsed(app, "-d,--duration", options.window.length, parse_positive, "TIME", "10s",
                "How long to measure; with -n at most")
         ->group(group);
     add_number(app, "-n,--requests", load.requests_max, std::uint64_t{1},
@@ -121,7 +150,7 @@ void add_load_flags(CLI::App& app, Options& options) {
     add_parsed(app, "--ramp", load.ramp, parse_bounded, "TIME", "0",
                "Closed loop: clients start evenly over it")
         ->group(group);
-    add_parsed(app, "--timeout", load.timeout, parse_bounded, "TIME", "60s", "Of a request")
+    add_parsed(app, "--timeout", load.timeout, parse_positive, "TIME", "60s", "Of a request")
         ->group(group);
     add_parsed(app, "--stall", load.stall, parse_bounded, "TIME", "1s",
                "A longer gap between two events is counted as a stall")
@@ -157,9 +186,10 @@ void add_stalled_flags(CLI::App& app, Options& options) {
 void add_origin_flags(CLI::App& app, Options& options) {
     const auto group = "The bench's own backend (for gateways that forward to it)";
     OriginScript& script = options.origin_script;
-    app.add_option("--origin", options.origin, "Answer at this address, host:port")
-        ->type_name("ADDR")
-        ->group(group);
+    CLI::Option* origin =
+        app.add_option("--origin", options.origin, "Answer at this address, host:port")
+            ->type_name("ADDR")
+            ->group(group);
     add_parsed(app, "--origin-answer", script.answer_bytes, config::parse_size, "SIZE", "600",
                "Size of a document")
         ->group(group);
@@ -173,6 +203,7 @@ void add_origin_flags(CLI::App& app, Options& options) {
         ->group(group);
     app.add_flag("--lock-step", script.lock_step,
                  "The next event leaves when the client has the last one")
+        ->needs(origin)
         ->group(group);
 }
 
@@ -205,6 +236,10 @@ void add_compare(CLI::App& app, Options& options) {
                 for (const auto& text : texts) {
                     auto target = parse_target(text);
                     if (!target) throw CLI::ValidationError("--target", target.error().message);
+                    for (const auto& other : options.targets)
+                        if (other.name == target->name)
+                            throw CLI::ValidationError(
+                                "--target", "'" + other.name + "' is the name of two targets");
                     options.targets.push_back(std::move(target).value());
                 }
             },
@@ -248,6 +283,8 @@ Result<TargetOption> parse_target(const std::string& text) {
     target.name = text.substr(0, equals);
     target.url = text.substr(equals + 1);
     while (const auto member = take_last_member(target.url)) {
+        if (member->first == "pid" ? target.pid != 0 : target.stalled.has_value())
+            return Error::client(400, "'" + text + "' says " + member->first + " twice");
         if (member->first == "pid") {
             if (!parse_whole(member->second, target.pid) || target.pid <= 0)
                 return Error::client(400, "'" + member->second + "' is no process id");

@@ -94,8 +94,10 @@ std::string table_of(const Comparison& comparison) {
     text += "\n";
     for (const auto& metric : comparison.keys()) {
         text += fmt::format("{:<20} {:<5}", metric.label, metric.unit);
-        for (std::size_t i = 0; i < targets.size(); ++i)
-            text += fmt::format("{:>14}", shown_number(comparison.values(i, metric.key).median));
+        for (std::size_t i = 0; i < targets.size(); ++i) {
+            const Spread value = comparison.values(i, metric.key);
+            text += fmt::format("{:>14}", value.count == 0 ? "-" : shown_number(value.median));
+        }
         text += "\n";
     }
     text += fmt::format("\n{:<26}", "ratio to " + targets.front().name + " [spread]");

@@ -86,6 +86,7 @@ Status set_member(RequestKind& kind, std::string_view key, std::string_view valu
 
 Result<RequestKind> parse_line(std::string_view line) {
     RequestKind kind;
+    std::vector<std::string_view> said;
     while (!line.empty()) {
         const auto word = line.substr(0, line.find_first_of(" \t\r"));
         line.remove_prefix(std::min(line.size(), word.size() + 1));
@@ -93,8 +94,11 @@ Result<RequestKind> parse_line(std::string_view line) {
         const auto equals = word.find('=');
         if (equals == std::string_view::npos)
             return Error::client(400, fmt::format("'{}' has no '='", word));
-        if (auto set = set_member(kind, word.substr(0, equals), word.substr(equals + 1)); !set)
-            return set.error();
+        const auto key = word.substr(0, equals);
+        if (std::ranges::find(said, key) != said.end())
+            return Error::client(400, fmt::format("'{}' is said twice", key));
+        said.push_back(key);
+        if (auto set = set_member(kind, key, word.substr(equals + 1)); !set) return set.error();
     }
     return kind;
 }

@@ -64,7 +64,8 @@ TEST_CASE("one URL is one target, with its process") {
 
 TEST_CASE("compare takes targets and rounds") {
     const auto line = parse({"compare", "--target", "a=http://127.0.0.1:1", "--target",
-                             "b=http://127.0.0.1:2,pid=3", "--rounds", "4", "--lock-step"});
+                             "b=http://127.0.0.1:2,pid=3", "--rounds", "4", "--origin",
+                             "127.0.0.1:9", "--lock-step"});
     REQUIRE_FALSE(line.exit_code.has_value());
     CHECK(line.options.compare);
     CHECK(line.options.targets.size() == 2);
@@ -104,4 +105,29 @@ TEST_CASE("bad flags end with 2, and every load is bounded") {
     CHECK(parse({"compare"}).exit_code == 2);
     CHECK(parse({"http://x", "--origin", "127.0.0.1:1", "--threads", "2"}).exit_code == 2);
     CHECK(parse({"--version"}).exit_code == 0);
+}
+
+TEST_CASE("flags that would be ignored, or sent broken, end with 2") {
+    // Any file will do: what is in it is read later.
+    const char* file = "/proc/self/status";
+    REQUIRE_FALSE(parse({"http://x", "--scenario", file}).exit_code.has_value());
+    CHECK(parse({"http://x", "--scenario", file, "--kind", "chat"}).exit_code == 2);
+    CHECK(parse({"http://x", "--scenario", file, "--stream"}).exit_code == 2);
+    CHECK(parse({"http://x", "--scenario", file, "--model", "m"}).exit_code == 2);
+    CHECK(parse({"http://x", "--scenario", file, "--prompt", "1KiB"}).exit_code == 2);
+    CHECK(parse({"http://x", "--scenario", file, "--max-tokens", "1"}).exit_code == 2);
+    CHECK(parse({"http://x", "--scenario", file, "--path", "/"}).exit_code == 2);
+    CHECK(parse({"http://x", "--lock-step"}).exit_code == 2);
+    CHECK(parse({"http://x", "--timeout", "0"}).exit_code == 2);
+    CHECK(parse({"http://x", "-d", "0"}).exit_code == 2);
+    for (const char* field : {"x", ": v", "a b: c", "a : b", "a: b\r\nc: d", "a: b\nc", "a\r: b"}) {
+        CAPTURE(field);
+        CHECK(parse({"http://x", "--header", field}).exit_code == 2);
+    }
+    CHECK(parse({"http://x", "--api-key", "a\nb"}).exit_code == 2);
+    const auto good = parse({"http://x", "--header", "A: b c", "--header", "D:"});
+    CHECK(good.options.fields == std::vector<std::string>{"A: b c", "D:"});
+    CHECK(parse({"compare", "--target", "a=http://x", "--target", "a=http://y"}).exit_code == 2);
+    CHECK_FALSE(parse_target("a=http://x,pid=1,pid=2").ok());
+    CHECK_FALSE(parse_target("a=http://x,stalled=0,stalled=2").ok());
 }

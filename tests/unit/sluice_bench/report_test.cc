@@ -185,6 +185,23 @@ TEST_CASE("every report says that the gateway's process ended") {
     CHECK(html_report(titled(""), comparison).find("b: " + words) != std::string::npos);
 }
 
+TEST_CASE("a comparison shows no figure where nothing was measured") {
+    Measured dead;
+    dead.seconds = 1;
+    Comparison comparison({"good", "dead"});
+    comparison.add(0, sample(1));
+    comparison.add(1, dead);
+    const auto table = table_of(comparison);
+    const auto line_of = [&](const std::string& label) {
+        const auto at = table.find("\n" + label);
+        REQUIRE(at != std::string::npos);
+        return table.substr(at + 1, table.find('\n', at + 1) - at - 1);
+    };
+    CHECK(line_of("latency p50").ends_with("50.0             -"));
+    CHECK(line_of("CPU / request").ends_with("10.0             -"));
+    CHECK(line_of("requests").ends_with("50.0             0"));
+}
+
 TEST_CASE("a chart without a value is no chart") {
     const Histogram none;
     CHECK(percentile_chart("latency", {{"a", &none}}).empty());

@@ -31,12 +31,15 @@ TEST_CASE("a scenario names a kind of request a line") {
 }
 
 TEST_CASE("a scenario that is wrong names its line") {
-    for (const char* text : {"weight=1\nkind=poem", "#\nweight=0", "\nweight", "a=b\n",
-                             "prompt=many", "stream=perhaps", "max-tokens=1x", "", "# nothing"}) {
+    for (const char* text :
+         {"weight=1\nkind=poem", "#\nweight=0", "\nweight", "a=b\n", "prompt=many",
+          "stream=perhaps", "max-tokens=1x", "", "# nothing", "weight=1 weight=2"}) {
         CAPTURE(text);
         CHECK_FALSE(parse_scenario(text).ok());
     }
     CHECK(parse_scenario("weight=1\nkind=poem").error().message.starts_with("line 2: 'poem'"));
+    CHECK(parse_scenario("\nmodel=a kind=get model=a").error().message ==
+          "line 2: 'model' is said twice");
 }
 
 TEST_CASE("a stream is asked for its usage unless that is not wanted") {
