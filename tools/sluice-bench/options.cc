@@ -3,6 +3,7 @@
 #include "sluice/config/settings.h"
 
 #include <CLI/CLI.hpp>
+#include <climits>
 #include <fmt/format.h>
 
 #include <charconv>
@@ -306,6 +307,7 @@ CommandLine parse_command_line(int argc, char** argv) {
     TargetOption single;
     app.add_option("URL", single.url, "http://host:port[/prefix] or unix:/path");
     app.add_option("--pid", single.pid, "The gateway's process: its CPU, memory, switches")
+        ->check(CLI::Range(1, INT_MAX).description(""))
         ->type_name("PID");
     add_flags(app, options);
     add_compare(app, options);

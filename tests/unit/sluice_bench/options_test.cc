@@ -120,6 +120,9 @@ TEST_CASE("flags that would be ignored, or sent broken, end with 2") {
     CHECK(parse({"http://x", "--lock-step"}).exit_code == 2);
     CHECK(parse({"http://x", "--timeout", "0"}).exit_code == 2);
     CHECK(parse({"http://x", "-d", "0"}).exit_code == 2);
+    CHECK(parse({"http://x", "--pid", "0"}).exit_code == 2);
+    CHECK(parse({"http://x", "--pid", "-7"}).exit_code == 2);
+    CHECK(parse({"http://x", "--pid", "me"}).exit_code == 2);
     for (const char* field : {"x", ": v", "a b: c", "a : b", "a: b\r\nc: d", "a: b\nc", "a\r: b"}) {
         CAPTURE(field);
         CHECK(parse({"http://x", "--header", field}).exit_code == 2);
