@@ -107,11 +107,9 @@ const Row rows[] = {
     {{text, finish}, false},
     {{text, finish, usage, done}, false},
     {{text, done}, false},
-    {{text, error}, false},
     {{role}, false},
     {{comment}, false},
     {{finish}, false},
-    {{error, done}, false},
 };
 
 constexpr std::size_t parts[] = {1, 7, limits::buffer_bytes};
@@ -154,6 +152,38 @@ TEST_CASE("fault 104: nor has one that ends with its connection") {
             stream.relay.see_end();
             CHECK(stream.relay.unfinished() == row.unfinished);
             CHECK(stream.got() == body.text());
+        }
+    }
+}
+
+TEST_CASE("fault 105: an error event passes, and nothing behind it") {
+    const std::vector<std::string> streams[] = {
+        {error},
+        {error, done},
+        {text, error},
+        {text, error, done},
+        {role, error, text, finish, done},
+    };
+    for (const auto& events : streams) {
+        std::string expected;
+        for (std::size_t i = 0; !expected.ends_with(error); ++i)
+            expected += events[i];
+        for (const Framing out : {Framing::chunked, Framing::until_close}) {
+            for (const std::size_t part : parts) {
+                for (const Chunking chunking : every_chunking) {
+                    const Body body = body_of(events);
+                    CAPTURE(body.text());
+                    CAPTURE(part);
+                    Stream stream(Framing::chunked, out);
+                    const Wire wire = encode(body, Framing::chunked, chunking);
+                    CHECK(stream.pass(wire.bytes, part) == http::Progress::failed);
+                    CHECK(stream.got() == expected);
+                    CHECK_FALSE(stream.relay.out_of_buffers());
+                    CHECK(stream.relay.passed_error());
+                    CHECK(stream.relay.failure_kind() == Break::error_event);
+                    if (out == Framing::chunked) CHECK_FALSE(stream.decoder.ended());
+                }
+            }
         }
     }
 }
