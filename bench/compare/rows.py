@@ -49,7 +49,7 @@ LOADS = [
     Load("prompts-16k", "64 connections, 16 KiB prompts", ["-c", "64", "--prompt", "16KiB"]),
     Load("paced-64", "64 streams, an event of 200 B every 10 ms each, bench spins",
          ["-c", "64", "--stream", "--spin"]),
-    Load("paced-64-plain", "the same, without asking for usage: sluice asks, and takes it out again",
+    Load("paced-64-plain", "the same, and no client asks for usage: sluice asks, and takes it out",
          ["-c", "64", "--stream", "--spin", "--no-usage"]),
     Load("paced-1", "1 stream, an event every 3 ms, bench spins",
          ["-c", "1", "--stream", "--spin", "--origin-period", "3ms"], window="600ms"),
