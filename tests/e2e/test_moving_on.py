@@ -7,11 +7,11 @@ import re
 import threading
 
 from backend import (DONE, LAST_CHUNK, answer_chat, chat_answer, chunk, delta, event,
-                     finish, sse_head)
+                     finish, head, sse_head)
 from harness import main, request
 from pool_case import backend
 from test_fallback import BLIND, BLOCKED, CONTEXT, NEVER, Case, refuse
-from test_relay import metrics
+from test_relay import line, metrics
 from wire import wait_until
 
 ERROR = {"error": {"message": "no slot", "type": "server_error", "code": 500}}
@@ -194,6 +194,26 @@ class Dialects(Moving):
                 with gateway.client() as client:
                     text_of = client.ask(request("GET", "/metrics")).body.decode()
                 self.assertIn('sluice_answers_broken_total{cause="error_event"} 3', text_of)
+
+    def test_row_070_and_row_105_in_lines_of_json(self):
+        begin = head(Content_Type="application/x-ndjson", Transfer_Encoding="chunked")
+        text = line({"model": "m", "message": {"role": "assistant", "content": "hi"},
+                     "done": False})
+        end = line({"model": "m", "message": {"role": "assistant", "content": ""}, "done": True,
+                    "done_reason": "stop", "prompt_eval_count": 3, "eval_count": 1})
+        error = line({"error": "no slot"})
+
+        def lines(*parts):
+            return self.scripted(lambda peer, _: peer.send(
+                begin + b"".join(chunk(part) for part in parts) + LAST_CHUNK))
+        bad, good = lines(error), lines(text, end)
+        gateway = self.gateway(self.models([backend(bad), backend(good, priority=1)]))
+        told = self.ask(gateway, path="/api/chat", stream=True)
+        self.assertEqual((told.status, told.body, told.complete), (200, text + end, True))
+        gateway = self.gateway({"m": {"backends": [backend(lines(text, error, end))]}})
+        told = self.ask(gateway, path="/api/chat", stream=True)
+        self.assertEqual((told.body, told.complete), (text + error, False))
+        self.assertEqual(self.line_of(gateway, told)["end"], "backend_error")
 
     def test_requests_are_counted_by_the_class_of_their_status(self):
         server = self.scripted(refuse(500))
