@@ -260,14 +260,18 @@ class Broken(RequestCase):
 
 class Stopped(RequestCase):
 
-    def test_a_body_on_its_way_is_passed_on_while_the_gateway_drains(self):
+    def stopped_half_way(self, drain):
         backend = self.backend()
-        gateway = self.gateway(backend, flags=("--drain-timeout", "60s"))
+        gateway = self.gateway(backend, flags=("--drain-timeout", drain))
         client = self.client(gateway)
         body = noise(2 * MIB)
         self.begin(gateway, backend, client, body)
         client.send(body[:MIB])
         gateway.signal(signal.SIGTERM)
+        return gateway, client, body
+
+    def test_a_body_on_its_way_is_passed_on_while_the_gateway_drains(self):
+        gateway, client, body = self.stopped_half_way("60s")
         with self.assertRaises((OSError, Closed)):
             while True:
                 with gateway.client() as other:
@@ -278,13 +282,7 @@ class Stopped(RequestCase):
         self.assertEqual(gateway.wait(), 0)
 
     def test_what_is_not_through_by_then_is_ended(self):
-        backend = self.backend()
-        gateway = self.gateway(backend, flags=("--drain-timeout", "200ms"))
-        client = self.client(gateway)
-        body = noise(2 * MIB)
-        self.begin(gateway, backend, client, body)
-        client.send(body[:MIB])
-        gateway.signal(signal.SIGTERM)
+        gateway, client, _ = self.stopped_half_way("200ms")
         answer = client.read()
         self.assertEqual((answer.status, answer.closes), (503, True))
         self.assertEqual(gateway.wait(), 0)

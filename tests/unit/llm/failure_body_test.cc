@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,16 @@ struct SignCase {
     std::string_view signs;
     int status;
 };
+
+void check_signs(std::span<const SignCase> cases) {
+    for (const SignCase& c : cases) {
+        CAPTURE(c.body);
+        const ErrorFacts facts = read_failure_body(c.body);
+        CHECK(facts.is_error);
+        CHECK(signs(facts) == c.signs);
+        CHECK(facts.status == c.status);
+    }
+}
 
 struct CountCase {
     std::string_view message;
@@ -157,13 +168,7 @@ TEST_CASE("the signs of a body") {
          R"("type":"invalid_request_error"}})",
          "", 400},
     };
-    for (const SignCase& c : cases) {
-        CAPTURE(c.body);
-        const ErrorFacts facts = read_failure_body(c.body);
-        CHECK(facts.is_error);
-        CHECK(signs(facts) == c.signs);
-        CHECK(facts.status == c.status);
-    }
+    check_signs(cases);
 }
 
 TEST_CASE("the signs of a body that was refused for what it says") {
@@ -192,13 +197,7 @@ TEST_CASE("the signs of a body that was refused for what it says") {
          R"j(maximum number of tokens allowed (1048576).","status":"INVALID_ARGUMENT"}}])j",
          "m", 400},
     };
-    for (const SignCase& c : cases) {
-        CAPTURE(c.body);
-        const ErrorFacts facts = read_failure_body(c.body);
-        CHECK(facts.is_error);
-        CHECK(signs(facts) == c.signs);
-        CHECK(facts.status == c.status);
-    }
+    check_signs(cases);
 }
 
 TEST_CASE("a server that has no memory left has no room") {
