@@ -142,11 +142,12 @@ class Chains(Moving):
 
     def test_a_model_that_loads_too_long_is_left_for_a_fallback(self):
         loading, spare = self.pair(answer_chat)
-        loading.loading = True
         gateway = self.gateway({
             "m": {"backends": [backend(loading)], "timeouts": {"load": "300ms"},
                   "health": {"probe": "http", "interval": "20ms"}, "fallback": ["spare"]},
             "spare": {"backends": [backend(spare)], "health": BLIND}})
+        loading.loading = True
+        self.wait_event(gateway, "health", state="loading")
         told = self.assert_served(self.ask(gateway))
         self.assertEqual(told.answer.field("x-sluice-backend"), spare.url)
 
