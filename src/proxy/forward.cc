@@ -105,9 +105,7 @@ void Forward::find_place() {
 void Forward::start_try() {
     exchange_.target = &place_.target();
     exchange_.request->tried |= bit_of_target();
-    if (queued_at_ != Instant{})
-        exchange_.queued = exchange_.queued + (service_.loop.now() - queued_at_);
-    queued_at_ = {};
+    note_wait();
     retried_link_ = false;
     held_answer_ = nullptr;
     if (resumes_ && !plan_to_resume()) return find_place();
@@ -126,6 +124,12 @@ bool Forward::wait_in_line(Finding finding) {
     waits_for_load_ = finding == Finding::loading;
     enter(Phase::queued);
     return true;
+}
+
+void Forward::note_wait() {
+    if (queued_at_ != Instant{})
+        exchange_.queued = exchange_.queued + (service_.loop.now() - queued_at_);
+    queued_at_ = {};
 }
 
 void Forward::leave_line() {

@@ -103,6 +103,7 @@ private:
     void find_place();
     bool wait_in_line(upstream::Finding finding);
     void leave_line();
+    void note_wait();  // it is over
     bool turn_to_fallback(policy::FallbackChain chain);
     const upstream::Match* next_fallback(policy::FallbackChain chain) const;
     bool fallback_left(policy::FallbackChain chain) const {

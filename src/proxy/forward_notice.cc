@@ -155,8 +155,7 @@ void Forward::expire_phase(const policy::Deadline& deadline) {
     const bool unpassed = phase_ != Phase::relaying || withholding_;
     if (queued && !whole && fallback_left(policy::FallbackChain::overload)) {
         leave_line();
-        exchange_.queued = exchange_.queued + (service_.loop.now() - queued_at_);
-        queued_at_ = {};
+        note_wait();
         turn_to_fallback(policy::FallbackChain::overload);
         return find_place();
     }
