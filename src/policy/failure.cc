@@ -56,8 +56,8 @@ FailureClass classify_event(const ErrorFacts& error, Credential credential) {
     return classify_answer(error.status != 0 ? error.status : unknown_status, error, credential);
 }
 
-constexpr std::array names{"none",   "transient",      "rate_limited", "hard",
-                           "client", "context_length", "policy_block", "loading"};
+constexpr std::array names{"none",           "transient",    "rate_limited", "hard", "client",
+                           "context_length", "policy_block", "loading",      "slow"};
 
 }  // namespace
 
@@ -77,6 +77,8 @@ FailureClass classify(const FailureFacts& facts) {
         case AttemptEnd::ended_early:
         case AttemptEnd::malformed:
             return FailureClass::transient;
+        case AttemptEnd::outlasted:
+            return FailureClass::slow;
         case AttemptEnd::client_left:
         case AttemptEnd::client_timeout:
         case AttemptEnd::gateway_fault:
@@ -105,6 +107,8 @@ Disposition disposition_of(FailureClass failure) {
                     false};
         case FailureClass::loading:
             return {BreakerEffect::none, NextBackend::any, FallbackChain::overload, false};
+        case FailureClass::slow:
+            return {BreakerEffect::none, NextBackend::any, FallbackChain::general, false};
     }
     return {};
 }

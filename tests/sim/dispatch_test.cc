@@ -216,8 +216,9 @@ TEST_CASE("a probe that fails opens the breaker for longer") {
 }
 
 TEST_CASE("failures that are not the backend's never open a breaker") {
-    for (const auto failure : {FailureClass::client, FailureClass::context_length,
-                               FailureClass::policy_block, FailureClass::loading}) {
+    for (const auto failure :
+         {FailureClass::client, FailureClass::context_length, FailureClass::policy_block,
+          FailureClass::loading, FailureClass::slow}) {
         Box box;
         const Model& model = box.models.add("m", 1);
         for (int i = 0; i < 50; ++i)

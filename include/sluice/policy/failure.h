@@ -12,12 +12,14 @@
 //     context_length  -             larger context     context_length   no
 //     policy_block    -             no                 policy_block     no
 //     loading         -             any                overload         no
+//     slow            -             any                general          no
 //
 // "No" under "relayed" still means that the last answer goes to the client as it came when nothing
 // is left to try. Whether a try is still possible (first byte, retry budget) is not asked here.
 //
 // No client may take a backend from the others, so these count as the client's: a credential that
-// it brought itself, a deadline that it set, and what this server cannot do whoever asks (501).
+// it brought itself, a deadline that it set, and what this server cannot do whoever asks (501). A
+// request that takes too long while its server shows that it is alive says nothing about that one.
 #pragma once
 
 #include "sluice/llm/failure_body.h"
@@ -36,6 +38,7 @@ enum class FailureClass : std::uint8_t {
     context_length,
     policy_block,
     loading,
+    slow,
 };
 
 // How an attempt ended.
@@ -44,7 +47,8 @@ enum class AttemptEnd : std::uint8_t {
     error_event,     // with an error object inside a stream of status 200; its facts decide
     refused,         // the port, while connecting
     unreachable,     // any other failure to connect
-    timed_out,       // one of the gateway's own deadlines, in whatever phase
+    timed_out,       // one of the gateway's own deadlines, in whatever phase: it was silent
+    outlasted,       // the same, while its server showed signs of life
     reset,           // the connection broke
     ended_early,     // it ended before the answer did, or the answer without its finish
     malformed,       // what came is no answer of the kind that was asked for

@@ -43,7 +43,7 @@ Class event(std::string_view data) {
 
 constexpr Class classes[] = {Class::none,         Class::transient, Class::rate_limited,
                              Class::hard,         Class::client,    Class::context_length,
-                             Class::policy_block, Class::loading};
+                             Class::policy_block, Class::loading,   Class::slow};
 
 }  // namespace
 
@@ -177,7 +177,7 @@ TEST_CASE("every other end of an attempt has its class") {
         {AttemptEnd::timed_out, Class::transient},   {AttemptEnd::reset, Class::transient},
         {AttemptEnd::ended_early, Class::transient}, {AttemptEnd::malformed, Class::transient},
         {AttemptEnd::client_left, Class::none},      {AttemptEnd::client_timeout, Class::none},
-        {AttemptEnd::gateway_fault, Class::none},
+        {AttemptEnd::gateway_fault, Class::none},    {AttemptEnd::outlasted, Class::slow},
     };
     for (const Case& c : cases) {
         CAPTURE(static_cast<int>(c.end));
@@ -238,6 +238,7 @@ TEST_CASE("what may be done next, by class") {
         {Class::context_length, B::none, N::larger_context, F::context_length, false},
         {Class::policy_block, B::none, N::no, F::policy_block, false},
         {Class::loading, B::none, N::any, F::overload, false},
+        {Class::slow, B::none, N::any, F::general, false},
     };
     CHECK(std::size(rows) == std::size(classes));
     for (const Row& row : rows) {
