@@ -15,16 +15,6 @@ constexpr std::uint64_t first_secret = 0xa0761d6478bd642f;
 constexpr std::uint64_t second_secret = 0xe7037ed1a0b428db;
 constexpr std::uint64_t third_secret = 0x8ebc6af09c88c6e3;
 
-std::uint64_t read_word(const char* p) {
-    std::uint64_t word = 0;
-    std::memcpy(&word, p, sizeof word);
-    return word;
-}
-
-std::uint64_t stepped(std::uint64_t state, const char* p) {
-    return multiply_fold(read_word(p) ^ first_secret, read_word(p + 8) ^ state);
-}
-
 }  // namespace
 
 PrefixHasher::PrefixHasher(PrefixHashes& out, std::uint64_t seed, std::size_t opening_bytes)
@@ -73,7 +63,7 @@ const char* PrefixHasher::feed_steps(const char* p, std::size_t steps) {
     std::uint64_t state = state_;
     const char* const end = p + steps * step_bytes;
     for (; p != end; p += step_bytes)
-        state = stepped(state, p);
+        state = hash_stepped(state, p);
     state_ = state;
     block_left_ -= steps * step_bytes;
     if (block_left_ == 0) {
@@ -88,7 +78,7 @@ const char* PrefixHasher::feed_steps(const char* p, std::size_t steps) {
 std::uint64_t PrefixHasher::hash_so_far() const {
     std::array<char, step_bytes> padded{};
     std::memcpy(padded.data(), rest_.data(), rest_bytes_);
-    return multiply_fold(stepped(state_, padded.data()) ^ third_secret, fed_ ^ first_secret);
+    return multiply_fold(hash_stepped(state_, padded.data()) ^ third_secret, fed_ ^ first_secret);
 }
 
 void PrefixHasher::finish() {

@@ -1,6 +1,7 @@
 #include "sluice/proxy/pipeline.h"
 
 #include "sluice/llm/errors.h"
+#include "sluice/policy/request_digest.h"
 
 #include <algorithm>
 
@@ -66,6 +67,21 @@ std::string_view RequestState::header(std::string_view name) const {
         at = end + 2;
     }
     return {};
+}
+
+std::uint64_t RequestState::digest(std::uint64_t seed) {
+    if (digest_made != 0) return digest_made;
+    policy::RequestDigest made(seed);
+    for (const std::string* part : {&method, &target}) {
+        made.feed(*part);
+        made.end_part();
+    }
+    body.for_each([&made](const mem::Slice& slice) {
+        made.feed(slice.text());
+        return true;
+    });
+    made.end_part();
+    return digest_made = made.value();
 }
 
 std::string try_again_fields(Duration after) {

@@ -35,6 +35,7 @@ Service::Service(io::Loop& shard_loop, const config::Settings& all, LineSink& lo
       hosts(all.allowed_hosts),
       pools(shard_loop, all.pool_idle, all.connections_max),
       dispatch(shard_loop, prng.next()),
+      digest_seed(prng.next()),
       consumers(all.consumers),
       connections(all.connections_max),
       exchanges(all.connections_max),

@@ -4,7 +4,9 @@
 // a wrong guess of where a prompt is cached, an uneven spread.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <string_view>
 
 namespace sluice::policy {
@@ -20,6 +22,16 @@ constexpr std::uint64_t mix(std::uint64_t x) {
 constexpr std::uint64_t multiply_fold(std::uint64_t a, std::uint64_t b) {
     const unsigned __int128 product = static_cast<unsigned __int128>(a) * b;
     return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
+}
+
+// One step over a long text.
+inline constexpr std::size_t hash_step_bytes = 16;
+inline std::uint64_t hash_stepped(std::uint64_t state, const char* step) {
+    std::uint64_t first = 0;
+    std::uint64_t second = 0;
+    std::memcpy(&first, step, sizeof first);
+    std::memcpy(&second, step + sizeof first, sizeof second);
+    return multiply_fold(first ^ 0xa0761d6478bd642f, second ^ state);
 }
 
 // Of a short text: a backend's name, a header's value, a client's address.

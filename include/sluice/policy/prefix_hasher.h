@@ -13,6 +13,8 @@
 // is not hashed.
 #pragma once
 
+#include "sluice/policy/hash.h"
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -62,7 +64,7 @@ public:
     void finish();
 
 private:
-    static constexpr std::size_t step_bytes = 16;
+    static constexpr std::size_t step_bytes = hash_step_bytes;
 
     void feed_part(std::string_view bytes);
     const char* feed_steps(const char* p, std::size_t steps);

@@ -48,6 +48,9 @@ struct RequestState {
     void read(std::string_view bytes);
     // The value of a field that is forwarded; empty when there is none. `name` in lower case.
     std::string_view header(std::string_view name) const;
+    // Of what it asks, once the body is whole: see policy/request_digest.h. Made when it is first
+    // asked for, and only then: most requests need none.
+    std::uint64_t digest(std::uint64_t seed);
 
     std::string method;
     std::string target;       // for the backend
@@ -63,9 +66,10 @@ struct RequestState {
     // What a backend without a name of its own for the model is asked for; empty: what the client
     // says.
     std::string asked_model;
-    std::uint64_t tried = 0;     // targets of the model that were tried, a bit each
-    std::uint64_t charged = 0;   // bytes of body that the shard has taken into account
-    std::uint64_t hash_key = 0;  // of what stays together, for Balance::hash
+    std::uint64_t tried = 0;        // targets of the model that were tried, a bit each
+    std::uint64_t charged = 0;      // bytes of body that the shard has taken into account
+    std::uint64_t hash_key = 0;     // of what stays together, for Balance::hash
+    std::uint64_t digest_made = 0;  // 0: not yet
     std::unique_ptr<policy::PrefixHashes> prompt;  // where several backends may have it cached
 };
 

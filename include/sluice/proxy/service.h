@@ -9,6 +9,7 @@
 #include "sluice/io/pipe_pool.h"
 #include "sluice/mem/slab.h"
 #include "sluice/policy/consumers.h"
+#include "sluice/policy/request_memory.h"
 #include "sluice/policy/retry_budget.h"
 #include "sluice/policy/route.h"
 #include "sluice/policy/route_table.h"
@@ -103,6 +104,8 @@ struct Service {
     upstream::Pools pools;
     upstream::Dispatch dispatch;
     policy::RetryBudget retries{{}};
+    policy::RequestMemory known_requests;
+    std::uint64_t digest_seed;  // for RequestState::digest()
     io::PipePool pipes{limits::pipes_max};
     CatalogUse catalog;
     policy::Consumers consumers;

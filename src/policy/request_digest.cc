@@ -1,0 +1,45 @@
+#include "sluice/policy/request_digest.h"
+
+#include "sluice/base/assert.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace sluice::policy {
+
+void RequestDigest::feed(std::string_view bytes) {
+    part_bytes_ += bytes.size();
+    const char* p = bytes.data();
+    const char* const end = p + bytes.size();
+    while (p != end) {
+        const auto left = static_cast<std::size_t>(end - p);
+        if (rest_bytes_ == 0 && left >= hash_step_bytes) {
+            state_ = hash_stepped(state_, p);
+            p += hash_step_bytes;
+            continue;
+        }
+        const std::size_t taken = std::min(left, hash_step_bytes - rest_bytes_);
+        std::memcpy(rest_.data() + rest_bytes_, p, taken);
+        rest_bytes_ += taken;
+        p += taken;
+        if (rest_bytes_ != hash_step_bytes) continue;
+        rest_bytes_ = 0;
+        state_ = hash_stepped(state_, rest_.data());
+    }
+}
+
+void RequestDigest::end_part() {
+    SLUICE_ASSERT(rest_bytes_ < hash_step_bytes);
+    std::fill(rest_.begin() + static_cast<std::ptrdiff_t>(rest_bytes_), rest_.end(), '\0');
+    rest_bytes_ = 0;
+    state_ = multiply_fold(hash_stepped(state_, rest_.data()) ^ 0x8ebc6af09c88c6e3,
+                           part_bytes_ ^ 0xa0761d6478bd642f);
+    part_bytes_ = 0;
+}
+
+std::uint64_t RequestDigest::value() const {
+    SLUICE_ASSERT(part_bytes_ == 0);
+    return std::max<std::uint64_t>(mix(state_), 1);
+}
+
+}  // namespace sluice::policy
