@@ -195,8 +195,8 @@ void add_timeouts(CLI::App& app, Settings& settings) {
     add_duration(app, "--timeout-gap", models.gap, "60s", "Between two reads of an answer");
     add_duration(app, "--timeout-write", times.write_stall, "60s",
                  "For a client that takes nothing of its answer");
-    add_duration(app, "--timeout-drain-read", times.linger, "1s",
-                 "Reading on behind an answer that came before the request was complete");
+    add_duration(app, "--timeout-drain-read", times.linger, "5s",
+                 "For the next 64 KiB of a body that is still sent behind its answer");
     add_duration(app, "--drain-timeout", times.drain, "30s",
                  "From SIGTERM until streams that still run are ended");
     add_duration(app, "--pool-idle", settings.pool_idle, "4s",

@@ -52,7 +52,10 @@ const Section& client_timeouts_section() {
             .key("write_stall", in(&S::timeouts, &T::write_stall), Time{},
                  {"For a client that takes nothing of its answer", "30s"})
             .key("linger", in(&S::timeouts, &T::linger), Time{},
-                 {"Reading on behind an answer that came before the request was complete", "2s"})
+                 {"For the next 64 KiB of a body that is still sent behind its answer: it is read "
+                  "and "
+                  "thrown away, up to 128 MiB and a minute, so that the client sees the answer",
+                  "2s"})
             .key("drain", in(&S::timeouts, &T::drain), Time{},
                  {"From SIGTERM until streams that still run are ended", "10s"})
             .key("pool_idle", &S::pool_idle, Time{},

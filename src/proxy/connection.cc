@@ -10,10 +10,12 @@ namespace {
 
 // Bytes of later requests that wait while one is answered; past it the client is not listened to.
 constexpr std::size_t parse_ahead_slices_max = 16;
-// Behind a FIN of ours this much is read before the connection is given up.
-constexpr std::size_t lingering_bytes_max = 1 * limits::MiB;
 
 constexpr std::string_view continue_answer = "HTTP/1.1 100 Continue\r\n\r\n";
+
+constexpr std::string_view no_room =
+    "HTTP/1.1 503 Service Unavailable\r\nServer: sluice\r\nContent-Length: 0\r\n"
+    "Retry-After: 1\r\nx-should-retry: true\r\nConnection: close\r\n\r\n";
 
 }  // namespace
 
@@ -44,6 +46,7 @@ void Connection::bury() {
 }
 
 void Connection::enter(State state) {
+    if (reading_hook.linked()) service_.end_reading_on(*this);
     state_ = state;
     entered_ = service_.loop.now();
 }
@@ -117,7 +120,11 @@ bool Connection::read_head() {
 
 void Connection::begin_exchange(const http::Head& head) {
     exchange_ = service_.begin_exchange();
-    if (exchange_ == nullptr) return close_gracefully();
+    if (exchange_ == nullptr) {
+        stream_.send(mem::Slice::of_static(no_room));
+        more_comes_ = true;
+        return close_gracefully();
+    }
     exchange_->id = service_.request_id(head.find(http::FieldId::x_request_id));
     exchange_->method = head.method;
     exchange_->method_text = head.method_text;
@@ -182,6 +189,7 @@ bool Connection::forward() {
             return true;
     }
     end_forward();
+    more_comes_ = body_pending_;
     close_after_ |= body_pending_;
     enter(State::finishing);
     return true;
@@ -206,7 +214,7 @@ void Connection::reply_to_failure() {
 }
 
 void Connection::refuse(const Error& error) {
-    close_after_ = true;
+    close_after_ = more_comes_ = true;
     if (exchange_ == nullptr) {
         exchange_ = service_.begin_exchange();
         if (exchange_ == nullptr) return close_gracefully();
@@ -225,6 +233,7 @@ void Connection::reply(Reply&& answer) {
     SLUICE_ASSERT(exchange_ != nullptr);
     SLUICE_ASSERT(forward_ == nullptr);
     if (upload_ != nullptr) end_upload();
+    more_comes_ |= body_pending_;
     // What is left of the body is read if it is short, or the connection is given up.
     if (body_pending_ && !worth_discarding()) close_after_ = true;
     http::HeadWriter writer(service_.head_space());
@@ -254,9 +263,9 @@ void Connection::reply(Reply&& answer) {
     stream_.send(std::move(bytes));
     settle_as_ = answer.end;
     if (body_pending_ && !close_after_) {
-        discarded_ = 0;
         stream_.start_receiving();
         enter(State::discarding);
+        begin_reading_on();
     } else {
         enter(State::finishing);
     }
@@ -264,14 +273,11 @@ void Connection::reply(Reply&& answer) {
 
 // No buffer is left even for an answer of ours: these bytes need none.
 void Connection::reply_without_buffers() {
-    static constexpr std::string_view text =
-        "HTTP/1.1 503 Service Unavailable\r\nServer: sluice\r\nContent-Length: 0\r\n"
-        "Retry-After: 1\r\nx-should-retry: true\r\nConnection: close\r\n\r\n";
     exchange_->status = 503;
     exchange_->answer_begun = true;
-    exchange_->bytes_out += text.size();
+    exchange_->bytes_out += no_room.size();
     exchange_->error = "no buffer was left for an answer (--buffers)";
-    stream_.send(mem::Slice::of_static(text));
+    stream_.send(mem::Slice::of_static(no_room));
     settle_as_ = End::unavailable;
     close_after_ = true;
     enter(State::finishing);
@@ -285,6 +291,7 @@ bool Connection::finish() {
         close_gracefully();
         return true;
     }
+    more_comes_ = false;
     enter(State::idle);
     stream_.start_receiving();
     return true;
@@ -295,16 +302,36 @@ void Connection::close_gracefully() {
     stream_.received().clear();
     stream_.finish_sending();
     stream_.start_receiving();
-    discarded_ = 0;
     enter(State::lingering);
+    begin_reading_on();
+}
+
+// Instead of a request: nothing is read of one.
+void Connection::turn_away(std::string_view answer) {
+    SLUICE_ASSERT(state_ == State::idle && exchange_ == nullptr);
+    stream_.send(mem::Slice::of_static(answer));
+    more_comes_ = true;
+    close_gracefully();
+}
+
+void Connection::begin_reading_on() {
+    SLUICE_ASSERT(state_ == State::discarding || state_ == State::lingering);
+    const Duration patience = service_.settings.timeouts.linger;
+    reading_on_.begin(service_.loop.now(), more_comes_ ? patience : parting());
+    service_.begin_reading_on(*this);
+}
+
+void Connection::stop_reading_on() {
+    SLUICE_ASSERT(state_ == State::discarding || state_ == State::lingering);
+    leave(settle_as_);
 }
 
 bool Connection::linger() {
     auto& received = stream_.received();
-    discarded_ += received.size();
+    reading_on_.took(received.size(), service_.loop.now());
     received.clear();
     stream_.flush();
-    if (!stream_.ended() && discarded_ < lingering_bytes_max) return false;
+    if (!stream_.ended() && !reading_on_.too_much()) return false;
     leave(End::ok);
     return false;
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "forward.h"
+#include "reading_on.h"
 #include "sluice/http/head_reader.h"
 #include "sluice/net/stream.h"
 #include "sluice/proxy/exchange.h"
@@ -22,12 +23,15 @@ class Connection final : public io::Actor, public OpenConnection {
 public:
     // Takes over an accepted socket; `client` is its address for logs and X-Forwarded-For.
     Connection(Service& service, int fd, std::string client);
+    // It is told this whole answer, and not listened to.
+    void turn_away(std::string_view answer);
 
     void advance() override;
     void bury() override;
     void drain() override;
     void cut_off() override;
     void look_again() override { service_.loop.make_ready(*this); }
+    void stop_reading_on() override;
 
 private:
     enum class State : std::uint8_t {
@@ -67,6 +71,7 @@ private:
     void settle(End end);
     void leave(End end);
     void close_gracefully();
+    void begin_reading_on();
     void enter(State state);
 
     bool worth_discarding() const;
@@ -78,6 +83,7 @@ private:
     Instant deadline() const;
     static Error body_too_slow();
     Duration write_stall() const;
+    Duration parting() const;
     void on_deadline();
     void watch_deadline();
 
@@ -95,11 +101,12 @@ private:
     Instant next_look_;       // for a client that is not listened to
     Instant write_progress_;  // when the client last took bytes
     std::uint64_t sent_before_ = 0;
-    std::size_t discarded_ = 0;
+    ReadingOn reading_on_;
     State state_ = State::idle;
     End settle_as_ = End::ok;    // what the answer that is going out amounts to
     bool close_after_ = false;   // no further request on this connection
     bool body_pending_ = false;  // the request's body is not read to its end
+    bool more_comes_ = false;    // behind the answer, as far as is known: it was an early one
     bool timer_fired_ = false;
 };
 

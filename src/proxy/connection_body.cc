@@ -179,9 +179,9 @@ bool Connection::discard_body() {
         service_.relay.pieces.clear();
         std::size_t consumed = 0;
         const auto progress = parser_.parse_body(slice.text(), service_.relay.pieces, consumed);
-        discarded_ += consumed;
+        reading_on_.took(consumed, service_.loop.now());
         slice.drop_front(consumed);
-        if (progress == http::Progress::failed || discarded_ > discarded_bytes_max)
+        if (progress == http::Progress::failed || reading_on_.bytes() > discarded_bytes_max)
             close_after_ = true;
         else if (progress == http::Progress::complete && !slice.empty())
             received.prepend(std::move(slice));

@@ -16,12 +16,11 @@ Instant Connection::deadline() const {
     switch (state_) {
         case State::idle:
             // While the shard drains: one that was still in the listener's queue when that began.
-            due = after(entered_, service_.draining ? timeouts.linger : timeouts.idle);
+            due = after(entered_, service_.draining ? parting() : timeouts.idle);
             break;
         case State::head:
             due = after(entered_, timeouts.head);
             break;
-        case State::discarding:
         case State::body:
             due = std::min(after(entered_, timeouts.body_gap),
                            after(body_begun_, timeouts.body_total));
@@ -31,8 +30,9 @@ Instant Connection::deadline() const {
             if (stream_.deaf()) due = std::min(due, next_look_);
             if (upload_ != nullptr) due = std::min(due, upload_deadline());
             break;
+        case State::discarding:
         case State::lingering:
-            due = after(entered_, timeouts.linger);
+            due = reading_on_.deadline();
             break;
         case State::finishing:
         case State::closing:
@@ -47,7 +47,14 @@ Instant Connection::deadline() const {
 Duration Connection::write_stall() const {
     const auto& timeouts = service_.settings.timeouts;
     const bool short_of = service_.stopping || service_.loop.buffers().exhausted();
-    return short_of ? timeouts.linger : timeouts.write_stall;
+    return short_of ? parting() : timeouts.write_stall;
+}
+
+// For a client that has all it asked for to see so and to leave.
+Duration Connection::parting() const {
+    constexpr Duration longest = Duration::seconds(1);
+    const Duration linger = service_.settings.timeouts.linger;
+    return linger.ns == 0 ? longest : std::min(longest, linger);
 }
 
 Error Connection::body_too_slow() {

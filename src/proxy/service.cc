@@ -58,18 +58,20 @@ void Service::accept(int fd) {
     std::string client = io::peer_name(fd, name, size) == 0 ? net::Address(name, size).host()
                                                             : std::string("unknown");
     std::size_t& of_client = connections_by_client[client];
-    Connection* connection = nullptr;
-    if (of_client < settings.connections_per_client_max)
-        connection = connections.create(*this, fd, client);
+    const bool welcome = of_client < settings.connections_per_client_max;
+    // One that is turned away keeps its place for a moment, which must not be that of others.
+    const bool has_place = welcome || connections.in_use() < settings.connections_max / 2;
+    Connection* connection = has_place ? connections.create(*this, fd, client) : nullptr;
+    if (connection == nullptr || !welcome) ++statistics.refused_clients;
     if (connection == nullptr) {
-        ++statistics.refused_clients;
         if (of_client == 0) connections_by_client.erase(client);
         return io::close_with_farewell(fd, too_many.data(), too_many.size());
     }
     io::set_no_delay(fd);
     ++of_client;
-    ++statistics.connections;
     open.push_back(*connection);
+    if (!welcome) return connection->turn_away(too_many);
+    ++statistics.connections;
 }
 
 void Service::forget_client(const std::string& client) {
@@ -97,6 +99,20 @@ void Service::watch_buffers() {
     if (supply > buffers_seen)
         open.for_each([](OpenConnection& connection) { connection.look_again(); });
     buffers_seen = supply;
+}
+
+// Those that take the longest are the slowest: they make room.
+void Service::begin_reading_on(OpenConnection& connection) {
+    if (read_on_count == ReadingOn::clients_max) read_on.front().stop_reading_on();
+    SLUICE_ASSERT(read_on_count < ReadingOn::clients_max);
+    read_on.push_back(connection);
+    ++read_on_count;
+}
+
+void Service::end_reading_on(OpenConnection& connection) {
+    SLUICE_ASSERT(read_on_count > 0);
+    connection.reading_hook.unlink();
+    --read_on_count;
 }
 
 Exchange* Service::begin_exchange() {

@@ -11,7 +11,9 @@ from harness import ROOT, main
 TABLE = os.path.join(ROOT, "docs", "faults.md")
 UNIT = os.path.join(ROOT, "tests", "unit")
 # Requests, clients and streams: these sections are shown whole.
-WHOLE = [*range(1, 93), *range(96, 109)]
+WHOLE = {str(number) for number in [*range(1, 93), *range(96, 109)]}
+# A plain number, or one of a list of its own: R5, R5a.
+ROW = re.compile(r"R?\d+[a-z]?")
 
 
 def read(path):
@@ -23,8 +25,8 @@ def rows():
     """(number, unit files, e2e files) of every row of the tables."""
     for line in read(TABLE).splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if len(cells) == 5 and cells[0].isdigit():
-            yield int(cells[0]), names(cells[3]), names(cells[4])
+        if len(cells) == 5 and ROW.fullmatch(cells[0]):
+            yield cells[0], names(cells[3]), names(cells[4])
 
 
 def names(cell):
@@ -32,14 +34,15 @@ def names(cell):
 
 
 def numbers(text):
-    """"69, 71" of a case's name, as numbers."""
-    return {int(number) for number in re.findall(r"\d+", text)}
+    """The rows of "069_and_071" or "69, 71" in a case's name, as the table writes them."""
+    return {row.lstrip("0") for row in ROW.findall(text)}
 
 
 def rows_of_unit(name):
     found = set()
-    for case in re.findall(r'TEST_CASE\(\s*"fault ([\d, ]+):', read(f"{UNIT}/{name}.cc")):
-        found |= numbers(case)
+    for case in re.findall(r'TEST_CASE\(\s*"(?:faults? ([\d, ]+)|(R[\w, ]+)):',
+                           read(f"{UNIT}/{name}.cc")):
+        found |= numbers("".join(case))
     return found
 
 
@@ -47,7 +50,8 @@ def rows_of_e2e(name):
     found = set()
     for suite in unittest.defaultTestLoader.loadTestsFromModule(importlib.import_module(name)):
         for case in suite:
-            match = re.match(r"test_rows?_(\d+(?:_and_\d+)*)", case._testMethodName)
+            match = re.match(r"test_(?:rows?_(?=\d)|(?=R\d))(R?\d+[a-z]?(?:_and_R?\d+[a-z]?)*)_",
+                             case._testMethodName)
             found |= numbers(match.group(1)) if match else set()
     return found
 
@@ -57,7 +61,7 @@ class Table(unittest.TestCase):
     def test_every_row_of_the_whole_sections_is_there_once(self):
         found = [number for number, _, _ in rows()]
         self.assertEqual(len(found), len(set(found)))
-        self.assertEqual(set(WHOLE) - set(found), set())
+        self.assertEqual(WHOLE - set(found), set())
 
     def test_what_a_row_names_shows_it(self):
         for number, unit, e2e in rows():

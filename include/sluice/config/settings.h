@@ -25,7 +25,7 @@ struct Timeouts {
     Duration body_total = Duration::seconds(300);  // for a whole request body
     Duration idle = Duration::seconds(75);         // keep-alive connection without a request
     Duration write_stall = Duration::seconds(60);  // a client that takes nothing of what waits
-    Duration linger = Duration::seconds(1);        // reading on behind an early answer
+    Duration linger = Duration::seconds(5);        // see proxy/reading_on.h
     Duration drain = Duration::seconds(30);        // SIGTERM to the end of the last stream
 };
 

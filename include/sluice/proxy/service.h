@@ -42,8 +42,10 @@ public:
     virtual void drain() = 0;       // no further request; close when the one at hand is answered
     virtual void cut_off() = 0;     // end the one at hand honestly, now
     virtual void look_again() = 0;  // buffers have become scarce
+    virtual void stop_reading_on() = 0;
 
     ListHook open_hook;
+    ListHook reading_hook;  // while it is read on behind its answer
 
 protected:
     ~OpenConnection() = default;
@@ -92,6 +94,9 @@ struct Service {
     std::string request_id(std::string_view given);
     void saw_health(const upstream::Model& model, const upstream::Target& target,
                     upstream::Health health, const std::string& cause);
+    // A client that sends behind its answer is read on, up to so many at once (see reading_on.h).
+    void begin_reading_on(OpenConnection& connection);
+    void end_reading_on(OpenConnection& connection);
     // A connection of that address has ended.
     void forget_client(const std::string& client);
 
@@ -118,6 +123,8 @@ struct Service {
     mem::Slab<Forward> forwards;
     std::unordered_map<std::string, std::size_t> connections_by_client;  // address to number
     List<OpenConnection, &OpenConnection::open_hook> open;
+    List<OpenConnection, &OpenConnection::reading_hook> read_on;  // the longest first
+    std::size_t read_on_count = 0;
     bool catalog_known = false;  // the backends have been asked
     bool draining = false;
     bool stopping = false;  // the time for draining is over
