@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace sluice::llm {
 
@@ -63,9 +64,19 @@ Key root_key(std::string_view name) {
 }
 
 Key choice_key(std::string_view name) {
-    if (is(name, "delta") || is(name, "message")) return Key::delta;
-    if (is(name, "finish_reason")) return Key::finish_reason;
-    return is(name, "text") ? Key::content : Key::other;
+    switch (name.size()) {
+        case 4:
+            return is(name, "text") ? Key::content : Key::other;
+        case 5:
+            if (is(name, "delta")) return Key::delta;
+            return is(name, "index") ? Key::index : Key::other;
+        case 7:
+            return is(name, "message") ? Key::delta : Key::other;
+        case 13:
+            return is(name, "finish_reason") ? Key::finish_reason : Key::other;
+        default:
+            return Key::other;
+    }
 }
 
 Key delta_key(std::string_view name) {
@@ -213,6 +224,8 @@ const char* AnswerHandler::on_number(int depth, const JsonNumber& number) {
     take_any(depth, key_);
     if (key_ >= Key::prompt_tokens && number.count && *number.count <= tokens_max) {
         counts_.set(key_, *number.count);
+    } else if (key_ == Key::index && number.count) {
+        choice_bit_ = std::uint32_t{1} << std::min(*number.count, Choices::index_max);
     } else if (key_ == Key::error) {
         facts_.error = true;
     }
@@ -253,14 +266,34 @@ const char* AnswerHandler::on_open(int depth, bool is_object, std::size_t) {
         facts_.usage_at_root |= inner == Place::usage;
         facts_.choices_empty |= inner == Place::choices;
     }
+    if (inner == Place::choice && facts_.choices.named != 0) [[unlikely]]
+        begin_further_choice();
     if (depth <= depth_max) places_[depth] = inner;
     return nullptr;
+}
+
+// Behind another one: what that said is kept apart.
+void AnswerHandler::begin_further_choice() {
+    content_before_ |= std::exchange(facts_.content, false);
+    finished_before_ |= std::exchange(facts_.finished, false);
+}
+
+// Its index may stand behind what it says.
+void AnswerHandler::end_choice() {
+    facts_.choices.named |= choice_bit_;
+    facts_.choices.said |= facts_.content ? choice_bit_ : 0;
+    facts_.choices.ended |= facts_.finished ? choice_bit_ : 0;
+    facts_.content |= content_before_;
+    facts_.finished |= finished_before_;
+    choice_bit_ = 1;
 }
 
 const char* AnswerHandler::on_close(int depth, std::size_t) {
     key_ = Key::other;
     if (depth > depth_max) return nullptr;
-    if (places_[depth] == Place::usage) {
+    if (places_[depth] == Place::choice) {
+        end_choice();
+    } else if (places_[depth] == Place::usage) {
         counts_.usage_whole = true;
         counts_.preliminary = depth > 2 && in_message_;
     } else if (places_[depth] == Place::timings) {

@@ -48,6 +48,7 @@ enum class AnswerKey : std::uint8_t {
     error,
     done,  // Ollama's `done`, llama-server's `stop`
     finish_reason,
+    index,  // of a choice
     // --- counts: all from here on ---
     prompt_tokens,
     completion_tokens,
@@ -96,6 +97,7 @@ struct AnswerFacts {
     bool choices_empty = false;  // "choices": []
     bool usage_at_root = false;  // "usage": {...} beside it
     bool carries_other = false;  // anything that the frame of an event does not hold
+    Choices choices;             // an answer without choices is one of one choice
 
     // What the type of an event says: its SSE name, or "type" in its data.
     void classify(std::string_view type);
@@ -115,6 +117,8 @@ public:
     const char* on_close(int depth, std::size_t end);
 
     const AnswerFacts& facts() const { return facts_; }
+    // The same for the name of an event.
+    void classify(std::string_view name) { facts_.classify(name); }
     const AnswerCounts& counts() const { return counts_; }
 
 private:
@@ -125,10 +129,15 @@ private:
         return depth <= depth_max && places_[depth] != AnswerPlace::nowhere;
     }
     void take_any(int depth, AnswerKey key);
+    void begin_further_choice();
+    void end_choice();
 
     std::array<AnswerPlace, depth_max + 1> places_{};  // by depth
     AnswerKey key_ = AnswerKey::other;                 // of the value that comes next
     bool in_message_ = false;                          // inside the root's "message"
+    bool content_before_ = false;                      // in the choices before this one
+    bool finished_before_ = false;
+    std::uint32_t choice_bit_ = 1;  // of the choice at hand; it is the first unless it says so
     AnswerFacts facts_;
     AnswerCounts counts_;
 };

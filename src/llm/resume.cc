@@ -3,6 +3,7 @@
 #include "chunk_reader.h"
 #include "json_string.h"
 #include "sluice/base/assert.h"
+#include "sluice/llm/usage.h"
 
 #include <algorithm>
 
@@ -109,7 +110,7 @@ bool has_reasoning_tags(std::string_view text) {
 }
 
 void ResumeJournal::take(std::string_view data) {
-    if (data == "[DONE]") {
+    if (is_done_mark(data)) {
         finished_ = true;
         return;
     }

@@ -4,6 +4,7 @@
 #include "json_string.h"
 #include "sluice/base/assert.h"
 #include "sluice/llm/errors.h"
+#include "sluice/llm/usage.h"
 
 #include <algorithm>
 #include <array>
@@ -129,7 +130,7 @@ ResumedStream::ResumedStream(ResumeJournal& journal, bool may_repeat)
 
 ResumedStream::Result ResumedStream::take(std::string_view data) {
     if (obstacle_ != ResumeObstacle::none) return {Action::broken, {}};
-    if (data == "[DONE]") {
+    if (is_done_mark(data)) {
         journal_.take(data);
         return {Action::pass, {}};
     }

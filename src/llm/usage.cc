@@ -5,6 +5,7 @@
 #include "json_walker.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <span>
 
@@ -113,6 +114,37 @@ bool read_chunk(std::string_view data, AnswerHandler& handler) {
     return walker.walk_rest(behind);
 }
 
+// With the white space around it.
+constexpr std::size_t done_mark_bytes_max = 64;
+
+// Names under which servers send nothing but signs of life.
+bool is_heartbeat(std::string_view name) {
+    using namespace std::string_view_literals;
+    constexpr std::size_t longest = 10;
+    if (name.size() > longest) return false;
+    static constexpr std::array names{"ping"sv, "heartbeat"sv, "keepalive"sv, "keep-alive"sv};
+    return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+// Names by which a dialect tells its events apart: data under them is the answer's.
+bool belongs_to_dialect(std::string_view name) {
+    using namespace std::string_view_literals;
+    static constexpr std::array prefixes{"message"sv, "content_block"sv, "response."sv,
+                                         "error"sv,   "transcript."sv,   "speech."sv,
+                                         "image_"sv};
+    return name.empty() || std::any_of(prefixes.begin(), prefixes.end(),
+                                       [name](auto prefix) { return name.starts_with(prefix); });
+}
+
+// What an event is that is neither one whole JSON value nor [DONE].
+EventFacts read_no_json(std::string_view name, std::string_view data) {
+    EventFacts facts;
+    const bool blank = data.find_first_not_of(" \t\r\n") == data.npos;
+    facts.silent = blank || !belongs_to_dialect(name);
+    facts.malformed = !facts.silent;
+    return facts;
+}
+
 // Any event; false where it is not one whole JSON value.
 bool read_value(std::string_view data, AnswerHandler& handler) {
     handler = AnswerHandler{};
@@ -134,26 +166,49 @@ void merge_usage(const AnswerCounts& counts, Usage& usage) {
     usage.known |= !counts.preliminary;
 }
 
+bool is_done_mark(std::string_view data) {
+    constexpr std::string_view mark = "[DONE]";
+    if (data.size() < mark.size() || data.size() > done_mark_bytes_max) return false;
+    const std::size_t at = data.find(mark);
+    if (at == data.npos) return false;
+    constexpr std::string_view spaces = " \t\r\n";
+    const std::string_view behind = data.substr(at + mark.size());
+    return data.substr(0, at).find_first_not_of(spaces) == data.npos &&
+           behind.find_first_not_of(spaces) == behind.npos;
+}
+
 EventFacts read_event(std::string_view name, std::string_view data, Usage& usage) {
-    if (data == "[DONE]") {
-        EventFacts facts;
+    EventFacts facts;
+    if (!name.empty() && is_heartbeat(name)) {
+        facts.silent = true;
+        return facts;
+    }
+    if (data.size() <= done_mark_bytes_max && is_done_mark(data)) {
         facts.done = true;
         return facts;
     }
     AnswerHandler handler;
-    AnswerFacts answer;
-    EventFacts facts;
     if (read_chunk(data, handler) || read_value(data, handler)) {
-        answer = handler.facts();
         merge_usage(handler.counts(), usage);
     } else {
-        facts.malformed = true;
+        handler = AnswerHandler{};
+        facts = read_no_json(name, data);
+        if (facts.silent) return facts;
     }
-    if (!name.empty()) answer.classify(name);
+    if (!name.empty()) handler.classify(name);
+    const AnswerFacts& answer = handler.facts();
     facts.done = answer.last;
     facts.error = answer.error;
     facts.finished = answer.finished;
     facts.content = answer.content;
+    facts.choices = answer.choices;
+    if (facts.choices.named == 0) {
+        // A dialect of one choice, which has no number.
+        facts.choices.said = answer.content ? 1 : 0;
+        facts.choices.ended = answer.finished ? 1 : 0;
+        facts.choices.named = facts.choices.said | facts.choices.ended;
+    }
+    facts.malformed &= !answer.error;
     facts.usage_only = answer.choices_empty && answer.usage_at_root && !answer.carries_other &&
                        !answer.error && name.empty();
     return facts;

@@ -351,9 +351,10 @@ void Forward::on_link_ended() {
     const bool allowed = link_->parser.finish() == http::Progress::complete;
     drop_link(false);
     relay_.see_end();
-    // A stream whose own last event is out is whole, however its framing ends; one that only the
-    // connection's end delimits is not whole without it.
-    if (event_stream_ ? relay_.saw_done() && relay_.can_end() : allowed) return end_answer(false);
+    // A stream that said its end is whole, however its framing ends; one that only the connection's
+    // end delimits is not whole without it.
+    if (event_stream_ ? relay_.said_its_end() && relay_.can_end() : allowed)
+        return end_answer(false);
     lose_answer(Break::connection,
                 "The backend " + backend() + " ended the answer before it was complete.");
 }
@@ -365,7 +366,8 @@ void Forward::lose(const std::string& cause, AttemptEnd end) {
     sent_ = true;  // also where it broke in the turn in which it was made
     drop_link(false);
     if (phase_ == Phase::relaying) {
-        if (event_stream_ && relay_.saw_done() && relay_.can_end()) return end_answer(false);
+        relay_.see_end();
+        if (event_stream_ && relay_.said_its_end() && relay_.can_end()) return end_answer(false);
         return lose_answer(Break::connection, "The backend " + backend() + " broke off: " + cause);
     }
     if (silent && reused && !std::exchange(retried_link_, true)) {

@@ -131,6 +131,10 @@ void Relay::rewrite_events(std::string_view run, std::string& rewritten) {
             continue;
         }
         const auto facts = event.oversized ? llm::EventFacts{} : read_event(event);
+        if (facts.silent) {
+            rewritten += ":\n\n";
+            continue;
+        }
         if (facts.error) {
             erred_ = true;
             return;
@@ -210,7 +214,7 @@ void Relay::scan_events(std::string_view text, const http::BodyPiece& piece, Rel
             hidden = facts.usage_only && plan_.hide_usage_event;
             // Of a stream that has shown that it speaks JSON; others may mean something else.
             malformed_ |= facts.malformed && plan_.must_finish && content_events_ > 0;
-            if (malformed_ || !keep(event, facts)) return;
+            if (malformed_ || !(facts.silent || keep(event, facts))) return;
             ends_in_error = facts.error && plan_.must_finish && plan_.journal == nullptr;
         }
         if (hidden && !oversized_) {
@@ -241,8 +245,12 @@ llm::EventFacts Relay::read_event(const sse::Event& event) {
     saw_done_ |= facts.done;
     saw_error_ |= facts.error;
     saw_finish_ |= facts.finished;
-    ++events_;
+    events_ += facts.silent ? 0 : 1;
     content_events_ += facts.content ? 1 : 0;
+    // What is said behind a choice's end needs another one.
+    open_choices_ |= (facts.choices.named & ~ended_choices_) | facts.choices.said;
+    open_choices_ &= ~facts.choices.ended;
+    ended_choices_ |= facts.choices.ended;
     if (facts.error && error_text_.empty())
         error_text_ = event.data.substr(0, llm::failure_body_bytes_max);
     return facts;
@@ -251,7 +259,13 @@ llm::EventFacts Relay::read_event(const sse::Event& event) {
 void Relay::see_end() {
     if (tail_ != nullptr) llm::read_tail(*tail_, usage_);
     sse::Event event;
-    if (plan_.event_stream && scanner_.finish(event) && !event.oversized) read_event(event);
+    if (!plan_.event_stream || !scanner_.finish(event) || event.oversized) return;
+    // An event without its empty line is none for most clients; but they need no [DONE] either.
+    if (plan_.form == sse::Form::json_lines)
+        read_event(event);
+    else
+        saw_done_ |= llm::is_done_mark(event.data);
+    cut_ = !saw_done_ && !event.comment_only;
 }
 
 // The lane that touches nothing: the slice leaves as it came, its chunk framing included.

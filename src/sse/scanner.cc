@@ -186,8 +186,30 @@ void Scanner::take_line(std::string_view line, Event& event) {
 
 bool Scanner::finish(Event& event) {
     if (borrowed_) release();
-    if (form_ != Form::json_lines || !in_event_) return false;
-    take_line(gathered_, event);
+    if (!in_event_) return false;
+    if (form_ == Form::json_lines) {
+        take_line(gathered_, event);
+        return true;
+    }
+    event = Event{};
+    event.oversized = oversized_;
+    Fields fields;
+    if (!oversized_) {
+        // Its last line may have its end or not.
+        gathered_ += "\n\n";
+        const char* body_end = nullptr;
+        take_lines(gathered_.data(), gathered_.data() + gathered_.size(), fields, body_end);
+        if (fields.data_lines > 1) {
+            join_data(between(gathered_.data(), body_end), joined_);
+            fields.data = joined_;
+        }
+    }
+    event.data = fields.data;
+    event.name = fields.name;
+    event.comment_only = fields.only_comments && !oversized_;
+    borrowed_ = true;
+    in_event_ = false;
+    oversized_ = false;
     return true;
 }
 

@@ -24,6 +24,14 @@ const std::string text = chat(R"("delta":{"content":"word"},"finish_reason":null
 const std::string call =
     chat(R"("delta":{"tool_calls":[{"index":0,"function":{"arguments":"{"}}]})");
 const std::string finish = chat(R"("delta":{},"finish_reason":"stop")");
+const std::string second_role = R"(data: {"choices":[{"index":1,"delta":{"role":"assistant"}}]})"
+                                "\n\n";
+const std::string second_text = R"(data: {"choices":[{"delta":{"content":"b"},"index":1}]})"
+                                "\n\n";
+const std::string second_finish =
+    R"(data: {"choices":[{"index":1,"delta":{},"finish_reason":"length"}]})"
+    "\n\n";
+const std::string empty_delta = chat(R"("delta":{},"finish_reason":null)");
 const std::string usage =
     "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2}}\n\n";
 const std::string error = "data: {\"error\":{\"message\":\"no memory\"}}\n\n";
@@ -110,7 +118,32 @@ const Row rows[] = {
     {{role}, false},
     {{comment}, false},
     {{finish}, false},
+    // Each choice ends for itself (R10).
+    {{text, second_text, finish}, true},
+    {{text, second_role, finish}, true},
+    {{second_text, second_finish, text}, true},
+    {{text, second_text, second_finish, usage}, true},
+    {{text, second_text, finish, second_finish}, false},
+    {{text, second_text, second_finish, finish, usage}, false},
+    {{text, second_text, finish, done}, false},
+    // What is said behind an end needs its own.
+    {{text, finish, call}, true},
+    {{text, finish, text}, true},
+    {{text, finish, call, finish}, false},
+    {{text, finish, call, done}, false},
+    {{text, finish, empty_delta, usage}, false},
+    {{text, second_text, second_finish, finish, empty_delta}, false},
 };
+
+const std::string beats[] = {"data:\n\n",
+                             "data: \n\n",
+                             "data\n\n",
+                             "event: ping\ndata: ping\n\n",
+                             "event: ping\ndata: {\n\n",
+                             "event: keepalive\ndata:\n\n",
+                             "id: 7\n\n",
+                             "retry: 3000\n\n",
+                             "event: x-queue\ndata: 3 ahead\n\n"};
 
 constexpr std::size_t parts[] = {1, 7, limits::buffer_bytes};
 
@@ -194,6 +227,59 @@ TEST_CASE("a finish reason in an event that has no end is none: clients discard 
     CHECK(stream.relay.unfinished());
     stream.relay.see_end();
     CHECK(stream.relay.unfinished());
+}
+
+TEST_CASE("R10: signs of life pass anywhere, and nothing is counted for them") {
+    for (const std::string& beat : beats) {
+        const Body body = body_of({beat, role, beat, text, beat, finish, beat, usage, beat, done});
+        CAPTURE(beat);
+        for (const Framing out : {Framing::chunked, Framing::until_close}) {
+            for (const std::size_t part : parts) {
+                for (const Chunking chunking : every_chunking) {
+                    Stream stream(Framing::chunked, out);
+                    const Wire wire = encode(body, Framing::chunked, chunking);
+                    CHECK(stream.pass(wire.bytes, part) == http::Progress::complete);
+                    CHECK(stream.got() == body.text());
+                    CHECK(stream.relay.events() == 5);
+                    CHECK(stream.relay.content_events() == 1);
+                }
+            }
+        }
+    }
+}
+
+TEST_CASE(
+    "R10: [DONE] is an end with white space, and before the close also without its empty line") {
+    for (const std::string end : {"data: [DONE] \n\n", "data:   [DONE]\r\n\r\n", "data: [DONE]\n",
+                                  "data: [DONE]", "data:[DONE]\r\n", "data: [DONE] \n"}) {
+        for (const std::size_t part : parts) {
+            CAPTURE(end);
+            Stream closed(Framing::until_close, Framing::chunked);
+            CHECK(closed.pass(text + end, part) == http::Progress::incomplete);
+            closed.relay.see_end();
+            CHECK(closed.relay.said_its_end());
+            CHECK_FALSE(closed.relay.unfinished());
+            Stream framed(Framing::chunked, Framing::chunked);
+            const Wire wire = encode(body_of({text, end}), Framing::chunked, Chunking::event);
+            CHECK(framed.pass(wire.bytes, part) == http::Progress::complete);
+            CHECK(framed.got() == text + end);
+        }
+    }
+}
+
+TEST_CASE("R10: a finish reason is an end before the close, but not before half an event") {
+    Stream whole(Framing::until_close, Framing::chunked);
+    CHECK(whole.pass(text + finish + comment, 7) == http::Progress::incomplete);
+    whole.relay.see_end();
+    CHECK(whole.relay.said_its_end());
+    Stream cut(Framing::until_close, Framing::chunked);
+    CHECK(cut.pass(text + finish + text.substr(0, 20), 7) == http::Progress::incomplete);
+    cut.relay.see_end();
+    CHECK_FALSE(cut.relay.said_its_end());
+    Stream open(Framing::until_close, Framing::chunked);
+    CHECK(open.pass(text + second_text + finish, 7) == http::Progress::incomplete);
+    open.relay.see_end();
+    CHECK_FALSE(open.relay.said_its_end());
 }
 
 TEST_CASE("streams that need not say how they ended pass as they are") {

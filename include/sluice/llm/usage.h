@@ -27,6 +27,15 @@ struct Usage {
     bool known = false;
 };
 
+// The choices that an event names, a bit for each index; those past the last bit share it.
+struct Choices {
+    static constexpr std::uint64_t index_max = 31;
+
+    std::uint32_t named = 0;
+    std::uint32_t said = 0;   // that say something here
+    std::uint32_t ended = 0;  // that have their finish reason here
+};
+
 // What one event of a stream means to the gateway.
 struct EventFacts {
     // The dialect's last event: [DONE], message_stop, response.completed (.incomplete, .failed),
@@ -38,7 +47,14 @@ struct EventFacts {
     bool usage_only =
         false;  // OpenAI's extra event: "choices":[] with usage and nothing else to say
     bool malformed = false;  // neither one whole JSON value, as far as it was checked, nor [DONE]
+    // It says nothing, and no client is told of it (an empty `data:`, an `id:` alone) or none knows
+    // it (a heartbeat by a name of its own): like a comment.
+    bool silent = false;
+    Choices choices;
 };
+
+// Whether the data is [DONE], the end of OpenAI's streams; there may be white space around it.
+bool is_done_mark(std::string_view data);
 
 // Reads one SSE event's data (or one line of NDJSON, or one native event). Merges usage into
 // `usage`. `name` is the SSE event name, empty where there is none. One pass over the data, no

@@ -115,14 +115,19 @@ public:
     bool passed_error() const { return passed_error_; }
     // It was kept from the client after all.
     void withdraw_error() { passed_error_ = false; }
-    // A generation has begun and did not say how it ended.
+    // A generation has begun and did not say how it ended; or one of its choices did not.
     bool unfinished() const {
-        return plan_.must_finish && content_events_ > 0 && !saw_finish_ && !saw_done_ &&
-               !saw_error_;
+        return plan_.must_finish && content_events_ > 0 && !saw_done_ && !saw_error_ &&
+               (!saw_finish_ || open_choices_ != 0);
+    }
+    // Behind see_end(): the stream's last words are an end in its dialect, however its framing
+    // ended.
+    bool said_its_end() const {
+        return saw_done_ || (saw_finish_ && open_choices_ == 0 && !cut_ && !saw_error_);
     }
     // The first error object that the stream held; its begin.
     const std::string& error_text() const { return error_text_; }
-    // Events that were not comments.
+    // Events that were not comments, nor said as little.
     std::uint64_t events() const { return events_; }
     // Events that carried generated text: about as many as tokens.
     std::uint64_t content_events() const { return content_events_; }
@@ -166,8 +171,11 @@ private:
     bool saw_error_ = false;
     bool saw_finish_ = false;
     bool malformed_ = false;  // an event was
+    bool cut_ = false;        // the stream ends in the middle of one
     bool erred_ = false;      // an event was an error, and is not passed on
     bool passed_error_ = false;
+    std::uint32_t open_choices_ = 0;   // that were begun and have no end of their own; as bits
+    std::uint32_t ended_choices_ = 0;  // that have one, whatever they said behind it
     std::uint64_t events_ = 0;
     bool between_chunks_ = true;  // the raw framing that has left is
     std::uint64_t content_events_ = 0;

@@ -49,8 +49,9 @@ public:
     //     for (std::size_t at = 0; scanner.next(run, at, event); at = event.end) { ... }
     bool next(std::string_view run, std::size_t from, Event& event);
 
-    // The stream has ended: true when that ends an event, the last of JSON lines. (The begin of an
-    // event of an event stream is none, section 9.2.6.) `event.end` means nothing then.
+    // The stream has ended: true when something was begun, which is then told as it is: the last of
+    // JSON lines, or an event without its empty line. (By section 9.2.6 that is none; but servers
+    // end so, and many clients read it.) `event.end` means nothing then.
     bool finish(Event& event);
 
     // Whether the stream stands at an event boundary: nothing of an event is pending.

@@ -210,6 +210,45 @@ TEST_CASE("small events that straddle runs cost no allocation after the first on
     CHECK(sluice::test::allocations().count == before);
 }
 
+TEST_CASE("R10: what has no empty line behind it is told at the end, in any split") {
+    struct Case {
+        std::string_view stream;
+        std::string_view data;
+        std::string_view name;
+        bool comment_only;
+    };
+    const Case cases[] = {
+        {"data: [DONE]", "[DONE]", "", false},
+        {"data: [DONE]\n", "[DONE]", "", false},
+        {"data: [DONE] \r\n", "[DONE] ", "", false},
+        {"data: [DONE]\r", "[DONE]", "", false},
+        {"data: a\n\nevent: x\ndata: b\ndata: c\n", "b\nc", "x", false},
+        {"data: a\n\n: waits", "", "", true},
+        {"da", "", "", false},
+    };
+    for (const Case& c : cases) {
+        CAPTURE(c.stream);
+        for (std::size_t cut = 0; cut <= c.stream.size(); ++cut) {
+            Scanner scanner;
+            Event event;
+            for (const auto run : {c.stream.substr(0, cut), c.stream.substr(cut)}) {
+                for (std::size_t at = 0; scanner.next(run, at, event); at = event.end) {
+                }
+            }
+            REQUIRE(scanner.finish(event));
+            CHECK(event.data == c.data);
+            CHECK(event.name == c.name);
+            CHECK(event.comment_only == c.comment_only);
+            CHECK_FALSE(scanner.finish(event));
+        }
+    }
+    Scanner scanner;
+    Event event;
+    CHECK(scanner.next("data: a\n\n", 0, event));
+    CHECK_FALSE(scanner.next("data: a\n\n", event.end, event));
+    CHECK_FALSE(scanner.finish(event));
+}
+
 TEST_CASE("a JSON line that is too long is only delimited, however it comes") {
     const std::string line(limits::sse_event_bytes_max + 1, 'x');
     const std::string stream = "{}\n" + line + "\n{}\n" + line;

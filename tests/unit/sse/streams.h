@@ -136,7 +136,8 @@ void scan_runs(std::string_view stream, const std::vector<std::size_t>& cuts, On
         on_run(std::string_view(run).substr(at), scanner.at_boundary());
         begin = end;
     }
-    if (Event event; scanner.finish(event)) on_event(event, std::string_view{});
+    Event event;
+    if (scanner.finish(event) && form == Form::json_lines) on_event(event, std::string_view{});
 }
 
 inline std::vector<Seen> scan(std::string_view stream, const std::vector<std::size_t>& cuts,
