@@ -12,10 +12,11 @@ namespace sluice::llm {
 namespace {
 
 // The places in an error body whose keys mean something.
-enum class Place : std::uint8_t { nowhere, list, root, error, response, inner };
+enum class Place : std::uint8_t { nowhere, list, root, errors, error, response, inner };
 enum class Key : std::uint8_t {
     other,
     error,
+    errors,
     response,
     inner,
     type,
@@ -32,6 +33,7 @@ constexpr int depth_max = 5;
 
 Key key_at_root(std::string_view text) {
     if (text == "error") return Key::error;
+    if (text == "errors") return Key::errors;
     if (text == "response") return Key::response;
     if (text == "object") return Key::object;
     if (text == "detail") return Key::detail;
@@ -42,7 +44,7 @@ Key key_at_root(std::string_view text) {
 Key key_of_error(std::string_view text) {
     if (text == "type") return Key::type;
     if (text == "code") return Key::code;
-    if (text == "message") return Key::message;
+    if (text == "message" || text == "msg") return Key::message;
     if (text == "innererror") return Key::inner;
     if (text == "n_ctx") return Key::n_ctx;
     if (text == "n_prompt_tokens") return Key::n_prompt_tokens;
@@ -53,6 +55,7 @@ Key key_in(Place place, std::string_view text) {
     switch (place) {
         case Place::nowhere:
         case Place::list:
+        case Place::errors:
             return Key::other;
         case Place::response:
             return text == "error" ? Key::error : Key::other;
@@ -128,7 +131,10 @@ private:
     Place place_of(int depth, bool is_object) const {
         if (depth == 1) return is_object ? Place::root : Place::list;
         const Place outer = places_[depth - 1];
+        const bool list_of_errors = key_ == Key::errors || key_ == Key::detail;
+        if (!is_object && outer == Place::root && list_of_errors) return Place::errors;
         if (!is_object) return Place::nowhere;
+        if (outer == Place::errors) return Place::error;
         if (outer == Place::list) return depth == 2 ? Place::root : Place::nowhere;
         if (outer == Place::root && key_ == Key::error) return Place::error;
         if (outer == Place::root && key_ == Key::response) return Place::response;
@@ -164,6 +170,7 @@ private:
                 seen_error = true;
                 return keep_message(error.message, text);
             case Key::other:
+            case Key::errors:
             case Key::response:
             case Key::n_ctx:
             case Key::n_prompt_tokens:

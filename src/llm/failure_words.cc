@@ -1,5 +1,7 @@
 #include "failure_words.h"
 
+#include "context_words.h"
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -26,6 +28,7 @@ constexpr std::array code_words{
     CodeWord{"server_error", 500},
     // OpenAI's codes and types, which most others repeat.
     CodeWord{"context_length_exceeded", 400, Sign::context},
+    CodeWord{"string_above_max_length", 400, Sign::context},
     CodeWord{"insufficient_quota", 429, Sign::billing},
     CodeWord{"billing_hard_limit_reached", 400, Sign::billing},
     CodeWord{"billing_not_active", 429, Sign::billing},
@@ -50,31 +53,17 @@ constexpr std::array code_words{
     CodeWord{"api_error", 500},
     CodeWord{"timeout_error", 504},
     CodeWord{"overloaded_error", 529, Sign::overloaded},
+    // Others' for a context that is too small: Anthropic's stop reason, LiteLLM's and Z.ai's.
+    CodeWord{"model_context_window_exceeded", 400, Sign::context},
+    CodeWord{"context_window_exceeded", 400, Sign::context},
+    CodeWord{"1261", 400, Sign::context},
 };
-
-// Where in a message a phrase must stand to be believed.
-enum class Where : std::uint8_t { begin, anywhere };
 
 struct Phrase {
     std::string_view text;  // in lower case
     Where where;
 };
 
-constexpr std::array context_phrases{
-    Phrase{"maximum context length", Where::anywhere},                        // OpenAI, vLLM
-    Phrase{"longer than the maximum model length", Where::anywhere},          // vLLM
-    Phrase{"exceeds the available context size", Where::anywhere},            // llama-server
-    Phrase{"context size has been exceeded", Where::begin},                   // llama-server
-    Phrase{"exceeds the context window", Where::anywhere},                    // OpenAI's Responses
-    Phrase{"prompt is too long", Where::begin},                               // Anthropic
-    Phrase{"exceed context limit", Where::anywhere},                          // Anthropic
-    Phrase{"prompt too long; exceeded max context length", Where::begin},     // Ollama
-    Phrase{"the input length exceeds the context length", Where::begin},      // Ollama
-    Phrase{"longer than the model's context length", Where::anywhere},        // SGLang
-    Phrase{"greater than the context length", Where::anywhere},               // LM Studio
-    Phrase{"exceeds the maximum number of tokens allowed", Where::anywhere},  // Gemini
-    Phrase{"the model is loaded with context length of only", Where::anywhere},  // LM Studio
-};
 constexpr std::array loading_phrases{
     Phrase{"loading model", Where::begin},                                       // llama-server
     Phrase{"unexpected server status: llm server loading model", Where::begin},  // Ollama
@@ -112,32 +101,6 @@ constexpr std::array overload_pairs{
 constexpr std::array unsupported_phrases{
     Phrase{"image input is not supported", Where::begin},
     Phrase{"audio input is not supported", Where::begin},
-};
-
-// A number that stands right behind a text and before another.
-struct NumberPlace {
-    std::string_view before;
-    std::string_view behind;
-};
-constexpr std::array room_places{
-    NumberPlace{"maximum context length is ", ""},          // OpenAI, vLLM
-    NumberPlace{"maximum context length of ", ""},          //
-    NumberPlace{"maximum model length of ", ""},            // vLLM
-    NumberPlace{"available context size (", " tokens"},     // llama-server
-    NumberPlace{"model's context length (", ""},            // SGLang
-    NumberPlace{"with context length of only ", ""},        // LM Studio
-    NumberPlace{" tokens > ", ""},                          // Anthropic
-    NumberPlace{"maximum number of tokens allowed (", ""},  // Gemini
-};
-constexpr std::array need_places{
-    NumberPlace{"for a total of at least ", ""},           // vLLM
-    NumberPlace{"for a total of ", " tokens"},             // vLLM
-    NumberPlace{"you requested ", " tokens"},              // OpenAI, older vLLM
-    NumberPlace{"your messages resulted in ", " tokens"},  // OpenAI
-    NumberPlace{"prompt is too long: ", " tokens"},        // Anthropic
-    NumberPlace{"request (", " tokens"},                   // llama-server
-    NumberPlace{"the input (", " tokens"},                 // SGLang
-    NumberPlace{"input token count (", ")"},               // Gemini
 };
 
 constexpr char lower(char c) {
@@ -179,6 +142,21 @@ bool says_any(std::string_view message, const std::array<PhrasePair, n>& pairs) 
     });
 }
 
+// The surest of what the rows say.
+ContextSign find_context_sign(std::string_view message) {
+    ContextSign found = ContextSign::none;
+    for (const ContextWords& row : context_words) {
+        if (found == ContextSign::mentioned && row.where == Where::anywhere) continue;
+        const std::size_t at = find_phrase(message, {row.text, row.where});
+        if (at == message.npos) continue;
+        const std::string_view behind = message.substr(at + row.text.size());
+        if (find_letters(behind, row.behind) == behind.npos && !row.behind.empty()) continue;
+        if (row.where == Where::begin) return ContextSign::exact;
+        found = ContextSign::mentioned;
+    }
+    return found;
+}
+
 std::optional<std::uint64_t> read_number(std::string_view message, const NumberPlace& place) {
     const std::size_t at = find_letters(message, place.before);
     if (at == message.npos) return std::nullopt;
@@ -217,9 +195,7 @@ void apply_error_code(std::string_view code, ErrorFacts& facts) {
 }
 
 void apply_error_message(std::string_view message, ErrorFacts& facts) {
-    if (facts.context == ContextSign::none && says_any(message, context_phrases)) {
-        facts.context = ContextSign::mentioned;
-    }
+    if (facts.context != ContextSign::exact) facts.context = find_context_sign(message);
     if (facts.context != ContextSign::none) {
         if (!facts.n_ctx) facts.n_ctx = read_any(message, room_places);
         if (!facts.n_prompt_tokens) facts.n_prompt_tokens = read_any(message, need_places);

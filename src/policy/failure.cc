@@ -30,6 +30,8 @@ FailureClass classify_credential(Credential credential) {
 FailureClass classify_answer(int status, const ErrorFacts& error, Credential credential) {
     if (error.says_billing) return classify_credential(credential);
     if (error.says_blocked) return FailureClass::policy_block;
+    // Whatever its status (Together says it with 403), but for a bucket of tokens that is empty.
+    if (error.context == ContextSign::exact && status != 429) return FailureClass::context_length;
     switch (status) {
         case 401:
         case 402:

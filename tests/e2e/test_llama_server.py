@@ -17,7 +17,7 @@ import tempfile
 import time
 import unittest
 
-from harness import Gateway, best_of, chat_request, events, main, request
+from harness import Gateway, best_of, chat_request, events, main, request, settings
 from sdk_calls import Call, call, missing
 from wire import Client, Closed, wait_until
 
@@ -208,6 +208,48 @@ class LlamaServer(unittest.TestCase):
             wrong = client.ask(chat_request(model="tiny-embed"))
         self.assertGreaterEqual(wrong.status, 400)
         self.assertIn("error", wrong.json)
+
+
+@unittest.skipIf(WHY_NOT, WHY_NOT)
+class TooLong(unittest.TestCase):
+    """Two servers of each model, of which one has too little room for long texts."""
+
+    ROOM = {CHAT: ["-c", "256", "-np", "1"], EMBED: ["--embeddings", "-b", "32", "-ub", "32"]}
+
+    def ask(self, gateway, path, **body):
+        with gateway.client() as client:
+            return client.ask(request("POST", path, json.dumps({"model": "m", **body}).encode(),
+                                      gateway.host))
+
+    def check(self, model, path, long, short):
+        small = Llama(model, *self.ROOM[model])
+        self.addCleanup(small.stop)
+        large = Llama(model, *(flag for flag in self.ROOM[model] if not flag.isdigit() and
+                               not re.fullmatch("-[bc]|-ub|-np", flag)))
+        self.addCleanup(large.stop)
+        alone = Gateway("--model", f"m={small.url}")
+        self.addCleanup(alone.stop)
+        told = [self.ask(alone, path, **long) for _ in range(6)]
+        for answer in told:
+            self.assertEqual((answer.status, answer.body), (told[0].status, told[0].body))
+            self.assertIn("error", answer.json)
+        self.assertEqual(self.ask(alone, path, **short).status, 200)
+        chain = Gateway(*settings({"models": {
+            "m": {"backends": [{"url": small.url}], "fallback": {"context_length": ["large"]}},
+            "large": {"backends": [{"url": large.url}]}}}))
+        self.addCleanup(chain.stop)
+        answer = self.ask(chain, path, **long)
+        self.assertEqual(answer.status, 200, answer.body)
+        line = chain.logged(id=answer.field("x-request-id"))
+        self.assertEqual(line["hops"], f"{small.url} context_length")
+
+    def test_R13_a_prompt_that_is_too_long_for_a_chat(self):
+        def said(text):
+            return {"messages": [{"role": "user", "content": text}], "max_tokens": 2}
+        self.check(CHAT, "/v1/chat/completions", said("rain " * 300), said("rain"))
+
+    def test_R13_an_input_that_is_too_long_for_an_embedding(self):
+        self.check(EMBED, "/v1/embeddings", {"input": "rain " * 60}, {"input": "rain"})
 
 
 @unittest.skipIf(WHY_NOT, WHY_NOT)

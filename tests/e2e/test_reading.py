@@ -3,8 +3,10 @@
 
 import json
 
-from backend import DONE, LAST_CHUNK, chunk, delta, event, finish, head, sse_head
+from backend import (DONE, LAST_CHUNK, answer_chat, chunk, delta, event, finish, head, json_answer,
+                     sse_head)
 from harness import NO_BREAKER, defaults, events, main
+from pool_case import PoolCase, backend
 from test_stream import StreamCase
 
 BEATS = {
@@ -107,6 +109,77 @@ class Events(StreamCase):
     def test_R10_a_half_event_behind_a_finish_reason_is_cut(self):
         whole = delta("a") + finish()
         self.assert_broken(UNTIL_CLOSE + whole + b'data: {"choices":[{"de', whole)
+
+
+# A context that is too small: the status, and the body in the words of its server.
+TOO_LONG = {
+    "llama-server": (400, {"error": {"code": 400, "type": "exceed_context_size_error",
+                                     "message": "too long", "n_prompt_tokens": 9, "n_ctx": 4}}),
+    "llama-server, embeddings": (500, {"error": {
+        "code": 500, "type": "server_error", "message": "input (1536 tokens) is too large to "
+        "process. increase the physical batch size (current batch size: 512)"}}),
+    "llama-server, generating": (500, {"error": {
+        "code": 500, "type": "server_error", "message": "Context size has been exceeded."}}),
+    "LocalAI": (500, {"error": {"code": 500, "type": "", "message": "rpc error: code = Internal "
+                                "desc = request (9 tokens) exceeds the available context size (4 "
+                                "tokens), try increasing it"}}),
+    "llama-cpp-python": (500, {"error": {
+        "type": "internal_server_error", "code": None,
+        "message": "Requested tokens (9437) exceed context window of 8192"}}),
+    "vLLM": (400, {"object": "error", "type": "BadRequestError", "code": 400, "message":
+                   "This model's maximum context length is 512 tokens. However, you requested 700 "
+                   "tokens in the input for embedding generation."}),
+    "SGLang": (400, {"error": {"type": "BadRequestError", "code": 400, "message":
+                     "The input (9 tokens) is longer than the model's context length (4 tokens)."}}),
+    "Ollama": (500, {"error": "the input length exceeds the context length"}),
+    "LM Studio": (400, {"error": "Trying to keep the first 5000 tokens when context the overflows. "
+                        "However, the model is loaded with context length of only 4096 tokens"}),
+    "TabbyAPI": (503, {"error": {"message": "Request length 71599 + 2048 is greater than "
+                                 "max_seq_len 65536"}}),
+    "TEI": (413, {"error": "Input validation error: `inputs` must have less than 512 tokens. "
+                  "Given: 598", "error_type": "Validation"}),
+    "TGI": (422, {"error_type": "validation", "error":
+                  "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096."}),
+    "dasllama": (400, {"error": {"message": "the rendered prompt is 3000 tokens; the model context "
+                                 "is 2048"}}),
+    "mistral.rs": (422, {"message": "Prompt sequence length is greater than 4096, perhaps consider "
+                         "using `truncate_sequence`?"}),
+    "Anthropic": (400, {"type": "error", "error": {"type": "invalid_request_error", "message":
+                        "prompt is too long: 203284 tokens > 200000 maximum"}}),
+    "Gemini": (400, [{"error": {"code": 400, "status": "INVALID_ARGUMENT", "message":
+                      "The input token count (9) exceeds the maximum number of tokens allowed (4)."
+                      }}]),
+    "Bedrock": (400, {"message": "Input is too long for requested model."}),
+    "Mistral": (400, {"object": "error", "message": "Prompt contains 40000 tokens and 0 draft "
+                      "tokens, too large for model with 32768 maximum context length"}),
+    "Groq": (400, {"error": {"message": "Please reduce the length of the messages or completion.",
+                             "type": "invalid_request_error", "code": "context_length_exceeded"}}),
+    "Cloudflare": (413, {"success": False, "errors": [{"code": 5021, "message":
+                         "tokens (8810) exceeded this model context window limit (8192)"}]}),
+    "FastAPI": (422, {"detail": [{"loc": ["body"], "msg": "exceeds the maximum context length"}]}),
+}
+
+
+class TooLong(PoolCase):
+
+    def test_R13_every_wording_goes_to_the_chain_of_that_cause_and_blames_nobody(self):
+        told = []
+        small = self.scripted(lambda peer, _: peer.send(json_answer(told[1], told[0], "No")))
+        large = self.scripted(answer_chat)
+        gateway = self.gateway({
+            "m": {"backends": [backend(small)], "health": {"probe": "off"},
+                  "breaker": {"failures": 2}, "fallback": {"context_length": ["large"]}},
+            "large": {"backends": [backend(large, model="large-model")]}})
+        for path in ("/v1/chat/completions", "/v1/embeddings"):
+            for server, (status, body) in TOO_LONG.items():
+                with self.subTest(server, path=path):
+                    told[:] = status, body
+                    answer = self.ask(gateway, path=path, input="x")
+                    self.assertEqual(answer.status, 200, answer)
+                    line = gateway.logged(id=answer.answer.field("x-request-id"))
+                    self.assertEqual(line["hops"], f"{small.url} context_length")
+                    self.assertEqual(line["backend"], large.url)
+        self.assertEqual(len(small.requests), 2 * len(TOO_LONG))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@
 // Shapes: OpenAI {"error":{"message","type","code"}} (llama-server adds n_ctx, n_prompt_tokens;
 // Azure innererror.code), Anthropic {"type":"error","error":{...}}, Ollama {"error":"text"}, vLLM's
 // older {"object":"error","message",...}, {"detail":"text"}, the event of a broken Responses stream
-// ({"type":"error",...} or {"response":{"error":{...}}}), and each of them in an array (Google).
+// ({"type":"error",...} or {"response":{"error":{...}}}), and each of them in an array (Google);
+// {"detail":[{"msg":"text"}]} (FastAPI) and {"errors":[{"message","code"}]} (Cloudflare).
 //
 // A message may repeat what the client wrote. So what harms others than this client (an account
 // out of credit, a model that is loading) is believed of a type, a code, or a message that begins
@@ -30,8 +31,8 @@ inline constexpr std::size_t failure_code_bytes_max = 64;
 // Whether the body says that the request does not fit into the context.
 enum class ContextSign : std::uint8_t {
     none,
-    mentioned,  // only its message does
-    exact,      // by its type or code
+    mentioned,  // only its message does, somewhere
+    exact,      // by its type, its code, or the begin of its message
 };
 
 struct ErrorFacts {

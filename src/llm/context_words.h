@@ -1,0 +1,206 @@
+// The words by which model servers and providers say that a request does not fit into the context,
+// each with who says so and where that was read.
+//
+// Internal to failure_words.cc; pure data. To teach the gateway another wording, add a row: all
+// text in lower case, as much of it as no other message has. A row whose text begins the message is
+// believed whatever the status; one that may stand anywhere could be the client's own words, and
+// counts where the status says that the request is at fault.
+#pragma once
+
+#include <array>
+#include <string_view>
+
+namespace sluice::llm {
+
+// Where in a message a phrase must stand to be believed.
+enum class Where : unsigned char { begin, anywhere };
+
+struct ContextWords {
+    std::string_view text;
+    std::string_view behind;  // somewhere behind it; empty: nothing more is needed
+    Where where;
+    std::string_view source;
+};
+
+inline constexpr std::array context_words{
+    // --- local servers: chats ---
+    ContextWords{"request (", "exceeds the available context size", Where::begin,
+                 "llama-server: tools/server/server-context.cpp"},
+    ContextWords{"the request exceeds the available context size", "", Where::begin,
+                 "llama-server before 2025-10"},
+    ContextWords{"exceeds the available context size", "", Where::anywhere,
+                 "llama-server behind another gateway"},
+    ContextWords{"context size has been exceeded", "", Where::begin,
+                 "llama-server, while it generates"},
+    ContextWords{"rpc error:", "context size", Where::begin, "LocalAI: llama.cpp behind gRPC"},
+    ContextWords{"requested tokens (", "exceed context window of", Where::begin,
+                 "llama-cpp-python: llama_cpp/llama.py"},
+    ContextWords{"maximum context length", "", Where::anywhere,
+                 "vLLM, SGLang, OpenAI, DeepSeek, OpenRouter, Fireworks, Mistral"},
+    ContextWords{"longer than the maximum model length", "", Where::anywhere,
+                 "vLLM: vllm/v1/engine"},
+    ContextWords{"is too long and exceeds limit", "", Where::anywhere, "vLLM's older scheduler"},
+    ContextWords{"max context ", "the prompt had", Where::begin, "vLLM 0.1x, embeddings"},
+    ContextWords{"longer than the model's context length", "", Where::anywhere,
+                 "SGLang: tokenizer_manager.py; Novita"},
+    ContextWords{"input length (", "exceeds the maximum allowed length", Where::begin,
+                 "SGLang: schedule_batch.py"},
+    ContextWords{"prompt too long; exceeded", "context length", Where::begin,
+                 "Ollama: server/routes.go"},
+    ContextWords{"the prompt is longer than the context length", "", Where::begin,
+                 "Ollama, truncate: false"},
+    ContextWords{"trying to keep the first", "context length of only", Where::begin,
+                 "LM Studio: lmstudio-bug-tracker 546"},
+    ContextWords{"is loaded with context length of only", "", Where::anywhere, "LM Studio"},
+    ContextWords{"greater than the context length", "", Where::anywhere, "LM Studio"},
+    ContextWords{"request length ", "greater than max_seq_len", Where::begin,
+                 "TabbyAPI: SillyTavern 3543"},
+    ContextWords{"prompt length ", "greater than max_seq_len", Where::begin, "TabbyAPI"},
+    ContextWords{"prompt length (", "exceeds maximum input length", Where::anywhere,
+                 "TensorRT-LLM"},
+    ContextWords{"prompt sequence length is greater than", "", Where::begin,
+                 "mistral.rs: engine/mod.rs"},
+    ContextWords{"the rendered prompt is ", "the model context is ", Where::begin, "dasllama"},
+    ContextWords{"prompt has ", "configured context size is ", Where::begin, "ds4"},
+    ContextWords{"`inputs` tokens + `max_new_tokens` must be", "", Where::anywhere,
+                 "TGI: router/src/validation.rs; Together"},
+    // --- local servers: embeddings and reranking ---
+    ContextWords{"input (", "is too large to process", Where::begin,
+                 "llama-server: server-context.cpp, the physical batch"},
+    ContextWords{"input is too large to process", "", Where::begin, "llama-server before 2025-09"},
+    ContextWords{"input (", "larger than the max context size", Where::begin, "llama-server"},
+    ContextWords{"rpc error:", "is too large to process", Where::begin, "LocalAI, embeddings"},
+    ContextWords{"the input length exceeds the", "", Where::begin,
+                 "Ollama: server/routes.go, the context length or the batch size"},
+    ContextWords{"input length exceeds maximum context length", "", Where::begin,
+                 "Ollama before 0.12"},
+    ContextWords{"must have less than ", " tokens", Where::anywhere,
+                 "TEI: core/src/tokenization.rs; TGI; SiliconFlow"},
+    // --- providers: chats ---
+    ContextWords{"exceeds the context window", "", Where::anywhere, "OpenAI's Responses"},
+    ContextWords{"exceed the context window", "", Where::anywhere, "OpenAI behind proxies"},
+    ContextWords{"input tokens exceed the configured limit", "", Where::anywhere, "OpenAI"},
+    ContextWords{"reduce the length of the messages", "", Where::anywhere, "Groq, Cerebras"},
+    ContextWords{"prompt is too long", "", Where::begin, "Anthropic"},
+    ContextWords{"the prompt is too long", "", Where::begin, "Fireworks"},
+    ContextWords{"exceed context limit", "", Where::anywhere, "Anthropic"},
+    ContextWords{"input token count", "exceeds the maximum number of tokens", Where::anywhere,
+                 "Gemini, Vertex"},
+    ContextWords{"input token count is ", "only supports up to ", Where::anywhere, "Vertex"},
+    ContextWords{"input is too long for requested model", "", Where::anywhere, "Bedrock"},
+    ContextWords{"number of input tokens exceeds maximum length", "", Where::anywhere,
+                 "Bedrock: Nova"},
+    ContextWords{"too large for model with ", "maximum context length", Where::anywhere, "Mistral"},
+    ContextWords{"maximum prompt length is ", "", Where::anywhere, "xAI"},
+    ContextWords{"must be less than the context length", "", Where::anywhere, "Together"},
+    ContextWords{"exceeded model token limit", "", Where::anywhere, "Moonshot"},
+    ContextWords{"context window exceeds limit", "", Where::anywhere, "MiniMax"},
+    ContextWords{"range of input length should be", "", Where::anywhere, "DashScope"},
+    ContextWords{"prompt exceeds max length", "", Where::anywhere, "Z.ai, code 1261"},
+    ContextWords{"prompt too long", "", Where::begin, "Z.ai, code 1261"},
+    ContextWords{"prompt \xE8\xB6\x85\xE9\x95\xBF", "", Where::begin, "Z.ai, code 1261"},
+    ContextWords{"prompt token count of ", "exceeds the limit of ", Where::anywhere,
+                 "GitHub Copilot"},
+    ContextWords{"requested input length ", "exceeds maximum input length", Where::anywhere,
+                 "DeepInfra"},
+    ContextWords{"exceeds the maximum allowed input length of ", " tokens", Where::anywhere,
+                 "OpenRouter"},
+    ContextWords{"exceeded this model context window limit", "", Where::anywhere,
+                 "Cloudflare Workers AI, code 5021"},
+    ContextWords{"tokens in request more than max tokens allowed", "", Where::anywhere,
+                 "opencode's list"},
+    ContextWords{"too many tokens: size limit exceeded", "", Where::begin, "Cohere"},
+    ContextWords{"too many tokens: total number of tokens", "", Where::begin, "Cohere"},
+    ContextWords{"context length exceeded", "", Where::anywhere, "proxies: OpenClaw's list"},
+    ContextWords{"context_length_exceeded", "", Where::anywhere, "proxies that wrap the code"},
+    ContextWords{"context window exceeded", "", Where::anywhere, "proxies: OpenClaw's list"},
+    ContextWords{"contextwindowexceedederror", "", Where::anywhere, "LiteLLM's proxy"},
+    // --- providers: embeddings ---
+    ContextWords{"maximum input length is ", " tokens", Where::anywhere, "OpenAI, embeddings"},
+    ContextWords{"reduce the length of the input", "", Where::anywhere, "vLLM, OpenAI"},
+    ContextWords{"too many input tokens", "", Where::anywhere, "Bedrock: Titan"},
+    ContextWords{"single text cannot exceed ", " tokens", Where::anywhere, "Jina"},
+    ContextWords{"max allowed tokens per submitted batch", "", Where::anywhere, "Voyage"},
+};
+
+// A number that stands right behind a text and before another; the first that is found counts.
+struct NumberPlace {
+    std::string_view before;
+    std::string_view behind;
+};
+
+// Of the tokens that there is room for.
+inline constexpr std::array room_places{
+    NumberPlace{"maximum context length is ", ""},              // OpenAI, vLLM
+    NumberPlace{"maximum context length of ", ""},              //
+    NumberPlace{"maximum context length: ", ""},                // Fireworks
+    NumberPlace{"maximum model length of ", ""},                // vLLM
+    NumberPlace{"max context ", " tokens"},                     //
+    NumberPlace{"exceeds limit of ", ""},                       //
+    NumberPlace{"available context size (", " tokens"},         // llama-server
+    NumberPlace{"max context size (", " tokens"},               //
+    NumberPlace{"current batch size: ", ")"},                   //
+    NumberPlace{"exceed context window of ", ""},               // llama-cpp-python
+    NumberPlace{"model's context length (", ""},                // SGLang
+    NumberPlace{"maximum allowed length (", " tokens"},         //
+    NumberPlace{"with context length of only ", ""},            // LM Studio
+    NumberPlace{"greater than max_seq_len ", ""},               // TabbyAPI
+    NumberPlace{"sequence length is greater than ", ""},        // mistral.rs
+    NumberPlace{"exceeds maximum input length (", ""},          // TensorRT-LLM
+    NumberPlace{"exceeds maximum input length ", ""},           // DeepInfra
+    NumberPlace{"the model context is ", ""},                   // dasllama
+    NumberPlace{"configured context size is ", ""},             // ds4
+    NumberPlace{"`max_new_tokens` must be <= ", ""},            // TGI
+    NumberPlace{"must have less than ", " tokens"},             // TEI
+    NumberPlace{" tokens > ", ""},                              // Anthropic
+    NumberPlace{"maximum number of tokens allowed (", ""},      // Gemini
+    NumberPlace{"maximum number of tokens allowed ", ""},       // Vertex
+    NumberPlace{"only supports up to ", ""},                    //
+    NumberPlace{"max input tokens: ", ""},                      // Bedrock
+    NumberPlace{"too large for model with ", ""},               // Mistral
+    NumberPlace{"maximum prompt length is ", ""},               // xAI
+    NumberPlace{"model token limit: ", ""},                     // Moonshot
+    NumberPlace{"configured limit of ", ""},                    // OpenAI
+    NumberPlace{"maximum input length is ", " tokens"},         //
+    NumberPlace{"while limit is ", ""},                         // Cerebras
+    NumberPlace{"exceeds the limit of ", ""},                   // GitHub Copilot
+    NumberPlace{"allowed input length of ", ""},                // OpenRouter
+    NumberPlace{"model context window limit (", ""},            // Cloudflare
+    NumberPlace{"single text cannot exceed ", " tokens"},       // Jina
+    NumberPlace{"allowed tokens per submitted batch is ", ""},  // Voyage
+};
+
+// Of the tokens that the request needs.
+inline constexpr std::array need_places{
+    NumberPlace{"for a total of at least ", ""},           // vLLM
+    NumberPlace{"for a total of ", " tokens"},             // vLLM
+    NumberPlace{"you requested about ", " tokens"},        // OpenRouter
+    NumberPlace{"you requested ", " tokens"},              // OpenAI, older vLLM
+    NumberPlace{"your messages resulted in ", " tokens"},  // OpenAI
+    NumberPlace{"the prompt had at least ", ""},           // vLLM
+    NumberPlace{"input prompt (", " tokens"},              //
+    NumberPlace{"decoder prompt (length ", ")"},           //
+    NumberPlace{"prompt is too long: ", ""},               // Anthropic, Fireworks
+    NumberPlace{"request (", " tokens"},                   // llama-server
+    NumberPlace{"input (", " tokens"},                     // llama-server, SGLang
+    NumberPlace{"requested tokens (", ")"},                // llama-cpp-python
+    NumberPlace{"input length (", " tokens"},              // SGLang
+    NumberPlace{"trying to keep the first ", " tokens"},   // LM Studio
+    NumberPlace{"request length ", ""},                    // TabbyAPI
+    NumberPlace{"prompt length (", ")"},                   // TensorRT-LLM
+    NumberPlace{"the rendered prompt is ", " tokens"},     // dasllama
+    NumberPlace{"prompt has ", " tokens"},                 // ds4
+    NumberPlace{"given: ", ""},                            // TGI, TEI
+    NumberPlace{"request input token count: ", ""},        // Bedrock
+    NumberPlace{"input token count (", ")"},               // Gemini
+    NumberPlace{"input token count is ", ""},              // Vertex
+    NumberPlace{"prompt contains ", " tokens"},            // Mistral
+    NumberPlace{"but the request contains ", " tokens"},   // xAI
+    NumberPlace{"current length is ", ""},                 // Cerebras
+    NumberPlace{"prompt token count of ", ""},             // GitHub Copilot
+    NumberPlace{"requested input length ", ""},            // DeepInfra
+    NumberPlace{"and maximum output tokens (", ")"},       // Cloudflare
+    NumberPlace{"your batch has ", " tokens"},             // Voyage
+};
+
+}  // namespace sluice::llm
