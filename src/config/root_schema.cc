@@ -137,6 +137,7 @@ Key models_key() {
 RouteSetting standard_route(const Settings& settings) {
     RouteSetting route;
     route.timeouts = settings.model_timeouts;
+    route.breaker = settings.model_breaker;
     route.health = settings.model_health;
     return route;
 }

@@ -149,6 +149,7 @@ const Section& route_section() {
                  {"For `balance: hash`; without it by client", ""})
             .map("timeouts", &R::timeouts, timeouts_section(),
                  {"Its own deadlines; what is not said is that of `defaults`", ""})
+            .map("breaker", &R::breaker, breaker_section(), {"When a backend is left alone", ""})
             .map("health", &R::health, health_section(),
                  {"How backends are watched; without `path` any answer to GET / will do", ""})
             .maps("backends", &R::backends, route_backend_section(), backend_of,

@@ -34,19 +34,29 @@ Admission Breaker::admit(Instant now) const {
 
 Breaker::Begun Breaker::begin(Instant now) {
     SLUICE_ASSERT(admit(now) != Admission::refuse);
-    if (state_ == BreakerState::closed) return {{generation_, false}, {}};
+    if (state_ == BreakerState::closed) return {{generation_, false, false}, {}};
     SLUICE_ASSERT(!probing_);
     probing_ = true;
-    Begun begun{{generation_, true}, {}};
+    Begun begun{{generation_, true, false}, {}};
     if (state_ == BreakerState::open) {
         begun.change = change_to(BreakerState::half_open, BreakerCause::cooled_down);
     }
     return begun;
 }
 
+Breaker::Attempt Breaker::beside() const {
+    SLUICE_ASSERT(answers_badly());
+    return {.generation = generation_, .probe = false, .beside = true};
+}
+
 BreakerChange Breaker::record(Attempt attempt, Outcome outcome, Instant now,
                               const BreakerLimits& limits, Prng& prng,
                               std::optional<Duration> retry_after) {
+    if (attempt.beside) {
+        if (outcome == Outcome::success && state_ == BreakerState::open)
+            until_ = std::min(until_, now);
+        return {};
+    }
     if (attempt.generation != generation_) return {};
     // Nothing has begun since it opened: that would have made it half-open.
     SLUICE_ASSERT(state_ != BreakerState::open);
@@ -71,9 +81,9 @@ void Breaker::seen_well(Instant now) {
 BreakerChange Breaker::record_closed(Outcome outcome, Instant now, const BreakerLimits& limits,
                                      Prng& prng) {
     if (outcome == Outcome::hard_failure) {
-        return open(BreakerCause::hard_failure, now, limits, prng);
+        return open(BreakerCause::hard_failure, outcome, now, limits, prng);
     }
-    const bool failed = outcome == Outcome::failure;
+    const bool failed = outcome != Outcome::success;
     window_.add(failed, now, limits.window);
     if (!failed) {
         failures_ = 0;
@@ -82,10 +92,10 @@ BreakerChange Breaker::record_closed(Outcome outcome, Instant now, const Breaker
     }
     ++failures_;
     if (limits.failures != 0 && failures_ >= limits.failures) {
-        return open(BreakerCause::failures, now, limits, prng);
+        return open(BreakerCause::failures, outcome, now, limits, prng);
     }
     if (is_rate_over(window_.counts(now, limits.window), limits)) {
-        return open(BreakerCause::error_rate, now, limits, prng);
+        return open(BreakerCause::error_rate, outcome, now, limits, prng);
     }
     return {};
 }
@@ -95,20 +105,23 @@ BreakerChange Breaker::record_probe(Outcome outcome, Instant now, const BreakerL
     SLUICE_ASSERT(probing_);
     probing_ = false;
     if (outcome == Outcome::hard_failure) {
-        return open(BreakerCause::hard_failure, now, limits, prng);
+        return open(BreakerCause::hard_failure, outcome, now, limits, prng);
     }
-    if (outcome == Outcome::failure) return open(BreakerCause::probe_failed, now, limits, prng);
+    if (outcome != Outcome::success)
+        return open(BreakerCause::probe_failed, outcome, now, limits, prng);
     ++successes_;
     return successes_ >= limits.successes ? close() : BreakerChange{};
 }
 
-BreakerChange Breaker::open(BreakerCause cause, Instant now, const BreakerLimits& limits,
-                            Prng& prng) {
+BreakerChange Breaker::open(BreakerCause cause, Outcome outcome, Instant now,
+                            const BreakerLimits& limits, Prng& prng) {
+    SLUICE_ASSERT(outcome != Outcome::success);
     Duration span =
         cause == BreakerCause::hard_failure ? limits.hard_open : cool_down(limits, prng);
     span = std::max(span, std::min(retry_at_ - now, limits.open_max));
     until_ = now + span;
     hard_ = cause == BreakerCause::hard_failure;
+    answered_ = outcome != Outcome::failure;
     openings_ = std::min<std::uint8_t>(static_cast<std::uint8_t>(openings_ + 1), openings_max);
     BreakerChange change = change_to(BreakerState::open, cause);
     change.open_for = span;

@@ -26,6 +26,13 @@ FailureClass classify_credential(Credential credential) {
     return credential == Credential::gateway ? FailureClass::hard : FailureClass::client;
 }
 
+// Servers that say that they, or those behind them, cannot serve anybody now. Anything else of 5xx
+// is also what a wrong request is answered with.
+bool says_unwell(int status) {
+    constexpr int overloaded_status = 529;  // Anthropic's
+    return status == 502 || status == 503 || status == 504 || status == overloaded_status;
+}
+
 // A status of 400 or more, with what the body said to it.
 FailureClass classify_answer(int status, const ErrorFacts& error, Credential credential) {
     if (error.says_billing) return classify_credential(credential);
@@ -38,7 +45,7 @@ FailureClass classify_answer(int status, const ErrorFacts& error, Credential cre
         case 403:
             return classify_credential(credential);
         case 408:
-            return FailureClass::transient;
+            return FailureClass::doubtful;
         case 429:
             return FailureClass::rate_limited;
         case 501:
@@ -49,17 +56,18 @@ FailureClass classify_answer(int status, const ErrorFacts& error, Credential cre
     if (is_too_long(status, error)) return FailureClass::context_length;
     if (error.says_unsupported) return FailureClass::client;
     if (error.says_loading && status >= 500) return FailureClass::loading;
-    return status >= 500 ? FailureClass::transient : FailureClass::client;
+    if (says_unwell(status)) return FailureClass::transient;
+    return status >= 500 ? FailureClass::doubtful : FailureClass::client;
 }
 
-// An error inside of a stream tells its status in itself; one that tells none is the server's.
+// An error inside of a stream tells its status in itself; one that tells none may be anybody's.
 FailureClass classify_event(const ErrorFacts& error, Credential credential) {
     constexpr int unknown_status = 500;
     return classify_answer(error.status != 0 ? error.status : unknown_status, error, credential);
 }
 
-constexpr std::array names{"none",           "transient",    "rate_limited", "hard", "client",
-                           "context_length", "policy_block", "loading",      "slow"};
+constexpr std::array names{"none",   "transient",      "doubtful",     "rate_limited", "hard",
+                           "client", "context_length", "policy_block", "loading",      "slow"};
 
 }  // namespace
 
@@ -77,10 +85,11 @@ FailureClass classify(const FailureFacts& facts) {
         case AttemptEnd::timed_out:
         case AttemptEnd::reset:
         case AttemptEnd::ended_early:
-        case AttemptEnd::malformed:
             return FailureClass::transient;
         case AttemptEnd::outlasted:
             return FailureClass::slow;
+        case AttemptEnd::malformed:
+            return FailureClass::doubtful;
         case AttemptEnd::client_left:
         case AttemptEnd::client_timeout:
         case AttemptEnd::gateway_fault:
@@ -95,8 +104,11 @@ Disposition disposition_of(FailureClass failure) {
             break;
         case FailureClass::transient:
             return {BreakerEffect::counts, NextBackend::any, FallbackChain::general, false};
+        case FailureClass::doubtful:
+            return {BreakerEffect::with_witnesses, NextBackend::one_other, FallbackChain::general,
+                    false};
         case FailureClass::rate_limited:
-            return {BreakerEffect::counts, NextBackend::any, FallbackChain::rate_limit, false};
+            return {BreakerEffect::rests, NextBackend::any, FallbackChain::rate_limit, false};
         case FailureClass::hard:
             return {BreakerEffect::trips, NextBackend::any, FallbackChain::general, false};
         case FailureClass::client:
@@ -117,7 +129,7 @@ Disposition disposition_of(FailureClass failure) {
 
 FallbackChain choose_chain(FailureClass failure, const FailureFacts& facts) {
     const FallbackChain chain = disposition_of(failure).chain;
-    if (failure != FailureClass::transient) return chain;
+    if (failure != FailureClass::transient && failure != FailureClass::doubtful) return chain;
     constexpr int overloaded_status = 529;  // Anthropic's
     const bool overloaded = facts.error != nullptr && facts.error->says_overloaded;
     return overloaded || facts.status == overloaded_status ? FallbackChain::overload : chain;

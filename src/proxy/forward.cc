@@ -1,6 +1,7 @@
 #include "forward.h"
 
 #include "sluice/io/socket.h"
+#include "sluice/policy/hash.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -62,6 +63,7 @@ void Forward::begin_model(const upstream::Match& match) {
     exchange_.request->asked_model = match.name;
     exchange_.request->tried = 0;
     context_min_ = 0;
+    unwilling_too_ = false;
 }
 
 upstream::Wish Forward::wish() const {
@@ -69,7 +71,9 @@ upstream::Wish Forward::wish() const {
             .tried = exchange_.request->tried,
             .context_min = context_min_,
             .key = exchange_.request->hash_key,
-            .prompt = exchange_.request->prompt.get()};
+            .prompt = exchange_.request->prompt.get(),
+            .credentials = exchange_.request->credentials,
+            .unwilling_too = unwilling_too_};
 }
 
 void Forward::find_place() {
@@ -91,7 +95,13 @@ void Forward::find_place() {
                                 "All slots of the model '" + exchange_.model->name +
                                     "' are in use and its queue is full. Try again later."});
             case Finding::exhausted:
-                if (turn_to_fallback(chain_)) continue;
+                if (turn_to_fallback(found.resting ? policy::FallbackChain::rate_limit : chain_,
+                                     found.unwilling))
+                    continue;
+                if (found.unwilling || turn_back()) {
+                    unwilling_too_ = true;
+                    continue;
+                }
                 if (hops_ > 0) return give_up(std::move(failure_));
                 if (found.again) retry_after_ = *found.again - service_.loop.now();
                 return give_up({Source::backend, Retry::yes, 503,
@@ -148,13 +158,23 @@ bool Forward::take_place() {
     return true;
 }
 
-// Another model, which the settings name for such a failure.
-bool Forward::turn_to_fallback(policy::FallbackChain chain) {
+// Another model, which the settings name for such a failure. `unwilling`: of this one a target is
+// left that would rather not be asked.
+bool Forward::turn_to_fallback(policy::FallbackChain chain, bool unwilling) {
     const upstream::Match* next = next_fallback(chain);
     if (next == nullptr) return false;
+    if (unwilling && !unwilling_)
+        unwilling_ = upstream::Match{exchange_.model, exchange_.request->asked_model};
     if (turned_to_.empty()) begun_chain_ = chain;
     turned_to_.push_back(next->model);
     begin_model(*next);
+    return true;
+}
+
+// No fallback will do, either: back to a model of which somebody is left.
+bool Forward::turn_back() {
+    if (!unwilling_ || hops_ >= hops_max) return false;
+    begin_model(*std::exchange(unwilling_, std::nullopt));
     return true;
 }
 
@@ -180,20 +200,44 @@ bool Forward::may_retry() {
     return static_cast<bool>(retry_);
 }
 
+// What the request asks; one that is not kept whole is like no other.
+std::uint64_t Forward::digest() const {
+    const bool kept = exchange_.request != nullptr && upload_ == nullptr;
+    return kept ? exchange_.request->digest(service_.digest_seed) : policy::hash_text(exchange_.id);
+}
+
+// What the end of this try says about the backend.
+upstream::TryEnd Forward::try_end(FailureClass failure, bool answered) {
+    upstream::TryEnd end{.failure = failure, .answered = answered};
+    if (failure == FailureClass::none) return end;
+    if (held_answer_ != nullptr) end.retry_after = held_answer_->advice.after;
+    end.caller = exchange_.counts_for();
+    if (failure == FailureClass::doubtful) end.request = digest();
+    if (exchange_.request != nullptr)
+        end.credentials = exchange_.request->credentials;
+    else if (failure == FailureClass::rate_limited)
+        end.failure = FailureClass::client;  // whose limit it is is not kept that long
+    return end;
+}
+
+void Forward::release_place(FailureClass failure, bool answered) {
+    if (place_.held()) place_.release(try_end(failure, answered));
+}
+
 // A try has failed, and nothing of an answer has reached the client.
-void Forward::move_on(FailureClass failure, policy::FallbackChain chain, Error error) {
-    SLUICE_ASSERT(link_ == nullptr);
+void Forward::move_on(const policy::FailureFacts& facts, Error error) {
+    SLUICE_ASSERT(link_ == nullptr && place_.held());
+    const FailureClass failure = policy::classify(facts);
     const auto disposition = policy::disposition_of(failure);
-    Duration advised{};
-    if (held_answer_ != nullptr) advised = held_answer_->advice.after.value_or(Duration{});
-    place_.release(failure, advised);
+    place_.release(try_end(failure, policy::has_answered(facts.end)));
     note_hop(failure);
     failure_ = std::move(error);
-    chain_ = chain;
+    chain_ = policy::choose_chain(failure, facts);
     free_hop_ |= !disposition.budgeted;
     const bool body_gone = upload_ != nullptr && upload_->begun();
     if (body_gone) failure_.message += " The request's body was not kept to be sent again.";
-    const bool final = disposition.relayed || body_gone || (sent_ && exchange_.must_not_repeat());
+    const bool final = disposition.relayed || body_gone || (sent_ && exchange_.must_not_repeat()) ||
+                       (failure == FailureClass::doubtful && !may_doubt());
     if (final || hops_ >= hops_max) return give_up(std::move(failure_));
     if (disposition.next == policy::NextBackend::no) {
         exchange_.request->tried = ~std::uint64_t{0};
@@ -208,9 +252,21 @@ void Forward::move_on(FailureClass failure, policy::FallbackChain chain, Error e
         held_answer_ = nullptr;
         return find_place();
     }
-    if (!service_.dispatch.possible(wish()) && !fallback_left(chain))
+    if (!service_.dispatch.possible(wish()) && !fallback_left(chain_) && !unwilling_)
         return give_up(std::move(failure_));
     go_again();
+}
+
+// Whether somebody else is asked what another one failed of, though that may be the request's
+// fault: once, and not where the same has been found out lately.
+bool Forward::may_doubt() {
+    using policy::KnownFor;
+    const Instant now = service_.loop.now();
+    request_blamed_ = std::exchange(second_opinion_, true) ||
+                      service_.known_requests.knows(digest(), KnownFor::failing, now);
+    const bool others = service_.dispatch.possible(wish()) || fallback_left(chain_) || unwilling_;
+    if (request_blamed_ || !others) service_.known_requests.note(digest(), KnownFor::failing, now);
+    return !request_blamed_;
 }
 
 // Another try, as soon as the budget allows; but nobody waits for that long.
@@ -333,11 +389,9 @@ void Forward::on_link_lost(int code) {
     const policy::FailureFacts facts{.end = refused ? AttemptEnd::refused : AttemptEnd::unreachable,
                                      .status = 0,
                                      .error = nullptr};
-    const auto failure = policy::classify(facts);
-    move_on(failure, policy::choose_chain(failure, facts),
-            Error::backend(502, Retry::yes,
-                           "The backend " + backend() + " does not answer: " + cause +
-                               ". Is the model server running?"));
+    move_on(facts, Error::backend(502, Retry::yes,
+                                  "The backend " + backend() + " does not answer: " + cause +
+                                      ". Is the model server running?"));
 }
 
 void Forward::on_link_ended() {
@@ -379,11 +433,9 @@ void Forward::lose(const std::string& cause, AttemptEnd end) {
     held_answer_ = nullptr;
     look_for_listener();
     const policy::FailureFacts facts{.end = end, .status = 0, .error = nullptr};
-    const auto failure = policy::classify(facts);
-    move_on(failure, policy::choose_chain(failure, facts),
-            Error::backend(502, Retry::no,
-                           "The backend " + backend() +
-                               " closed the connection before its answer: " + cause + "."));
+    move_on(facts, Error::backend(502, Retry::no,
+                                  "The backend " + backend() +
+                                      " closed the connection before its answer: " + cause + "."));
 }
 
 // Behind a reset the server may be gone, with everything else that it was doing: then it is left
@@ -399,17 +451,39 @@ void Forward::see_dead(const std::string& cause) {
     service_.saw_health(*exchange_.model, *exchange_.target, upstream::Health::down, cause);
 }
 
+// What it says about the backend that the body broke off.
+policy::FailureFacts Forward::facts_of(Break kind, const llm::ErrorFacts& said) const {
+    switch (kind) {
+        case Break::connection:
+            return {.end = AttemptEnd::ended_early};
+        case Break::silence:
+            return {.end = AttemptEnd::timed_out};
+        case Break::error_event:
+            return {.end = AttemptEnd::error_event,
+                    .status = said.status,
+                    .error = &said,
+                    .credential = credential()};
+        case Break::framing:
+        case Break::unfinished:
+        case Break::malformed:
+            break;
+    }
+    return {.end = AttemptEnd::malformed};
+}
+
 // The body broke off.
 void Forward::lose_answer(Break kind, std::string cause, End end) {
     SLUICE_ASSERT(link_ == nullptr);
     ++service_.statistics.answers_broken[static_cast<std::size_t>(kind)];
     look_for_listener();
+    const auto said = llm::read_failure_body(relay_.error_text());
+    const auto facts = facts_of(kind, said);
     if (withholding_) {
         drop_withheld();
-        return move_on(FailureClass::transient, policy::FallbackChain::general,
-                       Error::backend(502, Retry::no, std::move(cause)));
+        return move_on(facts, Error::backend(502, Retry::no, std::move(cause)));
     }
-    if (try_resume(cause)) return;
+    release_place(policy::classify(facts), policy::has_answered(facts.end));
+    if (try_resume(policy::classify(facts), cause)) return;
     break_off(std::move(cause), end);
 }
 

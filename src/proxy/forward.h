@@ -29,6 +29,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -104,18 +105,23 @@ private:
     bool wait_in_line(upstream::Finding finding);
     void leave_line();
     void note_wait();  // it is over
-    bool turn_to_fallback(policy::FallbackChain chain);
+    bool turn_to_fallback(policy::FallbackChain chain, bool unwilling = false);
+    bool turn_back();
     const upstream::Match* next_fallback(policy::FallbackChain chain) const;
     bool fallback_left(policy::FallbackChain chain) const {
         return next_fallback(chain) != nullptr;
     }
     void go_again();
     bool may_retry();
+    bool may_doubt();
+    std::uint64_t digest() const;
     void note_hop(policy::FailureClass failure);
+    upstream::TryEnd try_end(policy::FailureClass failure, bool answered);
+    void release_place(policy::FailureClass failure, bool answered);
     std::uint64_t bit_of_target() const;
     void look_for_listener();
     void see_dead(const std::string& cause);
-    void move_on(policy::FailureClass failure, policy::FallbackChain chain, Error error);
+    void move_on(const policy::FailureFacts& facts, Error error);
     std::uint64_t failed_context() const;
     void give_up(Error error);
     void start_try();
@@ -124,6 +130,12 @@ private:
     void on_link_ended();
     void lose(const std::string& cause, policy::AttemptEnd end);
     void lose_answer(Break kind, std::string cause, End end = End::backend_error);
+    policy::FailureFacts facts_of(Break kind, const llm::ErrorFacts& said) const;
+    // Whose credential the backend saw.
+    policy::Credential credential() const {
+        return exchange_.target->setting.key.empty() ? policy::Credential::client
+                                                     : policy::Credential::gateway;
+    }
     void drop_link(bool reusable);
     void fail(Error error);
     void enter(Phase phase);
@@ -184,7 +196,7 @@ private:
 
     // --- going on elsewhere (forward_resume.cc) ---
     void prepare_to_resume();
-    bool try_resume(std::string& cause);
+    bool try_resume(policy::FailureClass failure, std::string& cause);
     bool plan_to_resume();
     void end_at_length();
     void begin_resumed();
@@ -229,6 +241,7 @@ private:
     std::vector<const upstream::Model*> turned_to_;  // fallbacks, one after the other
     policy::FallbackChain chain_ = policy::FallbackChain::general;  // of the last failure
     policy::FallbackChain begun_chain_ = policy::FallbackChain::none;
+    std::optional<upstream::Match> unwilling_;  // a model that is asked when no fallback will do
     int interim_answers_ = 0;
     std::uint16_t hops_ = 0;  // tries that failed
     std::uint8_t loads_ = 0;  // times that a backend was loading
@@ -255,6 +268,9 @@ private:
     // Moving on from what failed last is no retry that could become a storm: it listens no more,
     // or the request suits another backend better.
     bool free_hop_ = false;
+    bool unwilling_too_ = false;   // nobody else is left of the model
+    bool second_opinion_ = false;  // is being asked for: the first said what may be the request's
+    bool request_blamed_ = false;  // two have said so, or one, to the same request as lately
 };
 
 }  // namespace sluice::proxy

@@ -71,9 +71,7 @@ void Forward::fail_answer(const std::string& what) {
     drop_link(false);
     held_answer_ = nullptr;
     const policy::FailureFacts facts{.end = AttemptEnd::malformed, .status = 0, .error = nullptr};
-    const auto failure = policy::classify(facts);
-    move_on(failure, policy::choose_chain(failure, facts),
-            Error::backend(502, Retry::no, "The backend " + backend() + " " + what));
+    move_on(facts, Error::backend(502, Retry::no, "The backend " + backend() + " " + what));
 }
 
 void Forward::begin_answer(const http::Head& head) {
@@ -232,7 +230,9 @@ bool Forward::pass_on_held() {
     exchange_.status = held->status;
     const policy::FailureFacts facts{
         .end = AttemptEnd::answered, .status = held->status, .error = nullptr};
-    place_.release(policy::classify(facts), held->advice.after.value_or(Duration{}));
+    auto end = try_end(policy::classify(facts), true);
+    end.retry_after = held->advice.after;
+    place_.release(end);
     enter(Phase::relaying);
     send(std::move(body));
     pass_on();
@@ -243,12 +243,10 @@ bool Forward::pass_on_held() {
 void Forward::judge_held() {
     const auto said =
         exchange_.is_generic() ? llm::ErrorFacts{} : llm::read_failure_body(held_answer_->body);
-    const auto credential = exchange_.target->setting.key.empty() ? policy::Credential::client
-                                                                  : policy::Credential::gateway;
     const policy::FailureFacts facts{.end = AttemptEnd::answered,
                                      .status = held_answer_->status,
                                      .error = &said,
-                                     .credential = credential};
+                                     .credential = credential()};
     const auto failure = policy::classify(facts);
     if (said.n_ctx) context_min_ = std::max(context_min_, *said.n_ctx);
     if (failure == FailureClass::loading)
@@ -258,11 +256,10 @@ void Forward::judge_held() {
         place_.release(FailureClass::none);
         return relay_held();
     }
-    move_on(failure, policy::choose_chain(failure, facts),
-            Error::backend(held_answer_->status, Retry::no,
-                           "The backend " + backend() + " refused with status " +
-                               std::to_string(held_answer_->status) +
-                               (said.message.empty() ? "." : ": " + said.message)));
+    move_on(facts, Error::backend(held_answer_->status, Retry::no,
+                                  "The backend " + backend() + " refused with status " +
+                                      std::to_string(held_answer_->status) +
+                                      (said.message.empty() ? "." : ": " + said.message)));
 }
 
 // It is the answer after all.
@@ -332,10 +329,7 @@ bool Forward::judge_begin() {
         drop_link(false);
         drop_withheld();
         relay_.withdraw_error();
-        const policy::FailureFacts facts{
-            .end = AttemptEnd::error_event, .status = said.status, .error = &said};
-        const auto failure = policy::classify(facts);
-        move_on(failure, policy::choose_chain(failure, facts),
+        move_on(facts_of(Break::error_event, said),
                 Error::backend(502, Retry::no,
                                "The backend " + backend() +
                                    " ended its stream with an error: " + said.message));

@@ -79,8 +79,9 @@ bool Forward::watch(std::string_view text) {
     bytes_behind_ |= events_complete_ && leftover > 0;
     if (progress != http::Progress::failed) return true;
     const std::string cause = "The backend " + backend() + " " + relay_.failure(link_->parser);
+    const Break kind = relay_.failure_kind();
     drop_link(false);
-    break_off(cause, End::backend_error);
+    lose_answer(kind, cause);
     return false;
 }
 
@@ -96,6 +97,7 @@ bool Forward::receive_events_instead() {
         if (!out.append_copy(service_.loop.buffers(), text)) {
             relay_.lose_place();
             drop_link(false);
+            place_.cancel();
             break_off(out_of_memory, End::unavailable);
             return false;
         }

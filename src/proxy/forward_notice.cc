@@ -170,8 +170,7 @@ void Forward::expire_phase(const policy::Deadline& deadline) {
     drop_withheld();
     // One that its health checks cannot reach either is left by everybody.
     free_hop_ |= service_.dispatch.health_of(*exchange_.target->endpoint) == upstream::Health::down;
-    move_on(policy::FailureClass::transient, policy::FallbackChain::general,
-            Error::backend(status, Retry::no, std::move(cause)));
+    move_on(facts_of(Break::silence, {}), Error::backend(status, Retry::no, std::move(cause)));
 }
 
 }  // namespace sluice::proxy

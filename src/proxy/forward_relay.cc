@@ -121,11 +121,12 @@ void Forward::finish(bool reusable) {
         exchange_.error =
             "The backend " + backend() + " ended its stream with an error: " + relay_.error_text();
     }
-    if (place_.held())
-        place_.release(broken ? policy::FailureClass::transient
-                              : policy::classify({.end = policy::AttemptEnd::answered,
-                                                  .status = exchange_.status,
-                                                  .error = nullptr}));
+    if (broken) {
+        const auto said = llm::read_failure_body(relay_.error_text());
+        release_place(policy::classify(facts_of(relay_.failure_kind(), said)), true);
+    } else {
+        release_place(policy::classify({.status = exchange_.status}), true);
+    }
     retry_ = {};
     phase_ = Phase::finished;
     outcome_ = Outcome::done;
@@ -140,10 +141,9 @@ void Forward::break_off(std::string cause, End end) {
 
 // The answer has begun; it ends with `event` where the client can be told in band.
 void Forward::break_off_with(std::string_view event, End end, std::string cause) {
-    SLUICE_ASSERT(link_ == nullptr);
+    SLUICE_ASSERT(link_ == nullptr && !place_.held());
     if (withholding_) stop_withholding();
     take_usage();
-    if (place_.held()) place_.release(policy::FailureClass::transient);
     retry_ = {};
     exchange_.error = cause;
     failure_ = {Source::backend, Retry::no, 502, std::move(cause)};

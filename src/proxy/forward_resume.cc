@@ -35,15 +35,14 @@ void Forward::prepare_to_resume() {
 }
 
 // The backend died in the middle of its stream. False: the stream ends here; `cause` says why.
-bool Forward::try_resume(std::string& cause) {
-    SLUICE_ASSERT(link_ == nullptr);
+bool Forward::try_resume(policy::FailureClass failure, std::string& cause) {
+    SLUICE_ASSERT(link_ == nullptr && !place_.held());
     if (resume_ == nullptr || exchange_.request == nullptr) return false;
     if (const auto obstacle = resume_->journal.obstacle(); obstacle != llm::ResumeObstacle::none) {
         cause.append(" It was not resumed: ").append(llm::describe(obstacle)).append(".");
         return false;
     }
-    place_.release(policy::FailureClass::transient);
-    note_hop(policy::FailureClass::transient);
+    note_hop(failure);
     if (hops_ >= hops_max) return false;
     committed_ = resumes_ = true;
     told_ = service_.loop.now();  // the client has just heard something

@@ -107,6 +107,7 @@ bool Forward::measure_run() {
     mem::Chain out(service_.loop.nodes());
     if (!relay_.begin_run(bytes, service_.loop.buffers(), out)) {
         drop_link(false);
+        place_.cancel();
         break_off(out_of_memory, End::unavailable);
         return false;
     }

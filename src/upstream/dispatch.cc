@@ -2,6 +2,7 @@
 #include "sluice/policy/hash.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 namespace sluice::upstream {
@@ -31,6 +32,12 @@ policy::BalanceKind kind_of(const Model& model) {
     const bool all_llama = std::ranges::all_of(
         model.targets, [](const Target& target) { return target.kind == Kind::llama_server; });
     return all_llama ? policy::BalanceKind::prefix : policy::BalanceKind::least_busy;
+}
+
+// Whose limit it is: the client's, where the backend sees its credentials; 0: ours, or nobody's.
+std::uint64_t credential_of(const Target& target, std::string_view credentials) {
+    const bool clients = target.setting.key.empty() && !credentials.empty();
+    return clients ? policy::hash_text(credentials) : 0;
 }
 
 bool is_tried(const Wish& wish, std::size_t index) {
@@ -99,6 +106,28 @@ bool Dispatch::suits(const Wish& wish, std::size_t index) const {
     return wish.context_min == 0 || wish.model->targets[index].setting.context > wish.context_min;
 }
 
+Dispatch::Standing Dispatch::standing_of(const Wish& wish, std::size_t index, Instant now) {
+    const Target& target = wish.model->targets[index];
+    TargetState& state = state_of(target);
+    const Health health = health_.of(target.endpoint->id);
+    // What it failed of before it was started anew is no reason not to wait for it.
+    if (health == Health::loading) return Standing::loading;
+    const bool refused = state.breaker.admit(now) == policy::Admission::refuse;
+    if (health == Health::down) return refused ? Standing::refused : Standing::down;
+    if (refused) return state.breaker.answers_badly() ? Standing::unwilling : Standing::refused;
+    if (!state.rests.empty() && state.rests.end_of(credential_of(target, wish.credentials)) > now)
+        return Standing::unwilling;
+    return Standing::well;
+}
+
+// Tried by this request or not.
+bool Dispatch::anybody_well(const Wish& wish, Instant now) {
+    const std::size_t count = std::min(wish.model->targets.size(), policy::candidates_max);
+    for (std::size_t i = 0; i < count; ++i)
+        if (standing_of(wish, i, now) == Standing::well) return true;
+    return false;
+}
+
 Found Dispatch::place(const Wish& wish, Place& place) {
     SLUICE_ASSERT(wish.model != nullptr && !place.held());
     const auto& targets = wish.model->targets;
@@ -106,16 +135,12 @@ Found Dispatch::place(const Wish& wish, Place& place) {
     const Instant now = loop_.now();
     auto& candidates = candidates_;
     candidates.resize(count);
-    Found found;
-    bool loading = false;
-    bool down = false;
+    std::array<std::uint64_t, standings> standing{};  // targets that suit, a bit each
     for (std::size_t i = 0; i < count; ++i) {
         const Target& target = targets[i];
         TargetState& state = state_of(target);
         SlotPool& pool = pool_of(target);
-        const Health health = health_.of(target.endpoint->id);
-        policy::Candidate& candidate = candidates[i];
-        candidate = {
+        candidates[i] = {
             .backend = target.id,
             .identity = state.identity,
             .weight = target.setting.weight,
@@ -125,34 +150,52 @@ Found Dispatch::place(const Wish& wish, Place& place) {
             .usable = false,
             .state = &state.balance};
         if (!suits(wish, i)) continue;
-        // What it failed of before it was started anew is no reason not to wait for it.
-        loading |= health == Health::loading;
-        if (state.breaker.admit(now) == policy::Admission::refuse) {
-            const Instant again = std::max(state.breaker.opens_again_at(), now);
-            if (!found.again || again < *found.again) found.again = again;
-            continue;
-        }
-        candidate.usable = health == Health::up;
-        down |= health == Health::down;
+        standing[index_of(standing_of(wish, i, now))] |= std::uint64_t{1} << i;
     }
-    auto choice = choose(wish, {candidates.data(), count}, now);
-    if (choice.outcome == policy::Choice::Outcome::none) {
-        if (loading) return {.finding = Finding::loading, .again = {}};
-        // Nobody is well: the port of one that is said to be down is asked, once a request.
-        if (!down || wish.tried != 0) return found;
+    const auto choose_of = [&](Standing which) {
         for (std::size_t i = 0; i < count; ++i)
-            candidates[i].usable =
-                suits(wish, i) && health_.of(targets[i].endpoint->id) == Health::down &&
-                state_of(targets[i]).breaker.admit(now) != policy::Admission::refuse;
-        choice = choose(wish, {candidates.data(), count}, now);
+            candidates[i].usable = (standing[index_of(which)] >> i & 1) != 0;
+        return choose(wish, {candidates.data(), count}, now);
+    };
+    auto choice = choose_of(Standing::well);
+    if (choice.outcome == policy::Choice::Outcome::none) {
+        if (standing[index_of(Standing::loading)] != 0)
+            return {.finding = Finding::loading, .again = {}};
+        // Nobody is well. One that answers, if badly, is better than nobody; and the port of one
+        // that is said to be down is asked, once a request.
+        const bool unwilling =
+            standing[index_of(Standing::unwilling)] != 0 && !anybody_well(wish, now);
+        if (unwilling && !wish.unwilling_too) return exhausted(wish, true, now);
+        if (unwilling)
+            choice = choose_of(Standing::unwilling);
+        else if (wish.tried == 0)
+            choice = choose_of(Standing::down);
     }
     if (choice.outcome == policy::Choice::Outcome::full)
         return {.finding = Finding::busy, .again = {}};
-    if (!choice.chosen()) return found;
+    if (!choice.chosen()) return exhausted(wish, false, now);
     take(*wish.model, targets[choice.index], place);
     if (wish.prompt != nullptr && balances_by_prefix(*wish.model))
         prefixes().record(*wish.prompt, targets[choice.index].id);
     return {.finding = Finding::placed, .again = {}};
+}
+
+// When a target that was not tried may be asked again.
+Found Dispatch::exhausted(const Wish& wish, bool unwilling, Instant now) {
+    Found found{.finding = Finding::exhausted, .again = {}, .unwilling = unwilling};
+    const std::size_t count = std::min(wish.model->targets.size(), policy::candidates_max);
+    for (std::size_t i = 0; i < count; ++i) {
+        if (!suits(wish, i)) continue;
+        const Target& target = wish.model->targets[i];
+        const TargetState& state = state_of(target);
+        const bool refused = state.breaker.admit(now) == policy::Admission::refuse;
+        const Instant rest = state.rests.end_of(credential_of(target, wish.credentials));
+        if (!refused && rest <= now) continue;
+        found.resting |= !refused;
+        const Instant again = std::max(refused ? state.breaker.opens_again_at() : rest, now);
+        if (!found.again || again < *found.again) found.again = again;
+    }
+    return found;
 }
 
 policy::Choice Dispatch::choose(const Wish& wish, std::span<const policy::Candidate> candidates,
@@ -173,7 +216,11 @@ void Dispatch::take(const Model& model, const Target& target, Place& place) {
     SlotPool& pool = pool_of(target);
     const bool acquired = pool.acquire();
     SLUICE_ASSERT(acquired);
-    auto begun = state.breaker.begin(loop_.now());
+    policy::Breaker::Begun begun;
+    if (state.breaker.admit(loop_.now()) == policy::Admission::refuse)
+        begun.attempt = state.breaker.beside();
+    else
+        begun = state.breaker.begin(loop_.now());
     if (begun.change && peers_ != nullptr) peers_->breaker_changed(target, begun.change);
     ++state.in_flight;
     ++placed_;
@@ -192,16 +239,14 @@ void Dispatch::take(const Model& model, const Target& target, Place& place) {
 bool Dispatch::possible(const Wish& wish) {
     const Instant now = loop_.now();
     const std::size_t count = std::min(wish.model->targets.size(), policy::candidates_max);
+    bool unwilling = false;
     for (std::size_t i = 0; i < count; ++i) {
-        const Target& target = wish.model->targets[i];
         if (!suits(wish, i)) continue;
-        const Health health = health_.of(target.endpoint->id);
-        if (health == Health::loading) return true;
-        if (health != Health::down &&
-            state_of(target).breaker.admit(now) != policy::Admission::refuse)
-            return true;
+        const Standing standing = standing_of(wish, i, now);
+        if (standing == Standing::well || standing == Standing::loading) return true;
+        unwilling |= standing == Standing::unwilling;
     }
-    return false;
+    return unwilling && !anybody_well(wish, now);
 }
 
 policy::PrefixIndex& Dispatch::prefixes() {
@@ -221,32 +266,59 @@ void Place::first_byte() {
     dispatch_->state_of(*target_).balance.latency.observe(now - begun_, now);
 }
 
-void Place::release(FailureClass failure, Duration retry_after) {
+void Place::release(const TryEnd& end) {
     SLUICE_ASSERT(held());
-    std::exchange(dispatch_, nullptr)->over(*this, failure, retry_after, false);
+    std::exchange(dispatch_, nullptr)->over(*this, &end);
 }
 
 void Place::cancel() {
-    if (held()) std::exchange(dispatch_, nullptr)->over(*this, FailureClass::none, {}, true);
+    if (held()) std::exchange(dispatch_, nullptr)->over(*this, nullptr);
 }
 
-void Dispatch::over(const Place& place, FailureClass failure, Duration retry_after,
-                    bool cancelled) {
+// What the end of a try says about its target, and what follows from that for others.
+policy::BreakerChange Dispatch::judge(TargetState& state, const Place& place, const TryEnd& end) {
     using Outcome = policy::Breaker::Outcome;
+    using policy::BreakerEffect;
+    const Instant now = loop_.now();
+    const auto record = [&](Outcome outcome) {
+        return state.breaker.record(place.attempt_, outcome, now, place.model_->setting.breaker,
+                                    prng_, end.retry_after);
+    };
+    if (end.failure == FailureClass::none) {
+        state.doubts.clear();
+        return record(Outcome::success);
+    }
+    switch (policy::disposition_of(end.failure).breaker) {
+        case BreakerEffect::none:
+            break;
+        case BreakerEffect::counts:
+            return record(end.answered ? Outcome::bad_answer : Outcome::failure);
+        case BreakerEffect::with_witnesses: {
+            // A server that fails its health check as well needs no witnesses.
+            const bool unwell = health_.of(state.endpoint) != Health::up;
+            if (state.doubts.add(end.caller, end.request, now) || unwell)
+                return record(Outcome::bad_answer);
+            break;
+        }
+        case BreakerEffect::rests:
+            state.rests.add(credential_of(place.target(), end.credentials), end.retry_after, now);
+            break;
+        case BreakerEffect::trips:
+            return record(Outcome::hard_failure);
+    }
+    state.breaker.abandon(place.attempt_);
+    return {};
+}
+
+// `end` is null where the try says nothing about the backend.
+void Dispatch::over(const Place& place, const TryEnd* end) {
     const Target& target = *place.target_;
     const Instant now = loop_.now();
     TargetState& state = state_of(target);
-    const auto effect = policy::disposition_of(failure).breaker;
-    const bool counts = failure == FailureClass::none || effect != policy::BreakerEffect::none;
-    if (cancelled || !counts) {
+    if (end == nullptr) {
         state.breaker.abandon(place.attempt_);
     } else {
-        const auto outcome = failure == FailureClass::none            ? Outcome::success
-                             : effect == policy::BreakerEffect::trips ? Outcome::hard_failure
-                                                                      : Outcome::failure;
-        const auto change =
-            state.breaker.record(place.attempt_, outcome, now, place.model_->setting.breaker, prng_,
-                                 retry_after.ns > 0 ? std::optional(retry_after) : std::nullopt);
+        const auto change = judge(state, place, *end);
         if (change && peers_ != nullptr) peers_->breaker_changed(target, change);
     }
     SLUICE_ASSERT(state.in_flight > 0);

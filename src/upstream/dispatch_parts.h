@@ -3,6 +3,8 @@
 #pragma once
 
 #include "sluice/base/list.h"
+#include "sluice/policy/doubts.h"
+#include "sluice/policy/rests.h"
 #include "sluice/upstream/dispatch.h"
 
 #include <algorithm>
@@ -22,6 +24,8 @@ T& grown(std::vector<std::unique_ptr<T>>& all, std::uint32_t id) {
 
 struct Dispatch::TargetState {
     policy::Breaker breaker;
+    policy::Doubts doubts;
+    policy::Rests rests;
     policy::BalanceState balance;
     std::uint32_t in_flight = 0;
     std::uint32_t endpoint = 0;

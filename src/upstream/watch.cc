@@ -334,6 +334,7 @@ void Watch::add_routes(Catalog& catalog) {
         model.setting.balance = setting.balance;
         model.setting.hash = setting.hash;
         model.setting.timeouts = setting.timeouts;
+        model.setting.breaker = setting.breaker;
         model.setting.health = setting.health;
         model.setting.queue = route_queue_;
         for (std::size_t k = 0; k < endpoints.size(); ++k) {

@@ -308,7 +308,7 @@ class Storm(PoolCase):
             self.assertGreaterEqual(attempts, offered)
 
     def test_row_086_breakers_end_it(self):
-        offered, attempts = self.storm("500", {"open": "5m"})
+        offered, attempts = self.storm("reset", {"open": "5m"})
         self.assertLess(attempts, offered / 2)
 
 

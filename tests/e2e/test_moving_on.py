@@ -10,7 +10,7 @@ from backend import (DONE, LAST_CHUNK, answer_chat, chat_answer, chunk, delta, e
                      finish, head, sse_head)
 from harness import main, request
 from pool_case import backend
-from test_fallback import BLIND, BLOCKED, CONTEXT, NEVER, Case, refuse
+from test_fallback import BLIND, BLOCKED, CONTEXT, NEVER, Case, hang_up, refuse
 from test_relay import line, metrics
 from wire import wait_until
 
@@ -86,9 +86,9 @@ class Chains(Moving):
                 self.assertEqual(self.asked(servers), {"m": 30, "big": 30})
 
     def test_a_budget_that_is_used_up_is_told_and_counted(self):
-        gateway, servers = self.chain({"any": ["a"]}, m=refuse(500), a=refuse(500))
+        gateway, servers = self.chain({"any": ["a"]}, m=refuse(503), a=refuse(503))
         told = [self.ask(gateway) for _ in range(8)]
-        self.assertEqual({one.status for one in told}, {500})
+        self.assertEqual({one.status for one in told}, {503})
         self.assertLess(len(servers["a"].requests), 8)
         refused = 8 - len(servers["a"].requests)
         self.assertIn("too many requests are being tried again",
@@ -120,11 +120,11 @@ class Chains(Moving):
         first.join(30)
 
     def test_a_model_that_loads_is_waited_for_whatever_it_failed_of_before(self):
-        server = self.scripted(refuse(500))
+        server = self.scripted(hang_up)
         gateway = self.gateway({"m": {"backends": [backend(server)], "breaker": {"open": "1m"},
                                       "health": {"probe": "http", "interval": "20ms"}}})
         for _ in range(3):
-            self.assertEqual(self.ask(gateway).status, 500)
+            self.assertEqual(self.ask(gateway).status, 502)
         self.wait_event(gateway, "breaker", state="open")
         server.loading = True
         self.wait_event(gateway, "health", state="loading")
@@ -191,7 +191,11 @@ class Dialects(Moving):
                     line = self.line_of(gateway, told)
                     self.assertEqual(line["end"], "backend_error")
                     self.assertIn("no slot", line["error"])
-                self.wait_event(gateway, "breaker", state="open")
+                # Messages' says 529, which is the server's; 500 of one caller may be its own (R1).
+                if path == "/v1/messages":
+                    self.wait_event(gateway, "breaker", state="open")
+                else:
+                    self.assertEqual(self.happened(gateway, "breaker"), [])
                 with gateway.client() as client:
                     text_of = client.ask(request("GET", "/metrics")).body.decode()
                 self.assertIn('sluice_answers_broken_total{cause="error_event"} 3', text_of)

@@ -351,15 +351,15 @@ class Several(Routed):
 
     def test_refusals_of_any_framing_and_length_are_counted(self):
         size = 200_000
-        for framed in (head(500, "Broken", Content_Length=4) + b"oops",
-                       head(500, "Broken", Transfer_Encoding="chunked") + chunk(b"oops") +
+        for framed in (head(503, "Broken", Content_Length=4) + b"oops",
+                       head(503, "Broken", Transfer_Encoding="chunked") + chunk(b"oops") +
                        LAST_CHUNK,
-                       head(500, "Broken", Content_Length=size) + b"x" * size):
+                       head(503, "Broken", Content_Length=size) + b"x" * size):
             broken = self.server(lambda peer, _, framed=framed: peer.send(framed))
             well = self.server()
             gateway = self.gateway("routes:\n" + self.route("/a", broken, well), "--shards", "1")
             statuses = [self.ask(gateway, "POST", "/a", body=b"x").status for _ in range(5)]
-            self.assertEqual(statuses, [500] * 3 + [200] * 2)
+            self.assertEqual(statuses, [503] * 3 + [200] * 2)
             self.assertEqual(len(broken.requests), 3)
 
     def test_any_answer_shows_that_it_is_well_and_it_is_never_asked_for_models(self):

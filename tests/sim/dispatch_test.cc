@@ -1,6 +1,7 @@
 // The dispatch on virtual time: where a request is placed, and what is left alone for how long.
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include "dispatch_rig.h"
+#include "sluice/policy/rests.h"
 
 #include <array>
 #include <string>
@@ -227,23 +228,144 @@ TEST_CASE("failures that are not the backend's never open a breaker") {
     }
 }
 
-TEST_CASE("a hard failure opens at once, and what a backend asks for is respected") {
+TEST_CASE("a hard failure opens at once") {
     Box box;
     const Model& model = box.models.add("m", 1);
     REQUIRE(box.pick(model, FailureClass::hard) == 0);
     Place place;
     const Found refused = box.place(model, place);
+    CHECK(refused.unwilling);
+    CHECK_FALSE(refused.resting);
     REQUIRE(refused.again.has_value());
     CHECK(*refused.again - box.loop.now() > model.setting.breaker.hard_open / 2);
+}
 
-    const Model& limited = box.models.add("limited", 1);
-    for (unsigned i = 0; i < limited.setting.breaker.failures; ++i) {
-        REQUIRE(box.place(limited, place).finding == Finding::placed);
-        place.release(FailureClass::rate_limited, Duration::seconds(100));
+TEST_CASE("R1: what may be the requests' own fault takes a backend from nobody else") {
+    // Of one caller, whatever it sends; of several, what they all send; and where others are
+    // served.
+    struct Row {
+        const char* what;
+        std::uint64_t callers;
+        std::uint64_t requests;
+        bool served_between;
+        bool opens;
+    };
+    const Row rows[] = {{"one caller, one request", 1, 1, false, false},
+                        {"one caller, many requests", 1, 50, false, false},
+                        {"many callers, one request", 50, 1, false, false},
+                        {"many callers, served in between", 50, 50, true, false},
+                        {"many callers, many requests", 50, 50, false, true},
+                        {"two callers", 2, 50, false, true}};
+    for (const Row& row : rows) {
+        CAPTURE(row.what);
+        Box box;
+        const Model& model = box.models.add("m", 1);
+        Place place;
+        for (std::uint64_t i = 0; i < 50; ++i) {
+            const Found found = box.place(model, place);
+            if (found.finding != Finding::placed) break;
+            place.release({.failure = FailureClass::doubtful,
+                           .answered = true,
+                           .caller = 1 + i % row.callers,
+                           .request = 1 + i % row.requests});
+            if (row.served_between) REQUIRE(box.pick(model) == 0);
+        }
+        CHECK(box.heard.states.empty() == !row.opens);
     }
-    const Found later = box.place(limited, place);
-    REQUIRE(later.again.has_value());
-    CHECK(*later.again - box.loop.now() >= Duration::seconds(100));
+}
+
+TEST_CASE("R1: a failed health check is a witness") {
+    Box box;
+    const Model& model = box.models.add("m", 2);
+    std::vector<Place> places(3);
+    for (Place& place : places)
+        REQUIRE(box.place(model, place, 2).finding == Finding::placed);
+    box.see(model, 0, Health::down);
+    for (Place& place : places)
+        place.release({.failure = FailureClass::doubtful, .answered = true, .caller = 1});
+    CHECK(box.heard.states == std::vector{BreakerState::open});
+}
+
+TEST_CASE("R1: the last one that answers is asked, whatever it answers") {
+    for (const bool answered : {true, false}) {
+        CAPTURE(answered);
+        Box box;
+        const Model& model = box.models.add("m", 2);
+        Place place;
+        const auto open = [&](std::size_t target) {
+            for (unsigned i = 0; i < model.setting.breaker.failures; ++i) {
+                REQUIRE(box.place(model, place, target == 0 ? 2 : 1).finding == Finding::placed);
+                place.release({.failure = FailureClass::transient, .answered = answered});
+            }
+        };
+        open(0);
+        const Wish wish{.model = &model, .unwilling_too = true};
+        CHECK(box.pick(wish) == 1);
+        // Another one is well: this request has asked it in vain, the first is not asked for that.
+        CHECK_FALSE(box.dispatch.possible({.model = &model, .tried = 2, .unwilling_too = true}));
+        box.see(model, 1, Health::down);
+        if (answered) {
+            const Found found = box.place(model, place);
+            CHECK(found.unwilling);
+            CHECK(box.dispatch.possible({.model = &model}));
+            CHECK(box.pick(wish, FailureClass::transient) == 0);
+            CHECK(box.pick(wish, FailureClass::transient) == 0);  // no rest for it
+            // One that goes well is as good as the end of the cool-down.
+            CHECK(box.pick(wish) == 0);
+            CHECK(box.pick(model) == 0);
+            CHECK(box.dispatch.view(model.targets[0]).breaker == BreakerState::closed);
+        } else {
+            CHECK(box.pick({.model = &model, .tried = 2, .unwilling_too = true}) == -1);
+        }
+    }
+}
+
+TEST_CASE("R2: a limit holds for one credential, as long as was said") {
+    Box box;
+    const Model& model = box.models.add("m", 2);
+    Place place;
+    const auto limit = [&](std::string_view credentials, std::optional<Duration> span) {
+        REQUIRE(box.dispatch.place({.model = &model, .tried = 2, .credentials = credentials}, place)
+                    .finding == Finding::placed);
+        place.release({.failure = FailureClass::rate_limited,
+                       .answered = true,
+                       .retry_after = span,
+                       .credentials = credentials});
+    };
+    const auto rests = [&](std::string_view credentials) {
+        return !box.dispatch.possible({.model = &model, .tried = 2, .credentials = credentials});
+    };
+    limit("Authorization: Bearer one\r\n", Duration::seconds(100));
+    CHECK(rests("Authorization: Bearer one\r\n"));
+    CHECK_FALSE(rests("Authorization: Bearer two\r\n"));
+    CHECK_FALSE(rests(""));
+    CHECK(box.pick({.model = &model, .credentials = "Authorization: Bearer one\r\n"}) == 1);
+    box.wait(Duration::seconds(100));
+    CHECK_FALSE(rests("Authorization: Bearer one\r\n"));
+
+    // As often as it says so: no longer than that.
+    for (int i = 0; i < 20; ++i) {
+        limit("", Duration::seconds(1));
+        CHECK(rests(""));
+        box.wait(Duration::seconds(1));
+        CHECK_FALSE(rests(""));
+    }
+    limit("", std::nullopt);
+    CHECK(rests(""));
+    box.wait(policy::Rests::unsaid);
+    CHECK_FALSE(rests(""));
+    limit("", Duration{});
+    CHECK_FALSE(rests(""));
+    CHECK(box.heard.states.empty());
+
+    // Where no other is left it is asked, and says so itself.
+    limit("", Duration::seconds(100));
+    box.see(model, 1, Health::down);
+    const Found found = box.place(model, place);
+    CHECK(found.unwilling);
+    CHECK(found.resting);
+    CHECK(*found.again - box.loop.now() == Duration::seconds(100));
+    CHECK(box.pick({.model = &model, .unwilling_too = true}) == 0);
 }
 
 TEST_CASE("the breakers of two models on one server are two") {

@@ -80,6 +80,7 @@ struct RouteSetting {
     Balance balance = Balance::automatic;  // prefix is for models only
     HashSetting hash{HashSetting::By::client, {}};
     ModelTimeouts timeouts;
+    BreakerSetting breaker;
     HealthSetting health;
     bool strip_prefix = false;  // before `rewrite`
     std::optional<RewriteSetting> rewrite;

@@ -10,6 +10,10 @@
 // that are not the backend's (context length, client, policy block, loading) and attempts whose
 // client left are abandoned: they count nowhere, and a probe is given back.
 //
+// A backend that was given up for what it answered is still there, and better than nobody: where no
+// other is left it may be asked beside() the breaker. Such an attempt is no probe; one that goes
+// well ends the cool-down.
+//
 // No allocation, no clock. admit() only reads, so views, plans and metrics never take the probe.
 #pragma once
 
@@ -65,16 +69,24 @@ public:
     struct Attempt {
         std::uint32_t generation = 0;
         bool probe = false;
+        bool beside = false;
     };
     struct Begun {
         Attempt attempt;
         BreakerChange change;  // the first probe after a cool-down: half-open
     };
-    enum class Outcome : std::uint8_t { success, failure, hard_failure };
+    enum class Outcome : std::uint8_t {
+        success,
+        failure,       // it did not answer
+        bad_answer,    // it did, with a failure
+        hard_failure,  // with one that will not pass by itself
+    };
 
     Admission admit(Instant now) const;
     // The backend was chosen; it must be admitted at `now`.
     [[nodiscard]] Begun begin(Instant now);
+    // Nobody else is left; answers_badly() must hold.
+    [[nodiscard]] Attempt beside() const;
     // `retry_after`: what the failed answer asked for. It makes a cool-down longer, up to open_max.
     [[nodiscard]] BreakerChange record(Attempt attempt, Outcome outcome, Instant now,
                                        const BreakerLimits& limits, Prng& prng,
@@ -87,6 +99,8 @@ public:
     // Open is so until the next begin(), also when the cool-down is over.
     BreakerState state() const { return state_; }
     bool probing() const { return probing_; }
+    // It is left alone for what it answered last, not because it did not.
+    bool answers_badly() const { return state_ != BreakerState::closed && answered_; }
     // The end of the cool-down; means something while it is open.
     Instant opens_again_at() const { return until_; }
 
@@ -95,7 +109,8 @@ private:
                                 Prng& prng);
     BreakerChange record_probe(Outcome outcome, Instant now, const BreakerLimits& limits,
                                Prng& prng);
-    BreakerChange open(BreakerCause cause, Instant now, const BreakerLimits& limits, Prng& prng);
+    BreakerChange open(BreakerCause cause, Outcome outcome, Instant now,
+                       const BreakerLimits& limits, Prng& prng);
     BreakerChange close();
     BreakerChange change_to(BreakerState state, BreakerCause cause);
     Duration cool_down(const BreakerLimits& limits, Prng& prng) const;
@@ -109,7 +124,8 @@ private:
     std::uint8_t openings_ = 0;     // since it was last closed
     BreakerState state_ = BreakerState::closed;
     bool probing_ = false;
-    bool hard_ = false;  // what opened it was
+    bool hard_ = false;      // what opened it was
+    bool answered_ = false;  // what opened it was an answer
 };
 
 static_assert(sizeof(Breaker) <= 128);

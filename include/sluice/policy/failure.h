@@ -1,25 +1,30 @@
-// Failure classes: what an attempt's end says about the backend, and what may be done next.
+// Failure classes: what an attempt's end says, and about whom; and what may be done next.
 //
 // Pure. classify() looks at where the attempt ended and at what the backend said; the words of the
 // dialects are llm/failure_body.h's. A class says:
 //
-//     class           breaker       next in the pool   fallback chain   relayed at once
-//     none            -             -                  -                -
-//     transient       counts        any                general          no
-//     rate_limited    counts        any                rate_limit       no
-//     hard            trips at once any                general          no
-//     client          -             no                 none             yes
-//     context_length  -             larger context     context_length   no
-//     policy_block    -             no                 policy_block     no
-//     loading         -             any                overload         no
-//     slow            -             any                general          no
+//     class           is about    breaker          next in the pool  fallback chain  relayed
+//     none            -           -                -                 -               -
+//     transient       server      counts           any               general         no
+//     doubtful        not known   with witnesses   one other         general         no
+//     rate_limited    credential  rests            any               rate_limit      no
+//     hard            credential  trips at once    any               general         no
+//     client          request     -                no                none            yes
+//     context_length  request     -                larger context    context_length  no
+//     policy_block    request     -                no                policy_block    no
+//     loading         server      -                any               overload        no
+//     slow            nobody      -                any               general         no
 //
 // "No" under "relayed" still means that the last answer goes to the client as it came when nothing
 // is left to try. Whether a try is still possible (first byte, retry budget) is not asked here.
 //
-// No client may take a backend from the others, so these count as the client's: a credential that
-// it brought itself, a deadline that it set, and what this server cannot do whoever asks (501). A
-// request that takes too long while its server shows that it is alive says nothing about that one.
+// No client may take a backend from the others. So these count as the client's: a credential that
+// it brought itself, a deadline that it set, and what this server cannot do whoever asks (501). And
+// model servers answer 500 to faults of the request (arguments of a tool call that are no JSON, an
+// input longer than a batch): a quick, complete answer of that kind is doubtful. It is the server's
+// only where others fail with other requests, too (policy/doubts.h), and one other backend is asked
+// for a second opinion, not all of them. A request that takes too long while its server shows that
+// it is alive says nothing about that one.
 #pragma once
 
 #include "sluice/llm/failure_body.h"
@@ -32,6 +37,7 @@ namespace sluice::policy {
 enum class FailureClass : std::uint8_t {
     none,
     transient,
+    doubtful,
     rate_limited,
     hard,
     client,
@@ -57,6 +63,12 @@ enum class AttemptEnd : std::uint8_t {
     gateway_fault,   // something of ours: no memory, no descriptor
 };
 
+// Whether the backend has said something: one that answers badly is still there.
+constexpr bool has_answered(AttemptEnd end) {
+    return end == AttemptEnd::answered || end == AttemptEnd::error_event ||
+           end == AttemptEnd::malformed;
+}
+
 // Whose credential the backend saw.
 enum class Credential : std::uint8_t { gateway, client };
 
@@ -79,9 +91,15 @@ enum class FallbackChain : std::uint8_t {
     overload,
 };
 
-enum class NextBackend : std::uint8_t { no, any, larger_context };
+enum class NextBackend : std::uint8_t { no, any, one_other, larger_context };
 
-enum class BreakerEffect : std::uint8_t { none, counts, trips };
+enum class BreakerEffect : std::uint8_t {
+    none,
+    counts,
+    with_witnesses,  // counts where others failed there with other requests, see policy/doubts.h
+    rests,  // no breaker: that credential does not come before the backend says, see rests.h
+    trips,
+};
 
 struct Disposition {
     BreakerEffect breaker = BreakerEffect::none;
@@ -95,8 +113,8 @@ struct Disposition {
 
 Disposition disposition_of(FailureClass failure);
 
-// The chain of this very failure: that of its class, but `overload` for a transient one where the
-// backend said that it has no room (529, busy, out of memory).
+// The chain of this very failure: that of its class, but `overload` for a transient or doubtful one
+// where the backend said that it has no room (529, busy, out of memory).
 FallbackChain choose_chain(FailureClass failure, const FailureFacts& facts);
 
 // For logs and metrics: "rate_limited".

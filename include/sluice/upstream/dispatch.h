@@ -25,13 +25,25 @@
 #include <memory>
 #include <optional>
 #include <span>
-#include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 namespace sluice::upstream {
 
 class Dispatch;
+
+// How a try ended, as far as it is about the backend.
+struct TryEnd {
+    policy::FailureClass failure = policy::FailureClass::none;
+    bool answered = false;                // with a failure, instead of not at all
+    std::optional<Duration> retry_after;  // what the backend said
+    // For a doubtful failure: who asked, and the digest of what.
+    policy::ConsumerKey caller = 0;
+    std::uint64_t request = 0;
+    // The client's own, where the backend saw them.
+    std::string_view credentials;
+};
 
 // One request's hold on a target: counted as in flight, with a slot where there are slots, perhaps
 // as the probe of its breaker. Move-only; must be released or cancelled before it dies.
@@ -61,8 +73,9 @@ public:
     const Target& target() const { return *target_; }
     // The first byte of an answer's body came.
     void first_byte();
-    // The try is over: as `failure` says, or well. `retry_after`: what the backend said, or zero.
-    void release(policy::FailureClass failure, Duration retry_after = {});
+    // The try is over.
+    void release(const TryEnd& end);
+    void release(policy::FailureClass failure) { release({.failure = failure}); }
     // The try says nothing about the backend: the client left, or we stop.
     void cancel();
 
@@ -83,6 +96,9 @@ struct Wish {
     std::uint64_t context_min = 0;  // and those with no more context than that; 0: any will do
     std::uint64_t key = 0;          // for Balance::hash
     const policy::PrefixHashes* prompt = nullptr;  // for Balance::prefix; null: unknown
+    std::string_view credentials;                  // the client's own; "" where it has none
+    // Where no other target is left, one that would rather not be asked will do.
+    bool unwilling_too = false;
 };
 
 enum class Finding : std::uint8_t {
@@ -96,6 +112,10 @@ struct Found {
     Finding finding = Finding::exhausted;
     // exhausted: when one may be tried again, as far as that is known.
     std::optional<Instant> again;
+    // exhausted, but there is one that would rather not be asked (`unwilling_too`): it answered
+    // badly of late, or
+    bool unwilling = false;
+    bool resting = false;  // has a limit that was reached
 };
 
 // Whether prompts of this model are worth hashing.
@@ -200,11 +220,26 @@ private:
     void set_capacity(SlotPool& pool, std::uint32_t id, std::uint32_t slots);
     policy::PrefixIndex& prefixes();
     bool suits(const Wish& wish, std::size_t index) const;
+    // Whether a target may be asked, tried already or not.
+    enum class Standing : std::uint8_t {
+        well,
+        loading,
+        down,
+        refused,    // its breaker is open
+        unwilling,  // the same, but it answers; or it wants to rest
+    };
+    static constexpr std::size_t standings = 5;
+    static constexpr std::size_t index_of(Standing standing) {
+        return static_cast<std::size_t>(standing);
+    }
+    Standing standing_of(const Wish& wish, std::size_t index, Instant now);
+    bool anybody_well(const Wish& wish, Instant now);
+    Found exhausted(const Wish& wish, bool unwilling, Instant now);
     policy::Choice choose(const Wish& wish, std::span<const policy::Candidate> candidates,
                           Instant now);
     void take(const Model& model, const Target& target, Place& place);
-    void over(const Place& place, policy::FailureClass failure, Duration retry_after,
-              bool cancelled);
+    void over(const Place& place, const TryEnd* end);
+    policy::BreakerChange judge(TargetState& state, const Place& place, const TryEnd& end);
     Line& line_for(const Wish& wish, ModelLines& lines);
     void serve_lines();
     void tell_demand();

@@ -41,9 +41,9 @@ Class event(std::string_view data) {
     return classify({AttemptEnd::error_event, 200, &error});
 }
 
-constexpr Class classes[] = {Class::none,         Class::transient, Class::rate_limited,
-                             Class::hard,         Class::client,    Class::context_length,
-                             Class::policy_block, Class::loading,   Class::slow};
+constexpr Class classes[] = {
+    Class::none,   Class::transient,      Class::doubtful,     Class::rate_limited, Class::hard,
+    Class::client, Class::context_length, Class::policy_block, Class::loading,      Class::slow};
 
 }  // namespace
 
@@ -52,8 +52,9 @@ TEST_CASE("an answer is classed by its status where its body says nothing") {
         CAPTURE(status);
         Class expected = status < 400   ? Class::none
                          : status < 500 ? Class::client
-                                        : Class::transient;
-        if (status == 408) expected = Class::transient;
+                                        : Class::doubtful;
+        if (status == 408) expected = Class::doubtful;
+        if ((status >= 502 && status <= 504) || status == 529) expected = Class::transient;
         if (status == 429) expected = Class::rate_limited;
         if (status == 501) expected = Class::client;
         if (status >= 401 && status <= 403) expected = Class::hard;
@@ -86,10 +87,10 @@ TEST_CASE("an answer is classed by its status and body") {
         {400, R"({"error":"prompt too long; exceeded max context length by 17 tokens"})",
          Class::context_length},
         // A failing server that only mentions the context is a failing server.
-        {500, anthropic_context, Class::transient},
+        {500, anthropic_context, Class::doubtful},
         {502, anthropic_context, Class::transient},
-        {500, overflow, Class::transient},
-        {500, R"({"error":"the input length exceeds the context length"})", Class::transient},
+        {500, overflow, Class::doubtful},
+        {500, R"({"error":"the input length exceeds the context length"})", Class::doubtful},
         {404, anthropic_context, Class::client},
         {429, anthropic_context, Class::rate_limited},
         {413, R"({"type":"error","error":{"type":"request_too_large","message":"m"}})",
@@ -164,7 +165,8 @@ TEST_CASE("a credential of the client's own is the client's fault") {
     CHECK(answered(429, no_quota, Credential::client) == Class::client);
     CHECK(answered(400, no_credit, Credential::client) == Class::client);
     CHECK(answered(429, "", Credential::client) == Class::rate_limited);
-    CHECK(answered(500, "", Credential::client) == Class::transient);
+    CHECK(answered(500, "", Credential::client) == Class::doubtful);
+    CHECK(answered(503, "", Credential::client) == Class::transient);
 }
 
 TEST_CASE("every other end of an attempt has its class") {
@@ -175,7 +177,7 @@ TEST_CASE("every other end of an attempt has its class") {
     const Case cases[] = {
         {AttemptEnd::refused, Class::transient},     {AttemptEnd::unreachable, Class::transient},
         {AttemptEnd::timed_out, Class::transient},   {AttemptEnd::reset, Class::transient},
-        {AttemptEnd::ended_early, Class::transient}, {AttemptEnd::malformed, Class::transient},
+        {AttemptEnd::ended_early, Class::transient}, {AttemptEnd::malformed, Class::doubtful},
         {AttemptEnd::client_left, Class::none},      {AttemptEnd::client_timeout, Class::none},
         {AttemptEnd::gateway_fault, Class::none},    {AttemptEnd::outlasted, Class::slow},
     };
@@ -201,21 +203,21 @@ TEST_CASE("an error inside of a stream is classed by what it says itself") {
          Class::client},
         {R"({"type":"error","error":{"type":"authentication_error","message":"m"}})", Class::hard},
         {R"({"error":{"message":"m","code":429}})", Class::rate_limited},
-        {R"({"error":{"message":"m","type":"server_error"}})", Class::transient},
-        {R"({"error":"llama runner process has terminated"})", Class::transient},
+        {R"({"error":{"message":"m","type":"server_error"}})", Class::doubtful},
+        {R"({"error":"llama runner process has terminated"})", Class::doubtful},
         {anthropic_context, Class::context_length},
         {exact_context, Class::context_length},
         {blocked, Class::policy_block},
         {no_quota, Class::hard},
-        {overflow, Class::transient},
+        {overflow, Class::doubtful},
         {loading, Class::loading},
-        {"", Class::transient},
+        {"", Class::doubtful},
     };
     for (const Case& c : cases) {
         CAPTURE(c.data);
         CHECK(name_of(event(c.data)) == name_of(c.expected));
     }
-    CHECK(classify({AttemptEnd::error_event, 200, nullptr}) == Class::transient);
+    CHECK(classify({AttemptEnd::error_event, 200, nullptr}) == Class::doubtful);
 }
 
 TEST_CASE("what may be done next, by class") {
@@ -232,7 +234,8 @@ TEST_CASE("what may be done next, by class") {
     const Row rows[] = {
         {Class::none, B::none, N::no, F::none, false},
         {Class::transient, B::counts, N::any, F::general, false},
-        {Class::rate_limited, B::counts, N::any, F::rate_limit, false},
+        {Class::doubtful, B::with_witnesses, N::one_other, F::general, false},
+        {Class::rate_limited, B::rests, N::any, F::rate_limit, false},
         {Class::hard, B::trips, N::any, F::general, false},
         {Class::client, B::none, N::no, F::none, true},
         {Class::context_length, B::none, N::larger_context, F::context_length, false},
