@@ -97,7 +97,7 @@ Verdict read_status_line(std::string_view line, Head& head) {
     if (!shaped) return bad_request("The status line is not of the form 'version code reason'.");
     head.status = (rest[1] - '0') * 100 + (rest[2] - '0') * 10 + (rest[3] - '0');
     if (head.status < 100 || head.status > 599) {
-        return bad_request("The status code is not between 100 and 599.");
+        return bad_request("The status code is no status.");
     }
     if (head.status == 101) return bad_request("The protocol was switched without being asked to.");
     head.reason = rest.size() > 5 ? rest.substr(5) : std::string_view{};

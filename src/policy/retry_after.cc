@@ -30,9 +30,10 @@ std::optional<Duration> parse_retry_after(std::string_view value, WallTime now) 
 
 RetryAdvice read_retry_advice(const http::Head& head, WallTime now) {
     RetryAdvice advice;
-    advice.after = parse_decimal(head.find("retry-after-ms"), Duration::millis(1), retry_after_max);
-    if (!advice.after) advice.after = parse_retry_after(head.find("retry-after"), now);
-    advice.should_retry = parse_bool(head.find("x-should-retry"));
+    advice.after = parse_decimal(head.find(http::FieldId::retry_after_ms), Duration::millis(1),
+                                 retry_after_max);
+    if (!advice.after) advice.after = parse_retry_after(head.find(http::FieldId::retry_after), now);
+    advice.should_retry = parse_bool(head.find(http::FieldId::x_should_retry));
     SLUICE_ASSERT(!advice.after || (advice.after->ns >= 0 && *advice.after <= retry_after_max));
     return advice;
 }

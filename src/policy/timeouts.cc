@@ -6,7 +6,9 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <cmath>
 #include <cstddef>
+#include <cstdint>
 
 namespace sluice::policy {
 
@@ -43,11 +45,20 @@ void take_earlier(Deadline& deadline, DeadlineName name, Instant from, Duration 
     if (!deadline || at < deadline.at) deadline = {name, at, limit};
 }
 
-// "300s", "1.5s", "250ms": the shortest that is exact to the microsecond.
+// "5m", "1m30s", "1.5s", "0.3s", "20ms": to two digits behind the point. Never three digits on end,
+// which some client would take for a status.
 std::string text_of(Duration span) {
-    const double seconds = static_cast<double>(span.as_micros()) / 1e6;
-    if (span < Duration::seconds(1)) return fmt::format("{:.6g}ms", seconds * 1e3);
-    return fmt::format("{:.10g}s", seconds);
+    constexpr std::int64_t second_ns = 1'000'000'000;
+    if (span < Duration::millis(100))
+        return fmt::format("{:.2g}ms", static_cast<double>(span.ns) / 1e6);
+    if (span < Duration::seconds(60))
+        return fmt::format("{}s", std::round(static_cast<double>(span.ns) / 1e7) / 100);
+    const std::int64_t seconds = span.ns / second_ns;
+    const std::int64_t hours = seconds / 3600;
+    std::string text = hours > 0 ? fmt::format("{}h", hours) : std::string();
+    if (seconds / 60 % 60 > 0) text += fmt::format("{}m", seconds / 60 % 60);
+    if (seconds % 60 > 0) text += fmt::format("{}s", seconds % 60);
+    return text;
 }
 
 }  // namespace
@@ -73,7 +84,7 @@ Deadline next_deadline(const PhaseTimeouts& timeouts, const ClientTimeouts& clie
     return deadline;
 }
 
-std::string describe(const Deadline& deadline, std::string_view subject) {
+std::string describe(const Deadline& deadline, std::string_view model) {
     SLUICE_ASSERT(deadline.name != DeadlineName::none);
     const std::string limit = text_of(deadline.limit);
     const std::string_view name = name_of(deadline.name);
@@ -81,31 +92,25 @@ std::string describe(const Deadline& deadline, std::string_view subject) {
         case DeadlineName::none:
             break;
         case DeadlineName::connect:
-            return fmt::format("The backend {} took no connection within {} ({}).", subject, limit,
-                               name);
+            return fmt::format("The backend took no connection within {} ({}).", limit, name);
         case DeadlineName::queue:
-            return fmt::format("The model {} had no free slot within {} ({}).", subject, limit,
+            return fmt::format("The model '{}' had no free slot within {} ({}).", model, limit,
                                name);
         case DeadlineName::load:
-            return fmt::format("The backend {} did not load its model within {} ({}).", subject,
-                               limit, name);
+            return fmt::format("The model '{}' was not loaded within {} ({}).", model, limit, name);
         case DeadlineName::first_byte:
-            return fmt::format("The backend {} sent no answer within {} ({}).", subject, limit,
-                               name);
+            return fmt::format("The backend sent no answer within {} ({}).", limit, name);
         case DeadlineName::gap:
-            return fmt::format("The backend {} sent nothing more for {} ({}).", subject, limit,
-                               name);
+            return fmt::format("The backend sent nothing more for {} ({}).", limit, name);
         case DeadlineName::total:
-            return fmt::format("The answer of {} was not complete within {} ({}).", subject, limit,
-                               name);
+            return fmt::format("The answer was not complete within {} ({}).", limit, name);
         case DeadlineName::client_read:
-            return fmt::format("{} sent nothing for {}, the time that the client waits ({}).",
-                               subject, limit, name);
+            return fmt::format("Nothing was sent for {}, the time that the client waits ({}).",
+                               limit, name);
         case DeadlineName::client_total:
             return fmt::format(
-                "The answer of {} was not complete within {}, the time that the "
-                "client waits ({}).",
-                subject, limit, name);
+                "The answer was not complete within {}, the time that the client waits ({}).",
+                limit, name);
     }
     return {};
 }

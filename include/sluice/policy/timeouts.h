@@ -68,9 +68,9 @@ struct Deadline {
 Deadline next_deadline(const PhaseTimeouts& timeouts, const ClientTimeouts& client, Phase phase,
                        const PhaseTimes& times);
 
-// "The backend http://127.0.0.1:8081 sent no answer within 300s (first_byte)." `subject` is who
-// was waited for: the backend's URL, or the model's name where there is no backend yet (queue).
-std::string describe(const Deadline& deadline, std::string_view subject);
+// "The backend sent no answer within 5m (first_byte)." `model`: whose slots or load it may be
+// about.
+std::string describe(const Deadline& deadline, std::string_view model);
 
 // The status that tells a client about it: 503 where no backend was asked, else 504.
 int status_of(DeadlineName name);

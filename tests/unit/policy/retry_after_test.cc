@@ -19,7 +19,9 @@ std::int64_t micros(const std::optional<Duration>& span) {
 }
 
 void add(http::Head& head, std::string_view name, std::string_view value) {
-    head.storage[head.count++] = {name, value};
+    const auto id = http::field_id(name);
+    head.storage[head.count++] = {name, value, id};
+    head.present.add(id);
 }
 
 }  // namespace
