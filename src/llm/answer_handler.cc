@@ -51,6 +51,8 @@ Key root_key(std::string_view name) {
             return is(name, "obfuscation") ? Key::frame : Key::other;
         case 12:
             return is(name, "service_tier") ? Key::frame : Key::other;
+        case 15:
+            return is(name, "sequence_number") ? Key::sequence : Key::other;
         case 16:
             if (is(name, "tokens_evaluated")) return Key::evaluated;
             return is(name, "tokens_predicted") ? Key::predicted : Key::other;
@@ -228,6 +230,8 @@ const char* AnswerHandler::on_number(int depth, const JsonNumber& number) {
         choice_bit_ = std::uint32_t{1} << std::min(*number.count, Choices::index_max);
     } else if (key_ == Key::error) {
         facts_.error = true;
+    } else if (key_ == Key::sequence && number.count && *number.count < EventFacts::unnumbered) {
+        facts_.number = static_cast<std::uint32_t>(*number.count);
     }
     return nullptr;
 }

@@ -49,6 +49,7 @@ enum class AnswerKey : std::uint8_t {
     done,  // Ollama's `done`, llama-server's `stop`
     finish_reason,
     index,  // of a choice
+    sequence,  // sequence_number, of a Responses event
     // --- counts: all from here on ---
     prompt_tokens,
     completion_tokens,
@@ -98,6 +99,7 @@ struct AnswerFacts {
     bool usage_at_root = false;  // "usage": {...} beside it
     bool carries_other = false;  // anything that the frame of an event does not hold
     Choices choices;             // an answer without choices is one of one choice
+    std::uint32_t number = EventFacts::unnumbered;
 
     // What the type of an event says: its SSE name, or "type" in its data.
     void classify(std::string_view type);

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <iterator>
 
 namespace sluice::llm {
 
@@ -155,6 +156,20 @@ const Endpoint* find_endpoint(std::string_view path) {
         }
     }
     return path.starts_with(by_id.path) && path.size() > by_id.path.size() ? &by_id : nullptr;
+}
+
+Dialect dialect_of(std::string_view path) {
+    struct Area {
+        std::string_view prefix;
+        Dialect dialect;
+    };
+    static constexpr Area areas[] = {{"/api/", Dialect::ollama},
+                                     {"/v1/messages/", Dialect::anthropic},
+                                     {"/v1/responses/", Dialect::responses}};
+    if (const Endpoint* endpoint = find_endpoint(path)) return endpoint->dialect;
+    const auto* const area = std::ranges::find_if(
+        areas, [path](const Area& each) { return path.starts_with(each.prefix); });
+    return area != std::end(areas) ? area->dialect : Dialect::openai;
 }
 
 Result<std::string> model_id_of(const Endpoint& endpoint, std::string_view path) {

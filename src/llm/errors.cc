@@ -1,27 +1,16 @@
 #include "sluice/llm/errors.h"
 
+#include "error_parts.h"
 #include "json_text.h"
+#include "sluice/base/assert.h"
+#include "sluice/llm/refusal.h"
 
+#include <algorithm>
 #include <array>
 
 namespace sluice::llm {
 
 namespace {
-
-void append_quoted(std::string& out, std::string_view text) {
-    out += '"';
-    append_json_escaped(out, text);
-    out += '"';
-}
-
-// A string, or null where there is none.
-void append_nullable(std::string& out, std::string_view text) {
-    if (text.empty()) {
-        out += "null";
-    } else {
-        append_quoted(out, text);
-    }
-}
 
 std::string_view anthropic_error_type(int status) {
     switch (status) {
@@ -46,34 +35,41 @@ std::string_view anthropic_error_type(int status) {
 }
 
 std::string openai_body(const ErrorText& error) {
-    std::string out = R"({"error":{"message":)";
-    append_quoted(out, error.message);
-    out += R"(,"type":)";
-    append_quoted(out, error_type(error.status));
-    out += R"(,"param":)";
-    append_nullable(out, error.param);
-    out += R"(,"code":)";
-    append_nullable(out, error.code);
+    const ErrorParts parts = parts_of(error);
+    std::string out = R"({"error":{"message":)" + parts.message;
+    append_member(out, "type", parts.type);
+    append_member(out, "param", parts.param);
+    append_member(out, "code", parts.code);
+    append_members(out, parts.members);
     out += "}}";
     return out;
 }
 
-std::string responses_event(const ErrorText& error) {
-    std::string out = R"({"type":"error","code":)";
-    append_quoted(out, error.code.empty() ? error_type(error.status) : error.code);
-    out += R"(,"message":)";
-    append_quoted(out, error.message);
-    out += R"(,"param":)";
-    append_nullable(out, error.param);
-    out += "}";
-    return out;
+// The types that Anthropic's SDKs know.
+bool is_anthropic_type(std::string_view quoted_type) {
+    static constexpr std::array<std::string_view, 11> types{
+        "\"invalid_request_error\"", "\"authentication_error\"", "\"billing_error\"",
+        "\"permission_error\"",      "\"not_found_error\"",      "\"conflict_error\"",
+        "\"request_too_large\"",     "\"rate_limit_error\"",     "\"api_error\"",
+        "\"overloaded_error\"",      "\"timeout_error\""};
+    return std::ranges::find(types, quoted_type) != types.end();
 }
 
+// A backend's type of another dialect stands beside that of this one, with its code.
 std::string anthropic_body(const ErrorText& error) {
+    const ErrorParts parts = parts_of(error);
+    const bool foreign = error.refusal != nullptr && !is_anthropic_type(parts.type);
+    const bool own = error.refusal == nullptr || foreign;
     std::string out = R"({"type":"error","error":{"type":)";
-    append_quoted(out, anthropic_error_type(error.status));
-    out += R"(,"message":)";
-    append_quoted(out, error.message);
+    out += own ? quoted(anthropic_error_type(error.status)) : parts.type;
+    append_member(out, "message", parts.message);
+    if (error.refusal != nullptr && !error.refusal->type.empty() && foreign)
+        append_member(out, "backend_type", parts.type);
+    if (error.refusal != nullptr && !error.refusal->code.empty())
+        append_member(out, "code", parts.code);
+    if (error.refusal != nullptr && !error.refusal->param.empty())
+        append_member(out, "param", parts.param);
+    append_members(out, parts.members);
     out += R"(},"request_id":)";
     append_nullable(out, error.request_id);
     out += "}";
@@ -81,18 +77,17 @@ std::string anthropic_body(const ErrorText& error) {
 }
 
 std::string ollama_body(const ErrorText& error) {
-    std::string out = R"({"error":)";
-    append_quoted(out, error.message);
-    out += "}";
-    return out;
+    return R"({"error":)" + parts_of(error).message + "}";
 }
 
 // llama-server's own: `code` is the status as a number.
 std::string llama_body(const ErrorText& error) {
-    std::string out = R"({"error":{"code":)" + std::to_string(error.status) + R"(,"message":)";
-    append_quoted(out, error.message);
-    out += R"(,"type":)";
-    append_quoted(out, error_type(error.status));
+    const ErrorParts parts = parts_of(error);
+    const bool told = error.refusal != nullptr && !error.refusal->code.empty();
+    std::string out = R"({"error":{"code":)" + (told ? parts.code : std::to_string(error.status));
+    append_member(out, "message", parts.message);
+    append_member(out, "type", parts.type);
+    append_members(out, parts.members);
     out += "}}";
     return out;
 }
@@ -146,7 +141,7 @@ std::string error_event(Dialect dialect, sse::Form form, const ErrorText& error)
         case Dialect::llama_native:
             break;
         case Dialect::responses:
-            return "event: error\ndata: " + responses_event(error) + "\n\n";
+            return "event: error\ndata: " + responses_error(error, 0) + "\n\n";
         case Dialect::anthropic:
             return "event: error\ndata: " + anthropic_body(error) + "\n\n";
     }
@@ -164,6 +159,29 @@ std::string_view error_type(int status) {
         default:
             return status < 500 ? "invalid_request_error" : "server_error";
     }
+}
+
+std::string message_of(std::string_view text) {
+    std::string message;
+    message.reserve(text.size());
+    const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+    for (std::size_t at = 0; at < text.size();) {
+        std::size_t end = at;
+        while (end < text.size() && is_digit(text[end]))
+            ++end;
+        const std::string_view figure = text.substr(at, end - at);
+        bool reads_as_status = false;
+        for (std::size_t i = 0; i + 3 <= figure.size(); ++i)
+            reads_as_status |= figure[i] == '4' || figure[i] == '5';
+        if (reads_as_status)
+            message.append(figure.size(), '#');
+        else
+            message += figure;
+        if (end < text.size()) message += text[end++];
+        at = end;
+    }
+    SLUICE_ASSERT(message.size() == text.size());
+    return message;
 }
 
 void append_json_escaped(std::string& out, std::string_view text) {

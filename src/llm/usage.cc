@@ -209,6 +209,7 @@ EventFacts read_event(std::string_view name, std::string_view data, Usage& usage
         facts.choices.named = facts.choices.said | facts.choices.ended;
     }
     facts.malformed &= !answer.error;
+    facts.number = answer.number;
     facts.usage_only = answer.choices_empty && answer.usage_at_root && !answer.carries_other &&
                        !answer.error && name.empty();
     return facts;

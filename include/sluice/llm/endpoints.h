@@ -53,6 +53,10 @@ inline constexpr Endpoint opaque_endpoint{.kind = EndpointKind::opaque};
 // The endpoint of a path (without the query, as it was sent); null when it is not served.
 const Endpoint* find_endpoint(std::string_view path);
 
+// In whose dialect a refusal of a path is understood, also of one that is not served: everything
+// under /api/ is Ollama's.
+Dialect dialect_of(std::string_view path);
+
 // The model's name in a path of a model_by_id endpoint: what stands behind the prefix, with its
 // percent-escapes decoded once. It may hold '/' and ':'. An error (400) when an escape is not well
 // formed, or when the name is too long or holds a control character.

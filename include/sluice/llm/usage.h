@@ -51,6 +51,8 @@ struct EventFacts {
     // it (a heartbeat by a name of its own): like a comment.
     bool silent = false;
     Choices choices;
+    static constexpr std::uint32_t unnumbered = ~std::uint32_t{0};
+    std::uint32_t number = unnumbered;  // its sequence_number (Responses)
 };
 
 // Whether the data is [DONE], the end of OpenAI's streams; there may be white space around it.

@@ -184,3 +184,15 @@ TEST_CASE("dialects, streams and usage by endpoint") {
     CHECK_FALSE(at("/api/embed").streams_by_default);
     CHECK_FALSE(at("/v1/chat/completions").streams_by_default);
 }
+
+TEST_CASE("R7e: whose dialect a refusal speaks follows from the path alone") {
+    CHECK(dialect_of("/api/chat") == Dialect::ollama);
+    for (const std::string_view path : {"/api/", "/api/nothing", "/api/chat/x", "/api/v1/messages"})
+        CHECK(dialect_of(path) == Dialect::ollama);
+    CHECK(dialect_of("/v1/messages") == Dialect::anthropic);
+    CHECK(dialect_of("/v1/messages/batches") == Dialect::anthropic);
+    CHECK(dialect_of("/v1/responses/x") == Dialect::responses);
+    CHECK(dialect_of("/completion") == Dialect::llama_native);
+    for (const std::string_view path : {"", "/", "/api", "/apis/x", "/v1/messagesx", "/V1/api/"})
+        CHECK(dialect_of(path) == Dialect::openai);
+}

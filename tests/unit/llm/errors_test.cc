@@ -67,7 +67,8 @@ TEST_CASE("fault 70: error events have the dialect's form, and none is a [DONE]"
           "event: error\ndata: " + error_body(Dialect::anthropic, broken) + "\n\n");
     CHECK(event_of(Dialect::responses, missing) ==
           "event: error\ndata: {\"type\":\"error\",\"code\":\"model_not_found\","
-          "\"message\":\"There is no model \\\"x\\\".\",\"param\":\"model\"}\n\n");
+          "\"message\":\"There is no model \\\"x\\\".\",\"param\":\"model\","
+          "\"sequence_number\":0}\n\n");
     CHECK(event_of(Dialect::responses, broken).find("\"code\":\"server_error\"") !=
           std::string::npos);
     CHECK(event_of(Dialect::ollama, broken) ==
@@ -138,4 +139,23 @@ TEST_CASE("text that is not UTF-8 is replaced") {
     CHECK(escaped("\xED\xA0\x80"
                   "b") == replacement + replacement + replacement + "b");
     CHECK(escaped("\xC3\xA9\xFF\xC3\xA9") == "\xC3\xA9" + replacement + "\xC3\xA9");
+}
+
+TEST_CASE("R6c: no figure of a message can be taken for a status") {
+    const auto text = [](std::string_view given) { return message_of(given); };
+    CHECK(text("plain, with 12 and 1234 and 399600") == "plain, with 12 and 1234 and 399600");
+    CHECK(text("status 503: no") == "status ###: no");
+    CHECK(text("429") == "###");
+    CHECK(text("http://127.0.0.1:8503/v1") == "http://127.0.0.1:####/v1");
+    CHECK(text("llama-500b, 5, 50 and 1500ms") == "llama-###b, 5, 50 and ####ms");
+    CHECK(text("").empty());
+    // Lists of names stand beside it.
+    CHECK(error_body(Dialect::openai, {.status = 400, .message = "m", .members = R"("a":["b"])"}) ==
+          R"({"error":{"message":"m","type":"invalid_request_error","param":null,"code":null,)"
+          R"("a":["b"]}})");
+    CHECK(error_body(Dialect::anthropic, {.status = 404, .message = "m", .members = R"("a":1)"}) ==
+          R"({"type":"error","error":{"type":"not_found_error","message":"m","a":1},)"
+          R"("request_id":null})");
+    CHECK(error_body(Dialect::ollama, {.status = 404, .message = "m", .members = R"("a":1)"}) ==
+          R"({"error":"m"})");
 }
