@@ -249,6 +249,8 @@ const Section& model_section() {
             .map("queue", &M::queue, queue_section(), {"Where requests wait for a slot", ""})
             .key("resume", &M::resume, Truth{},
                  {"A stream whose backend dies goes on on another one", "true"})
+            .key("broken_stream", &M::broken_stream, stream_ends,
+                 {"How a stream ends that broke; what is not said is that of `defaults`", "cut"})
             .checked([](Reader& reader, const Node& node, ModelSetting& model) {
                 const Node* backends = node.find("backends");
                 if (backends != nullptr) check_pool(reader, backends->at, model.backends.size());
@@ -262,6 +264,7 @@ ModelSetting standard_model(const Settings& settings) {
     model.breaker = settings.model_breaker;
     model.health = settings.model_health;
     model.queue = settings.model_queue;
+    model.broken_stream = settings.model_broken_stream;
     return model;
 }
 

@@ -85,6 +85,12 @@ const Section& defaults_section() {
                  {"When a backend is left alone", ""})
             .map("health", &S::model_health, health_section(), {"How backends are watched", ""})
             .map("queue", &S::model_queue, queue_section(), {"Where requests wait for a slot", ""})
+            .key(
+                "broken_stream", &S::model_broken_stream, stream_ends,
+                {"How the body of a stream ends that broke, behind the event that says why: as one "
+                 "that is whole (end), or cut off. Those of /v1/responses and of Ollama always "
+                 "end",
+                 "cut"})
             .done();
     return section;
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "reader.h"
+#include "sluice/config/model_settings.h"
 #include "sluice/config/route_settings.h"
 #include "text.h"
 
@@ -154,6 +155,9 @@ struct Texts {
     void read(Reader& reader, const Node& node, std::vector<std::string>& values) const;
     std::string show(const std::vector<std::string>& values) const;
 };
+
+inline const Choice<BrokenStream> stream_ends{
+    {{"end", BrokenStream::end}, {"cut", BrokenStream::cut}}};
 
 // A map of names to texts.
 struct TextMap {

@@ -81,7 +81,8 @@ Result<WatchPlan> WatchPlan::create(const config::Settings& settings,
     plan.defaults = {.timeouts = settings.model_timeouts,
                      .breaker = settings.model_breaker,
                      .health = settings.model_health,
-                     .queue = settings.model_queue};
+                     .queue = settings.model_queue,
+                     .broken_stream = settings.model_broken_stream};
     for (const auto& model : settings.models)
         for (const auto& alias : model.aliases)
             plan.aliases.push_back({alias, model.name});

@@ -86,6 +86,12 @@ struct QueueSetting {
     bool operator==(const QueueSetting&) const = default;
 };
 
+// How the body of a chat stream ends that broke, behind the error event that says why.
+enum class BrokenStream : std::uint8_t {
+    end,  // as a body that is whole
+    cut,  // the connection is cut
+};
+
 struct BackendSetting {
     std::string url;    // http://host:port or unix:/path
     std::string model;  // the server's own name for it; empty: the same
@@ -128,6 +134,7 @@ struct ModelSetting {
     HealthSetting health;
     QueueSetting queue;
     bool resume = false;  // a stream whose backend dies goes on on another one
+    BrokenStream broken_stream = BrokenStream::end;
 
     bool operator==(const ModelSetting&) const = default;
 };

@@ -65,6 +65,7 @@ struct Settings {
     BreakerSetting model_breaker;
     HealthSetting model_health;
     QueueSetting model_queue;
+    BrokenStream model_broken_stream = BrokenStream::end;
 };
 
 // "250ms", "10s", "5m", "1h"; a bare 0.

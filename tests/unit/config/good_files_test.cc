@@ -123,6 +123,7 @@ models:
     health: {interval: 5s, timeout: 2s, probe: http, path: /up}
     queue: {length: 9, notice_first: 1s, notice_every: 0, priority_header: X-Priority}
     resume: true
+    broken_stream: cut
   "?": {backends: [{url: "unix:/run/o"}], fallback: [qwen, "gpt-x"]}
   gpt-*: {balance: prefix, backends: [{url: http://b}]}
 backends: [http://any]
@@ -149,6 +150,7 @@ backends: [http://any]
     CHECK(qwen.health == HealthSetting{seconds(5), seconds(2), HealthSetting::Probe::http, "/up"});
     CHECK(qwen.queue == QueueSetting{9, seconds(1), {}, "x-priority"});
     CHECK(qwen.resume);
+    CHECK(qwen.broken_stream == BrokenStream::cut);
     CHECK(settings.models[1].fallback.any == std::vector<std::string>{"qwen", "gpt-x"});
     CHECK(settings.models[2].name == "gpt-*");
     CHECK(settings.models[2].balance == Balance::prefix);
