@@ -57,6 +57,7 @@ bool is_about_request(FailureClass failure) {
         case FailureClass::hard:
         case FailureClass::loading:
         case FailureClass::slow:
+        case FailureClass::doubtful:
             break;
     }
     return false;

@@ -1,6 +1,7 @@
 #include "connection.h"
 
 #include "sluice/http/writer.h"
+#include "sluice/policy/advice.h"
 
 #include <algorithm>
 #include <utility>
@@ -179,8 +180,9 @@ bool Connection::forward() {
             settle_as_ = forward_->answer_end();
             break;
         case Forward::Outcome::broken:
-            // The client must see that it is no end: there is no last chunk, or a reset comes.
-            close_after_ = true;
+            // Where it does not end properly the client must see that it is no end: there is no
+            // last chunk, or a reset comes.
+            close_after_ |= forward_->client_must_close();
             if (forward_->client_must_see_reset()) stream_.reset_at_close();
             settle_as_ = forward_->failure_end();
             break;
@@ -198,18 +200,13 @@ bool Connection::forward() {
 void Connection::reply_to_failure() {
     const Error error = forward_->failure();
     const End end = forward_->failure_end();
-    const Duration retry_after = forward_->retry_after();
+    const policy::RetryAdvice advice = forward_->advice();
     end_forward();
-    const std::string_view code = error.status == 504   ? "upstream_timeout"
-                                  : error.status == 503 ? "overloaded"
-                                  : error.status == 429 ? "queue_full"
-                                                        : "upstream_error";
-    Reply answer = error_reply(*exchange_, error.status, error.message, code);
+    Reply answer = error_reply(*exchange_, error.status, error.message, failure_code(error.status));
     answer.end = end;
-    if (error.retry == Retry::yes)
-        answer.fields = try_again_fields(retry_after);
-    else
-        answer.fields = "x-should-retry: false\r\n";
+    answer.advice = advice;
+    if (exchange_->target != nullptr)
+        answer.fields = "x-sluice-backend: " + exchange_->target->endpoint->url + "\r\n";
     reply(std::move(answer));
 }
 
@@ -219,6 +216,7 @@ void Connection::refuse(const Error& error) {
         exchange_ = service_.begin_exchange();
         if (exchange_ == nullptr) return close_gracefully();
         exchange_->id = service_.request_id({});
+        exchange_->path = path_begun();
     }
     body_pending_ = false;  // nothing behind it can be read
     const bool too_slow = error.status == 408;
@@ -242,6 +240,8 @@ void Connection::reply(Reply&& answer) {
     writer.field("Content-Type", answer.content_type);
     writer.field("Content-Length", answer.body.size());
     writer.field("x-request-id", exchange_->id);
+    if (exchange_->dialect() == llm::Dialect::anthropic) writer.field("request-id", exchange_->id);
+    writer.lines(policy::advice_fields(answer.advice));
     writer.lines(answer.fields);
     if (close_after_ || answer.close)
         writer.field("Connection", "close");

@@ -55,6 +55,7 @@ private:
 
     void begin_exchange(const http::Head& head);
     void keep_request(const http::Head& head);
+    std::string path_begun() const;
     bool run_head_stages(const http::Head& head);
     bool charge_body(std::uint64_t bytes);
     void body_complete();

@@ -3,6 +3,8 @@
 #include "sluice/http/writer.h"
 #include "sluice/policy/hash.h"
 
+#include <algorithm>
+
 namespace sluice::proxy {
 namespace {
 
@@ -34,6 +36,25 @@ constexpr http::FieldSet own_or_no_models =
           };
 
 }  // namespace
+
+// Of a head that cannot be read: the path in its first line, as far as that came, so that the
+// refusal is in the words of whom it was meant for. Nothing else is decided by it.
+std::string Connection::path_begun() const {
+    constexpr std::size_t line_bytes_max = 256;
+    std::string line;
+    stream_.received().for_each([&line](const mem::Slice& slice) {
+        line += slice.text().substr(0, line_bytes_max - line.size());
+        return line.size() < line_bytes_max;
+    });
+    line.erase(0, line.find_first_not_of("\r\n"));
+    std::string_view target = std::string_view(line).substr(0, line.find_first_of("\r\n"));
+    target.remove_prefix(std::min(target.find(' '), target.size()));
+    target.remove_prefix(std::min(target.find_first_not_of(' '), target.size()));
+    target = target.substr(0, target.find_first_of(" ?"));
+    if (const std::size_t scheme = target.find("://"); scheme != target.npos)
+        target.remove_prefix(std::min(target.find('/', scheme + 3), target.size()));
+    return std::string(target.starts_with('/') ? target : std::string_view());
+}
 
 // What a backend will need of the head, which is gone when the body is complete.
 void Connection::keep_request(const http::Head& head) {

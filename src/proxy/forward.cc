@@ -288,6 +288,9 @@ void Forward::go_again() {
 
 void Forward::note_hop(FailureClass failure) {
     ++hops_;
+    failed_as_ = failure;
+    if (failed_first_ == nullptr) failed_first_ = exchange_.target;
+    failed_elsewhere_ |= exchange_.target != failed_first_;
     std::string& hops = exchange_.hops;
     hops.append(hops.empty() ? "" : ", ").append(backend()).append(" ");
     hops.append(policy::name_of(failure));
@@ -312,12 +315,35 @@ void Forward::give_up(Error error) {
         return relay_held();
     }
     if (held_answer_ != nullptr) {
-        // In the words of the gateway, which its own dialect's readers understand.
-        held_answer_ = nullptr;
-        failure_end_ = End::backend_error;
+        // In the backend's words, in the frame of the dialect.
+        const auto held = std::move(held_answer_);
+        const llm::Refusal refusal = llm::read_refusal(held->body, error.message);
+        const bool of_client = policy::is_about_request(failed_as_);
+        error.status = of_client && held->status >= 500 ? 400 : held->status;
+        return break_off(std::move(error), End::backend_error, &refusal);
     }
-    if (committed_) return break_off(std::move(error.message), failure_end_);
+    if (committed_) return break_off(std::move(error), failure_end_);
     fail(std::move(error));
+}
+
+policy::RetryAdvice Forward::advice() const {
+    return policy::advise({.source = failure_.source,
+                           .status = failure_.status,
+                           .failure = failed_as_,
+                           .tried_elsewhere = failed_elsewhere_,
+                           .known = known_wait(),
+                           .said = {}});
+}
+
+// Where all that the model has are left alone for a while.
+std::optional<Duration> Forward::known_wait() const {
+    if (retry_after_ || routed_model_ == nullptr || exchange_.request == nullptr)
+        return retry_after_;
+    upstream::Wish whole = wish();
+    whole.model = routed_model_;
+    whole.tried = whole.context_min = 0;
+    const auto again = service_.dispatch.opens_again(whole);
+    return again ? std::optional(*again - service_.loop.now()) : std::nullopt;
 }
 
 // --- one try --------------------------------------------------------------------------------
@@ -339,7 +365,7 @@ void Forward::try_target(upstream::Pool::Freshness freshness) {
     if (!send_request()) {
         drop_link(false);
         place_.cancel();
-        return give_up({Source::gateway, Retry::yes, 503, out_of_memory});
+        return give_up(no_memory());
     }
     exchange_.overhead = exchange_.overhead + (monotonic_now() - service_.loop.now());
     // The first look at the link happens in this turn: a pooled one is open already.
@@ -389,9 +415,9 @@ void Forward::on_link_lost(int code) {
     const policy::FailureFacts facts{.end = refused ? AttemptEnd::refused : AttemptEnd::unreachable,
                                      .status = 0,
                                      .error = nullptr};
-    move_on(facts, Error::backend(502, Retry::yes,
-                                  "The backend " + backend() + " does not answer: " + cause +
-                                      ". Is the model server running?"));
+    move_on(facts, Error::backend(
+                       502, Retry::yes,
+                       "The backend does not answer: " + cause + ". Is the model server running?"));
 }
 
 void Forward::on_link_ended() {
@@ -409,8 +435,7 @@ void Forward::on_link_ended() {
     // end delimits is not whole without it.
     if (event_stream_ ? relay_.said_its_end() && relay_.can_end() : allowed)
         return end_answer(false);
-    lose_answer(Break::connection,
-                "The backend " + backend() + " ended the answer before it was complete.");
+    lose_answer(Break::connection, "The backend ended the answer before it was complete.");
 }
 
 // The connection broke, or ended too early.
@@ -422,7 +447,7 @@ void Forward::lose(const std::string& cause, AttemptEnd end) {
     if (phase_ == Phase::relaying) {
         relay_.see_end();
         if (event_stream_ && relay_.said_its_end() && relay_.can_end()) return end_answer(false);
-        return lose_answer(Break::connection, "The backend " + backend() + " broke off: " + cause);
+        return lose_answer(Break::connection, "The backend broke off: " + cause);
     }
     if (silent && reused && !std::exchange(retried_link_, true)) {
         // The server closed the kept-alive connection while the request was on its way.
@@ -433,9 +458,9 @@ void Forward::lose(const std::string& cause, AttemptEnd end) {
     held_answer_ = nullptr;
     look_for_listener();
     const policy::FailureFacts facts{.end = end, .status = 0, .error = nullptr};
-    move_on(facts, Error::backend(502, Retry::no,
-                                  "The backend " + backend() +
-                                      " closed the connection before its answer: " + cause + "."));
+    move_on(facts,
+            Error::backend(502, Retry::no,
+                           "The backend closed the connection before its answer: " + cause + "."));
 }
 
 // Behind a reset the server may be gone, with everything else that it was doing: then it is left
@@ -484,7 +509,8 @@ void Forward::lose_answer(Break kind, std::string cause, End end) {
     }
     release_place(policy::classify(facts), policy::has_answered(facts.end));
     if (try_resume(policy::classify(facts), cause)) return;
-    break_off(std::move(cause), end);
+    const int status = end == End::timeout ? 504 : 502;
+    break_off(Error::backend(status, Retry::no, std::move(cause)), end);
 }
 
 // --- endings --------------------------------------------------------------------------------
@@ -526,7 +552,7 @@ void Forward::interrupt(Error cause, End end) {
     if (withholding_) drop_withheld();
     failure_end_ = end;
     if (!exchange_.answer_begun) return fail(std::move(cause));
-    break_off(std::move(cause.message), end);
+    break_off(std::move(cause), end);
 }
 
 }  // namespace sluice::proxy

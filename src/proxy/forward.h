@@ -14,7 +14,9 @@
 #include "resumption.h"
 #include "sluice/http/head_reader.h"
 #include "sluice/http/writer.h"
+#include "sluice/llm/refusal.h"
 #include "sluice/net/stream.h"
+#include "sluice/policy/advice.h"
 #include "sluice/policy/failure.h"
 #include "sluice/policy/retry_budget.h"
 #include "sluice/policy/timeouts.h"
@@ -67,15 +69,16 @@ public:
 
     const Error& failure() const { return failure_; }
     End failure_end() const { return failure_end_; }
-    // When it may be tried again; zero: the usual.
-    Duration retry_after() const { return retry_after_; }
+    // What the client is told of another try, behind a failure.
+    policy::RetryAdvice advice() const;
     // Of an answer that is done: what passed through pipes may have held an error.
     End answer_end() const { return relay_.passed_error() ? End::backend_error : End::ok; }
     // The connection to the client cannot carry another answer.
     bool client_must_close() const { return client_must_close_; }
-    // Its end would look like that of the answer, which broke.
+    // Its end would look like that of the answer, which broke without the client's being told.
     bool client_must_see_reset() const {
-        return outcome_ == Outcome::broken && relay_.plan().out == http::Framing::until_close;
+        return outcome_ == Outcome::broken && !ended_properly_ &&
+               relay_.plan().out == http::Framing::until_close;
     }
 
     // The dispatch has a place for it now.
@@ -84,8 +87,10 @@ public:
 private:
     // Tries of one request, whatever the budget allows.
     static constexpr std::uint16_t hops_max = 8;
-    static constexpr const char* out_of_memory =
-        "The gateway is out of buffer memory (--buffers). Try again later.";
+    static Error no_memory() {
+        return {Source::gateway, Retry::yes, 503,
+                "The gateway is out of buffer memory (--buffers). Try again later."};
+    }
 
     enum class Phase : std::uint8_t {
         idle,
@@ -122,6 +127,7 @@ private:
     void look_for_listener();
     void see_dead(const std::string& cause);
     void move_on(const policy::FailureFacts& facts, Error error);
+    std::optional<Duration> known_wait() const;
     std::uint64_t failed_context() const;
     void give_up(Error error);
     void start_try();
@@ -155,6 +161,8 @@ private:
     void begin_answer(const http::Head& head);
     void pass_on();
     bool write_answer_head(const http::Head& head, http::Framing out);
+    void forward_fields(http::HeadWriter& writer, const http::Head& head);
+    policy::RetryAdvice advice_for(const HeldAnswer& held) const;
     bool send_head(http::HeadWriter& writer);
     void hold(const http::Head& head);
     void hold_slice(const mem::Slice& slice);
@@ -173,8 +181,9 @@ private:
     void end_answer(bool reusable);
     void take_usage();
     void finish(bool reusable);
-    void break_off(std::string cause, End end);
-    void break_off_with(std::string_view event, End end, std::string cause);
+    void break_off(Error error, End end, const llm::Refusal* refusal = nullptr);
+    std::string last_event(const Error& error, const llm::Refusal* refusal) const;
+    bool may_end_properly() const;
     void listen();
     void note_arrival();
     void empty_pipes();
@@ -229,7 +238,8 @@ private:
     mem::Chain withheld_head_;            // of a stream that has not said anything yet
     mem::Chain withheld_;
     Error failure_;
-    Duration retry_after_;
+    std::optional<Duration>
+        retry_after_;  // until it may help to try again, as far as that is known
     Instant phase_begun_;
     Instant queued_at_;
     Instant sent_at_;                      // when the client was last sent something
@@ -237,11 +247,13 @@ private:
     Instant check_at_;                     // while pausing
     std::uint64_t context_min_ = 0;        // contexts of that many tokens are too small
     std::uint64_t link_bytes_before_ = 0;  // what the link had received when it was leased
-    const upstream::Model* routed_model_ = nullptr;  // whose fallbacks they are
-    std::vector<const upstream::Model*> turned_to_;  // fallbacks, one after the other
+    const upstream::Target* failed_first_ = nullptr;  // of all tries
+    const upstream::Model* routed_model_ = nullptr;   // whose fallbacks they are
+    std::vector<const upstream::Model*> turned_to_;   // fallbacks, one after the other
     policy::FallbackChain chain_ = policy::FallbackChain::general;  // of the last failure
     policy::FallbackChain begun_chain_ = policy::FallbackChain::none;
     std::optional<upstream::Match> unwilling_;  // a model that is asked when no fallback will do
+    policy::FailureClass failed_as_ = policy::FailureClass::none;  // the last try
     int interim_answers_ = 0;
     std::uint16_t hops_ = 0;  // tries that failed
     std::uint8_t loads_ = 0;  // times that a backend was loading
@@ -255,13 +267,15 @@ private:
     bool link_keeps_alive_ = false;
     bool held_back_ = false;  // the client is slow: the backend's receive is on hold
     bool client_must_close_ = false;
-    bool pipe_refused_ = false;     // none was to be had: not asked for again
-    bool spliced_ = false;          // a part of the answer was
-    bool events_complete_ = false;  // the copy of them says so
-    bool bytes_behind_ = false;     // and something came behind them
-    bool withholding_ = false;      // the stream's begin, until it says something
-    bool committed_ = false;        // to status 200, by comments
-    bool retried_link_ = false;     // a fresh one, after a kept-alive one was closed
+    bool ended_properly_ = false;    // although it broke: the client was told
+    bool failed_elsewhere_ = false;  // two targets at least were asked in vain
+    bool pipe_refused_ = false;      // none was to be had: not asked for again
+    bool spliced_ = false;           // a part of the answer was
+    bool events_complete_ = false;   // the copy of them says so
+    bool bytes_behind_ = false;      // and something came behind them
+    bool withholding_ = false;       // the stream's begin, until it says something
+    bool committed_ = false;         // to status 200, by comments
+    bool retried_link_ = false;      // a fresh one, after a kept-alive one was closed
     bool waits_for_load_ = false;
     bool resumes_ = false;  // the stream of one backend has ended in its middle
     bool sent_ = false;     // the request, perhaps: it is not known that nobody read it

@@ -21,6 +21,10 @@ constexpr http::FieldSet not_forwarded = {
     http::FieldId::cross_origin_grant,
 };
 
+// What is told of another try, which is decided here.
+constexpr http::FieldSet retry_fields = {http::FieldId::retry_after, http::FieldId::retry_after_ms,
+                                         http::FieldId::x_should_retry};
+
 // A stream that has said nothing by then is passed on as it is.
 constexpr std::size_t withheld_bytes_max = 16 * limits::KiB;
 
@@ -71,7 +75,7 @@ void Forward::fail_answer(const std::string& what) {
     drop_link(false);
     held_answer_ = nullptr;
     const policy::FailureFacts facts{.end = AttemptEnd::malformed, .status = 0, .error = nullptr};
-    move_on(facts, Error::backend(502, Retry::no, "The backend " + backend() + " " + what));
+    move_on(facts, Error::backend(502, Retry::no, "The backend " + what));
 }
 
 void Forward::begin_answer(const http::Head& head) {
@@ -96,8 +100,7 @@ void Forward::begin_answer(const http::Head& head) {
                               : !exchange_.is_generic() || head.framing == http::Framing::none;
     if (head.status >= 400 && !event_stream_ && is_short) return hold(head);
     if (committed_ && (!event_stream_ || head.status != 200))
-        return fail_answer("answered with status " + std::to_string(head.status) +
-                           " and no stream, although a stream was asked for.");
+        return fail_answer("answered with no stream, although a stream was asked for.");
 
     // A stream of declared length could not be ended with an error event: chunks can.
     const auto out = choose_framing(head.framing, exchange_.client_minor, event_stream_);
@@ -109,7 +112,7 @@ void Forward::begin_answer(const http::Head& head) {
         drop_link(false);
         place_.cancel();
         withholding_ = false;
-        return give_up({Source::gateway, Retry::yes, 503, out_of_memory});
+        return give_up(no_memory());
     }
     const bool raw = choose_answer_lane({.in = head.framing,
                                          .out = out,
@@ -123,6 +126,7 @@ void Forward::begin_answer(const http::Head& head) {
                   .readable = readable,
                   .hide_usage_event = hide,
                   .must_finish = head.status == 200 && exchange_.endpoint->says_finish(),
+                  .responses = event_stream_ && exchange_.dialect() == llm::Dialect::responses,
                   .raw = raw,
                   .journal = resume_ && !resumes_ ? &resume_->journal : nullptr,
                   .resumed = resumes_ ? &*resume_->stream : nullptr});
@@ -143,12 +147,37 @@ void Forward::pass_on() {
 bool Forward::write_answer_head(const http::Head& head, http::Framing out) {
     http::HeadWriter writer(service_.head_space());
     writer.status_line(head.status, head.reason);
-    writer.forward(head, not_forwarded);
+    forward_fields(writer, head);
+    if (head.status >= 400 && !exchange_.is_generic()) {
+        HeldAnswer refused;
+        refused.status = head.status;
+        refused.advice = policy::read_retry_advice(head, wall_now());
+        failed_as_ = policy::classify(
+            {.end = AttemptEnd::answered, .status = head.status, .error = nullptr});
+        writer.lines(policy::advice_fields(advice_for(refused)));
+    }
     if (out == http::Framing::length) writer.field("Content-Length", head.content_length);
     if (out == http::Framing::chunked) writer.field("Transfer-Encoding", "chunked");
     if (out == http::Framing::none && head.has_content_length && head.status != 204)
         writer.field("Content-Length", head.content_length);
     return send_head(writer);
+}
+
+// The backend's own, and what goes with its kind of answer.
+void Forward::forward_fields(http::HeadWriter& writer, const http::Head& head) {
+    http::FieldSet without = not_forwarded;
+    if (head.status >= 400 && !exchange_.is_generic()) without = without | retry_fields;
+    const bool stream =
+        event_stream_ || is_type(head.find(http::FieldId::content_type), "text/event-stream");
+    if (stream) without.add(http::FieldId::x_accel_buffering);
+    writer.forward(head, without);
+    if (stream) {
+        // Else nginx in front of us gathers events before it passes them on.
+        writer.field("X-Accel-Buffering", "no");
+        if (!head.has(http::FieldId::cache_control)) writer.field("Cache-Control", "no-cache");
+    }
+    const bool wants_id = exchange_.dialect() == llm::Dialect::anthropic;
+    if (wants_id && !head.has(http::FieldId::request_id)) writer.field("request-id", exchange_.id);
 }
 
 // What every answer of a backend gets, and the end of the head.
@@ -184,7 +213,7 @@ void Forward::hold(const http::Head& head) {
     held_answer_->framing = head.framing;
     held_answer_->advice = policy::read_retry_advice(head, wall_now());
     http::HeadWriter writer(service_.head_space());
-    writer.forward(head, not_forwarded);
+    forward_fields(writer, head);
     if (writer.overflowed()) return fail_answer("sent an answer whose head is too long.");
     held_answer_->fields = writer.text();
     enter(Phase::holding);
@@ -218,19 +247,21 @@ bool Forward::pass_on_held() {
     http::HeadWriter writer(service_.head_space());
     writer.status_line(held->status, held->reason);
     writer.lines(held->fields);
+    const policy::FailureFacts facts{
+        .end = AttemptEnd::answered, .status = held->status, .error = nullptr};
+    failed_as_ = policy::classify(facts);
+    if (!exchange_.is_generic()) writer.lines(policy::advice_fields(advice_for(*held)));
     if (out == http::Framing::chunked) writer.field("Transfer-Encoding", "chunked");
     relay_.begin({.in = held->framing, .out = out});
     mem::Chain body(service_.loop.nodes());
     if (!send_head(writer) || !relay_.insert(held->body, service_.loop.buffers(), body)) {
         drop_link(false);
         place_.cancel();
-        interrupt({Source::gateway, Retry::yes, 503, out_of_memory}, End::unavailable);
+        interrupt(no_memory(), End::unavailable);
         return false;
     }
     exchange_.status = held->status;
-    const policy::FailureFacts facts{
-        .end = AttemptEnd::answered, .status = held->status, .error = nullptr};
-    auto end = try_end(policy::classify(facts), true);
+    auto end = try_end(failed_as_, true);
     end.retry_after = held->advice.after;
     place_.release(end);
     enter(Phase::relaying);
@@ -257,9 +288,19 @@ void Forward::judge_held() {
         return relay_held();
     }
     move_on(facts, Error::backend(held_answer_->status, Retry::no,
-                                  "The backend " + backend() + " refused with status " +
+                                  "The backend refused with status " +
                                       std::to_string(held_answer_->status) +
                                       (said.message.empty() ? "." : ": " + said.message)));
+}
+
+// The backend's own word, and what we know.
+policy::RetryAdvice Forward::advice_for(const HeldAnswer& held) const {
+    return policy::advise({.source = Source::backend,
+                           .status = held.status,
+                           .failure = failed_as_,
+                           .tried_elsewhere = failed_elsewhere_,
+                           .known = known_wait(),
+                           .said = held.advice});
 }
 
 // It is the answer after all.
@@ -269,14 +310,11 @@ void Forward::relay_held() {
     http::HeadWriter writer(service_.head_space());
     writer.status_line(held->status, held->reason);
     writer.lines(held->fields);
-    // Nobody else will do either: that much an official client need not find out again by itself.
-    const bool ours_failed =
-        held->status >= 500 && !held->advice.should_retry && !exchange_.is_generic();
-    if (ours_failed) writer.field("x-should-retry", held->advice.after ? "true" : "false");
+    if (!exchange_.is_generic()) writer.lines(policy::advice_fields(advice_for(*held)));
     if (exchange_.method != http::Method::head) writer.field("Content-Length", held->body.size());
     mem::Chain body(service_.loop.nodes());
     if (!send_head(writer) || !body.append_copy(service_.loop.buffers(), held->body))
-        return fail({Source::gateway, Retry::yes, 503, out_of_memory});
+        return fail(no_memory());
     exchange_.status = held->status;
     exchange_.answer_begun = true;
     exchange_.error = hops_ > 0 ? failure_.message : std::string();
@@ -327,12 +365,16 @@ bool Forward::judge_begin() {
     if (relay_.saw_error() && relay_.content_events() == 0) {
         const auto said = llm::read_failure_body(relay_.error_text());
         drop_link(false);
+        if (committed_) {  // told in its own words, where nobody else will do
+            held_answer_ = std::make_unique<HeldAnswer>();
+            held_answer_->status = said.status != 0 ? said.status : 502;
+            held_answer_->body = relay_.error_text();
+        }
         drop_withheld();
         relay_.withdraw_error();
         move_on(facts_of(Break::error_event, said),
                 Error::backend(502, Retry::no,
-                               "The backend " + backend() +
-                                   " ended its stream with an error: " + said.message));
+                               "The backend ended its stream with an error: " + said.message));
         return false;
     }
     if (relay_.content_events() > 0 || relay_.saw_finish() || relay_.saw_done() ||

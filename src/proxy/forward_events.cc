@@ -78,7 +78,7 @@ bool Forward::watch(std::string_view text) {
     events_complete_ = progress == http::Progress::complete;
     bytes_behind_ |= events_complete_ && leftover > 0;
     if (progress != http::Progress::failed) return true;
-    const std::string cause = "The backend " + backend() + " " + relay_.failure(link_->parser);
+    const std::string cause = "The backend " + relay_.failure(link_->parser);
     const Break kind = relay_.failure_kind();
     drop_link(false);
     lose_answer(kind, cause);
@@ -98,7 +98,7 @@ bool Forward::receive_events_instead() {
             relay_.lose_place();
             drop_link(false);
             place_.cancel();
-            break_off(out_of_memory, End::unavailable);
+            break_off(no_memory(), End::unavailable);
             return false;
         }
     }

@@ -73,6 +73,9 @@ bool Forward::commit() {
         writer.status_line(200, "OK");
         writer.field("Content-Type", "text/event-stream; charset=utf-8");
         writer.field("Cache-Control", "no-cache");
+        writer.field("X-Accel-Buffering", "no");
+        if (exchange_.dialect() == llm::Dialect::anthropic)
+            writer.field("request-id", exchange_.id);
         if (out == http::Framing::chunked) writer.field("Transfer-Encoding", "chunked");
         if (phase_ == Phase::queued && !waits_for_load_)
             writer.field("x-sluice-queue-position",
@@ -146,8 +149,7 @@ void Forward::expire() {
 void Forward::expire_phase(const policy::Deadline& deadline) {
     using policy::DeadlineName;
     const bool queued = phase_ == Phase::queued;
-    const std::string subject = queued ? "'" + exchange_.model->name + "'" : backend();
-    std::string cause = policy::describe(deadline, subject);
+    std::string cause = policy::describe(deadline, exchange_.model->name);
     const int status = policy::status_of(deadline.name);
     const bool whole = deadline.name == DeadlineName::total || deadline.is_clients();
     failure_end_ = End::timeout;

@@ -2,7 +2,9 @@
 #include "forward.h"
 #include "sluice/base/limits.h"
 #include "sluice/llm/errors.h"
+#include "sluice/proxy/pipeline.h"
 
+#include <optional>
 #include <utility>
 
 namespace sluice::proxy {
@@ -52,9 +54,9 @@ void Forward::relay_slice(const mem::Slice& slice) {
         if (relay_.out_of_buffers()) {
             drop_link(false);
             place_.cancel();
-            return break_off(out_of_memory, End::unavailable);
+            return break_off(no_memory(), End::unavailable);
         }
-        const std::string cause = "The backend " + backend() + " " + relay_.failure(link_->parser);
+        const std::string cause = "The backend " + relay_.failure(link_->parser);
         const Break kind = relay_.failure_kind();
         drop_link(false);
         return lose_answer(kind, cause);
@@ -85,14 +87,14 @@ void Forward::pace() {
 void Forward::end_answer(bool reusable) {
     if (relay_.unfinished()) {
         if (link_ != nullptr) drop_link(false);
-        return lose_answer(Break::unfinished, "The backend " + backend() +
-                                                  " ended its stream without a finish reason.");
+        return lose_answer(Break::unfinished,
+                           "The backend ended its stream without a finish reason.");
     }
     mem::Chain out(service_.loop.nodes());
     if (!relay_.end(service_.loop.buffers(), out)) {
         if (link_ != nullptr) drop_link(false);
         place_.cancel();
-        return break_off(out_of_memory, End::unavailable);
+        return break_off(no_memory(), End::unavailable);
     }
     send(std::move(out));
     finish(reusable);
@@ -118,8 +120,7 @@ void Forward::finish(bool reusable) {
     const bool broken = relay_.unfinished() || relay_.passed_error();
     if (relay_.passed_error()) {
         ++service_.statistics.answers_broken[static_cast<std::size_t>(Break::error_event)];
-        exchange_.error =
-            "The backend " + backend() + " ended its stream with an error: " + relay_.error_text();
+        exchange_.error = "The backend ended its stream with an error: " + relay_.error_text();
     }
     if (broken) {
         const auto said = llm::read_failure_body(relay_.error_text());
@@ -132,27 +133,54 @@ void Forward::finish(bool reusable) {
     outcome_ = Outcome::done;
 }
 
-void Forward::break_off(std::string cause, End end) {
-    if (relay_.passed_error()) return break_off_with({}, end, std::move(cause));
-    const std::string event = llm::error_event(
-        exchange_.dialect(), form_, {.status = 502, .message = cause, .code = "upstream_error"});
-    break_off_with(event, end, std::move(cause));
+// Whether a client that was told why in band gets a proper end of the body behind that: see
+// docs/decisions/0008-how-broken-streams-end.md.
+bool Forward::may_end_properly() const {
+    if (exchange_.dialect() == llm::Dialect::responses || form_ == sse::Form::json_lines)
+        return true;
+    return exchange_.model->setting.broken_stream == config::BrokenStream::end;
 }
 
-// The answer has begun; it ends with `event` where the client can be told in band.
-void Forward::break_off_with(std::string_view event, End end, std::string cause) {
+// What tells the client of it in band; empty where a backend's own error event has.
+std::string Forward::last_event(const Error& error, const llm::Refusal* refusal) const {
+    const bool told = relay_.passed_error();
+    const bool responses = exchange_.dialect() == llm::Dialect::responses;
+    if (told && (!responses || relay_.saw_done())) return {};
+    const std::string text = llm::message_of(error.message);
+    std::optional<llm::Refusal> passed;
+    if (told) passed = llm::read_refusal(relay_.error_text(), text);
+    const llm::ErrorText event{.status = error.status,
+                               .message = text,
+                               .code = failure_code(error.status),
+                               .request_id = exchange_.id,
+                               .refusal = passed ? &*passed : refusal};
+    if (!responses || form_ == sse::Form::json_lines)
+        return llm::error_event(exchange_.dialect(), form_, event);
+    llm::ResponsesPlace place = relay_.responses_place();
+    if (place.id.empty()) place.id = "resp_" + exchange_.id;
+    if (place.model.empty()) place.model = exchange_.model->name;
+    if (place.created_at == 0)
+        place.created_at = static_cast<std::uint64_t>(exchange_.begun_wall.us / 1'000'000);
+    return llm::responses_end(place, event, told);
+}
+
+// The answer has begun; it ends with an event that says why, where the client can be told in band.
+void Forward::break_off(Error error, End end, const llm::Refusal* refusal) {
     SLUICE_ASSERT(link_ == nullptr && !place_.held());
     if (withholding_) stop_withholding();
     take_usage();
     retry_ = {};
-    exchange_.error = cause;
-    failure_ = {Source::backend, Retry::no, 502, std::move(cause)};
-    failure_end_ = end;
+    const bool properly = may_end_properly();
     mem::Chain out(service_.loop.nodes());
-    relay_.break_off(event, service_.loop.buffers(), out);
+    const bool told =
+        relay_.break_off(last_event(error, refusal), properly, service_.loop.buffers(), out);
+    ended_properly_ = told && properly;
+    client_must_close_ |= !ended_properly_;
     exchange_.bytes_out += out.size();
     client_.send(std::move(out));
-    client_must_close_ = true;
+    exchange_.error = error.message;
+    failure_ = std::move(error);
+    failure_end_ = end;
     phase_ = Phase::finished;
     outcome_ = Outcome::broken;
     service_.loop.make_ready(owner_);

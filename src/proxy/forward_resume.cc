@@ -62,7 +62,7 @@ bool Forward::plan_to_resume() {
         return true;
     }
     place_.cancel();
-    failure_.message.append(" " + backend() + " did not go on: ")
+    failure_.message.append(" Another backend did not go on: ")
         .append(llm::describe(resume_->plan.obstacle))
         .append(".");
     return false;
@@ -76,7 +76,7 @@ void Forward::end_at_length() {
     mem::Chain out(service_.loop.nodes());
     if (!relay_.insert(events, service_.loop.buffers(), out) ||
         !relay_.end(service_.loop.buffers(), out))
-        return break_off(out_of_memory, End::unavailable);
+        return break_off(no_memory(), End::unavailable);
     send(std::move(out));
     finish(false);
 }

@@ -108,7 +108,7 @@ bool Forward::measure_run() {
     if (!relay_.begin_run(bytes, service_.loop.buffers(), out)) {
         drop_link(false);
         place_.cancel();
-        break_off(out_of_memory, End::unavailable);
+        break_off(no_memory(), End::unavailable);
         return false;
     }
     run_.set_length(bytes);

@@ -1,9 +1,8 @@
 #include "sluice/proxy/pipeline.h"
 
 #include "sluice/llm/errors.h"
+#include "sluice/policy/advice.h"
 #include "sluice/policy/request_digest.h"
-
-#include <algorithm>
 
 namespace sluice::proxy {
 namespace {
@@ -84,21 +83,35 @@ std::uint64_t RequestState::digest(std::uint64_t seed) {
     return digest_made = made.value();
 }
 
-std::string try_again_fields(Duration after) {
-    const auto millis = std::max<std::int64_t>(after.ns == 0 ? 1000 : after.as_millis(), 1);
-    return "Retry-After: " + std::to_string((millis + 999) / 1000) +
-           "\r\nretry-after-ms: " + std::to_string(millis) + "\r\nx-should-retry: true\r\n";
-}
-
 Reply error_reply(const Exchange& exchange, int status, std::string_view message,
-                  std::string_view code, std::string_view param) {
+                  std::string_view code, std::string_view param, std::string_view members) {
     Reply reply;
     reply.status = status;
-    reply.body = llm::error_body(
-        exchange.dialect(), {.status = status, .message = message, .code = code, .param = param});
+    reply.body = llm::error_body(exchange.dialect(), {.status = status,
+                                                      .message = llm::message_of(message),
+                                                      .code = code,
+                                                      .param = param,
+                                                      .request_id = exchange.id,
+                                                      .members = members});
+    reply.advice = policy::advise({.source = Source::gateway, .status = status});
     reply.error = message;
     reply.end = status >= 500 ? End::unavailable : End::refused;
     return reply;
+}
+
+std::string_view failure_code(int status) {
+    switch (status) {
+        case 504:
+            return "upstream_timeout";
+        case 503:
+            return "overloaded";
+        case 429:
+            return "queue_full";
+        case 408:
+            return "request_timeout";
+        default:
+            return "upstream_error";
+    }
 }
 
 }  // namespace sluice::proxy

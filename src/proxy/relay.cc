@@ -38,6 +38,7 @@ void Relay::begin(const RelayPlan& plan) {
     *this = Relay(std::move(held_));
     plan_ = plan;
     scanner_ = sse::Scanner(plan.form);
+    if (plan.responses) place_ = std::make_unique<llm::ResponsesPlace>();
 }
 
 const llm::Usage& Relay::usage() const {
@@ -246,6 +247,7 @@ llm::EventFacts Relay::read_event(const sse::Event& event) {
     saw_error_ |= facts.error;
     saw_finish_ |= facts.finished;
     events_ += facts.silent ? 0 : 1;
+    if (place_ != nullptr && !facts.silent) place_->take(event.data, facts.number);
     content_events_ += facts.content ? 1 : 0;
     // What is said behind a choice's end needs another one.
     open_choices_ |= (facts.choices.named & ~ended_choices_) | facts.choices.said;
@@ -351,7 +353,10 @@ bool Relay::insert(std::string_view event, mem::BufferPool& buffers, mem::Chain&
 std::string Relay::failure(const http::Parser& parser) const {
     if (plan_.resumed != nullptr && plan_.resumed->obstacle() != llm::ResumeObstacle::none)
         return "did not go on: " + std::string(llm::describe(plan_.resumed->obstacle())) + ".";
-    if (erred_ || passed_error_) return "ended its stream with an error: " + error_text_;
+    if (erred_ || passed_error_) {
+        const std::string said = llm::read_failure_body(error_text_).message;
+        return "ended its stream with an error: " + (said.empty() ? error_text_ : said);
+    }
     if (malformed_) return "sent an event that is not JSON.";
     if (unfinished()) return "ended its stream without a finish reason.";
     return "broke its framing: " + parser.error().message;
@@ -363,7 +368,8 @@ Break Relay::failure_kind() const {
     return unfinished() ? Break::unfinished : Break::framing;
 }
 
-bool Relay::break_off(std::string_view event, mem::BufferPool& buffers, mem::Chain& out) {
+bool Relay::break_off(std::string_view event, bool properly, mem::BufferPool& buffers,
+                      mem::Chain& out) {
     held_.clear();
     if (!plan_.event_stream || plan_.out == http::Framing::length) return false;
     if (plan_.raw && !(between_chunks_ && scanner_.at_boundary())) return false;
@@ -371,8 +377,9 @@ bool Relay::break_off(std::string_view event, mem::BufferPool& buffers, mem::Cha
     // Part of an event that was too long to be held is out already: end it first.
     if (oversized_)
         body.append(mem::Slice::of_static(plan_.form == sse::Form::json_lines ? "\n" : "\n\n"));
-    if (!body.append_copy(buffers, event)) return false;
-    return emit(std::move(body), buffers, out);
+    if (!body.append_copy(buffers, event) || !emit(std::move(body), buffers, out)) return false;
+    if (properly && is_chunked(plan_.out)) out.append(mem::Slice::of_static(last_chunk));
+    return true;
 }
 
 }  // namespace sluice::proxy

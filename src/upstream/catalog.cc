@@ -1,5 +1,7 @@
 #include "sluice/upstream/catalog.h"
 
+#include "sluice/llm/errors.h"
+
 #include <utility>
 
 namespace sluice::upstream {
@@ -68,6 +70,7 @@ bool Catalog::add_alias(std::string_view alias, std::string_view model) {
 void Catalog::seal() {
     std::vector<llm::ListedModel> listed;
     names_.clear();
+    names_json_ = "[";
     std::size_t named = 0;
     for (const auto& model : models_) {
         model->fallbacks = {.any = all_of(model->setting.fallback.any),
@@ -78,9 +81,13 @@ void Catalog::seal() {
         if (is_wildcard(model->name)) continue;  // a name that nobody can ask for
         listed.push_back({model->name, &model->entry});
         if (named == names_in_text_max) continue;
-        if (named++ > 0) names_ += ", ";
+        names_ += named > 0 ? ", " : "";
         names_ += model->name;
+        names_json_ += named++ > 0 ? ",\"" : "\"";
+        llm::append_json_escaped(names_json_, model->name);
+        names_json_ += '"';
     }
+    names_json_ += ']';
     if (listed.size() > named) names_ += " and " + std::to_string(listed.size() - named) + " more";
     list_json_ = llm::merged_model_list(listed);
 }

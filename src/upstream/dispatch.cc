@@ -249,6 +249,13 @@ bool Dispatch::possible(const Wish& wish) {
     return unwilling && !anybody_well(wish, now);
 }
 
+std::optional<Instant> Dispatch::opens_again(const Wish& wish) {
+    SLUICE_ASSERT(wish.model != nullptr && wish.tried == 0);
+    const Instant now = loop_.now();
+    if (anybody_well(wish, now)) return std::nullopt;
+    return exhausted(wish, false, now).again;
+}
+
 policy::PrefixIndex& Dispatch::prefixes() {
     if (prefixes_ == nullptr) prefixes_ = std::make_unique<policy::PrefixIndex>(prefix_entries);
     return *prefixes_;

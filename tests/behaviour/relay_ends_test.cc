@@ -57,7 +57,7 @@ struct Stream {
     }
     ~Stream() {
         mem::Chain rest(memory.nodes);
-        relay.break_off({}, memory.buffers, rest);
+        relay.break_off({}, false, memory.buffers, rest);
         rest.clear();
         CHECK(memory.empty());
     }

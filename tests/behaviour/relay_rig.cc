@@ -206,7 +206,7 @@ Run::Run(Memory& memory, const Body& body, const Wire& wire, Lane lane)
 }
 
 Run::~Run() {
-    if (!complete_) relay_.break_off({}, memory_.buffers, out_);
+    if (!complete_) relay_.break_off({}, false, memory_.buffers, out_);
     out_.clear();
     inputs_.clear();
     SLUICE_ASSERT(memory_.empty());
@@ -298,7 +298,7 @@ std::string Run::break_off() {
     const std::string before = decoded();
     const std::string_view error_event = error_event_for(body_);
     out_.clear();
-    const bool told = relay_.break_off(error_event, memory_.buffers, out_);
+    const bool told = relay_.break_off(error_event, false, memory_.buffers, out_);
     complete_ = true;
     const bool possible = body_.is_stream() && lane_.out != Framing::length;
     if (told != possible) return "the client is told when it cannot be, or not when it can";

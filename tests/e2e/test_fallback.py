@@ -123,11 +123,14 @@ class NextOfThePool(Case):
         self.assertEqual(self.line_of(gateway, told)["hops"],
                          f"{first.url} doubtful, {second.url} transient")
 
-    def test_a_final_failure_without_advice_is_not_to_be_repeated(self):
-        gateway = self.gateway(self.models([self.scripted(refuse(500))]))
-        for stream in (False, True):
-            told = self.ask(gateway, stream=stream)
-            self.assertEqual((told.status, told.answer.field("x-should-retry")), (500, "false"))
+    def test_a_failure_that_was_tried_elsewhere_is_not_to_be_repeated(self):
+        for servers, advice in ((1, None), (2, "false")):
+            gateway = self.gateway(self.models([self.scripted(refuse(500))
+                                                for _ in range(servers)]))
+            for stream in (False, True):
+                told = self.ask(gateway, stream=stream)
+                self.assertEqual((told.status, told.answer.field("x-should-retry")),
+                                 (500, advice))
 
 
 class Chains(Case):

@@ -186,8 +186,14 @@ class Dialects(Moving):
                 gateway = self.gateway({"m": {"backends": [backend(server)], "health": BLIND}})
                 for _ in range(3):
                     told = self.ask(gateway, path=path, stream=True, **more)
-                    self.assertEqual(told.body, begin + text + error)
-                    self.assertFalse(told.complete)
+                    rest = told.body.removeprefix(begin + text + error)
+                    self.assertEqual(len(told.body), len(begin + text + error) + len(rest))
+                    if path == "/v1/responses":  # which ends with this one
+                        self.assertEqual(rest.count(b"event:"), 1)
+                        self.assertTrue(rest.startswith(b"event: response.failed\n"), rest)
+                    else:
+                        self.assertEqual(rest, b"")
+                    self.assertTrue(told.complete)
                     line = self.line_of(gateway, told)
                     self.assertEqual(line["end"], "backend_error")
                     self.assertIn("no slot", line["error"])
@@ -217,7 +223,7 @@ class Dialects(Moving):
         self.assertEqual((told.status, told.body, told.complete), (200, text + end, True))
         gateway = self.gateway({"m": {"backends": [backend(lines(text, error, end))]}})
         told = self.ask(gateway, path="/api/chat", stream=True)
-        self.assertEqual((told.body, told.complete), (text + error, False))
+        self.assertEqual((told.body, told.complete), (text + error, True))
         self.assertEqual(self.line_of(gateway, told)["end"], "backend_error")
 
     def test_requests_are_counted_by_the_class_of_their_status(self):

@@ -167,7 +167,7 @@ class Drain(unittest.TestCase):
         client = self.stream(gateway)
         gateway.signal(signal.SIGTERM)
         body = client.answer.body
-        self.assertFalse(client.answer.complete)
+        self.assertTrue(client.answer.complete)
         self.assertNotIn(b"[DONE]", body)
         self.assertIn(b'"error"', body)
         self.assertEqual(gateway.wait(), 0)

@@ -152,7 +152,7 @@ class OtherStreams(GatewayCase):
             peer.close()
         answer = self.ollama(script)
         self.assertTrue(answer.body.startswith(first))
-        self.assertFalse(answer.complete)
+        self.assertTrue(answer.complete)
         self.assertNotIn(b'"done": true', answer.body)
         self.assertTrue(answer.body.endswith(b"\n"))
         self.assertIsInstance(json.loads(answer.body[len(first):])["error"], str)

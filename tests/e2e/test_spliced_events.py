@@ -140,7 +140,8 @@ class Spliced(GatewayCase):
         for sent in (b"", chunk(delta("a")), chunk(delta("a") + delta("b")) + chunk(b": hm\n\n")):
             answer = self.broken(sent)
             self.assertIn("error", json.loads(events(answer.body)[-1]))
-            self.assertFalse(answer.complete)
+            self.assertNotIn(DONE, answer.body)
+            self.assertTrue(answer.complete)
             self.assert_spliced(answer, end="backend_error")
 
     def test_row_070_in_the_middle_of_an_event_or_a_chunk_it_is_cut_off(self):
@@ -162,7 +163,9 @@ class Spliced(GatewayCase):
     def test_a_reset_never_looks_whole(self):
         for sent in (chunk(delta("a")), chunk(delta("a")) + chunk(delta("b"))[:-5]):
             answer = self.broken(sent, "reset")
-            self.assertFalse(answer.complete)
+            # Behind a whole event the client can be told why.
+            self.assertEqual(answer.complete, b'"error"' in answer.body)
+            self.assertNotIn(DONE, answer.body)
             self.assert_spliced(answer, end="backend_error")
 
     def test_framing_that_breaks_ends_both_connections(self):

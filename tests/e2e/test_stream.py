@@ -124,7 +124,7 @@ class Bytes(StreamCase):
                     peer.close()
                 answer = self.stream_of(script)
                 self.assertIn("error", json.loads(events(answer.body)[-1]))
-                self.assertFalse(answer.complete)
+                self.assertTrue(answer.complete)
 
     def test_row_104_an_end_without_done_is_relayed_as_it_is(self):
         for body in (delta("a") + finish(), b"", b": nothing\n\n"):
@@ -139,7 +139,7 @@ class Bytes(StreamCase):
                 self.assertTrue(answer.body.startswith(body))
                 self.assertIn("without a finish reason",
                               json.loads(events(answer.body[len(body):])[-1])["error"]["message"])
-                self.assertFalse(answer.complete)
+                self.assertTrue(answer.complete)
                 self.assertEqual(self.logged(answer)["end"], "backend_error")
                 self.backend.forget()
                 self.assertEqual(self.client().ask(self.chat()).status, 200)
@@ -151,7 +151,7 @@ class Bytes(StreamCase):
         self.assertTrue(answer.body.startswith(body))
         self.assertNotIn(b"nonsense", answer.body)
         self.assertIn("not JSON", json.loads(events(answer.body)[-1])["error"]["message"])
-        self.assertFalse(answer.complete)
+        self.assertTrue(answer.complete)
         self.assertEqual(self.logged(answer)["end"], "backend_error")
 
     def test_row_105_an_error_event_passes_and_nothing_behind_it(self):
@@ -160,7 +160,7 @@ class Bytes(StreamCase):
             with self.subTest(tail):
                 answer = self.relay(sse_head() + chunk(delta("a") + error + tail) + LAST_CHUNK)
                 self.assertEqual((answer.status, answer.body, answer.complete),
-                                 (200, delta("a") + error, False))
+                                 (200, delta("a") + error, True))
                 self.assertEqual(self.logged(answer)["end"], "backend_error")
 
     def test_row_105_a_refusal_with_the_body_of_a_stream_passes(self):

@@ -107,7 +107,7 @@ Passed relay(Pools& pools, std::string_view wire, Way way, std::size_t end, Prng
         at += part.size();
     }
     const bool whole = progress == http::Progress::complete;
-    if (!whole) SLUICE_ASSERT(relay.break_off(error_event_of(way.form), pools.buffers, out));
+    if (!whole) SLUICE_ASSERT(relay.break_off(error_event_of(way.form), false, pools.buffers, out));
     Passed passed{out.to_string(), whole};
     if (way.out != http::Framing::chunked) return passed;
     bool ended = false;
@@ -150,7 +150,7 @@ void check_raw(Pools& pools, std::string_view wire, Way way, std::size_t end, Pr
     SLUICE_ASSERT((progress == http::Progress::complete) == (end == wire.size()));
     if (progress == http::Progress::complete) return;
     mem::Chain out(pools.nodes);
-    if (!relay.break_off(error_event_of(way.form), pools.buffers, out)) {
+    if (!relay.break_off(error_event_of(way.form), false, pools.buffers, out)) {
         SLUICE_ASSERT(out.empty());
         return;
     }

@@ -48,6 +48,14 @@ std::string plain_lines(std::string_view body) {
     return text;
 }
 
+// Whether its last event is an error: a stream that broke may end properly behind that.
+bool tells_of_a_break(std::string_view body) {
+    if (!body.ends_with("\n\n")) return false;
+    body.remove_suffix(2);
+    const auto line = body.rfind("\n\n");
+    return body.substr(line == body.npos ? 0 : line + 2).starts_with("data: {\"error\"");
+}
+
 // Whether it begins with a notice, or with what was cut off in the middle of one.
 bool begins_with_notice(std::string_view body) {
     if (body.starts_with(": queued ")) return true;
@@ -271,7 +279,8 @@ void GatewayClient::excuse(const Case& asked, const char* what) const {
 void GatewayClient::judge(Case& asked, bool by_end) {
     if (asked.kind == Case::Kind::forwarded && !is_own_error(reader_)) {
         const std::string wanted = comparable(asked, asked.plan.body(asked.asks_usage));
-        if (by_end && comparable(asked, reader_.body()) != wanted)
+        const bool may_be_broken = by_end || tells_of_a_break(reader_.body());
+        if (may_be_broken && comparable(asked, reader_.body()) != wanted)
             return judge_broken(asked, false);
         return judge_forwarded(asked);
     }

@@ -160,8 +160,10 @@ struct Exchange {
                method == patch;
     }
 
+    // In which it is refused, at any stage; what is known of its path decides.
     llm::Dialect dialect() const {
-        return endpoint != nullptr ? endpoint->dialect : llm::Dialect::openai;
+        const bool known = endpoint != nullptr && endpoint->kind != llm::EndpointKind::opaque;
+        return known ? endpoint->dialect : llm::dialect_of(path);
     }
 };
 

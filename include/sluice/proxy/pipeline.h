@@ -6,6 +6,7 @@
 #pragma once
 
 #include "sluice/http/head.h"
+#include "sluice/policy/retry_after.h"
 #include "sluice/proxy/exchange.h"
 
 #include <span>
@@ -20,20 +21,22 @@ struct Reply {
     std::string body;
     std::string_view content_type = "application/json; charset=utf-8";
     std::string fields;  // further header lines, each with its CRLF
-    std::string error;   // for the log; empty when nothing is wrong
+    policy::RetryAdvice advice;
+    std::string error;  // for the log; empty when nothing is wrong
     End end = End::ok;
     bool close = false;  // the connection cannot go on
 };
 
-// What goes with an answer that may be better in a moment; official clients obey it.
-// `after` zero: in a second.
-std::string try_again_fields(Duration after = {});
-
-// An error in the dialect of the endpoint that was asked. `code` and `param` may be empty.
+// An error in the dialect of the endpoint that was asked, with the advice for it. `code`, `param`
+// and `members` (llm::ErrorText) may be empty.
 Reply error_reply(const Exchange& exchange, int status, std::string_view message,
-                  std::string_view code = {}, std::string_view param = {});
+                  std::string_view code = {}, std::string_view param = {},
+                  std::string_view members = {});
 
-// 404, naming the models there are.
+// The code for what a backend, or the want of one, failed with.
+std::string_view failure_code(int status);
+
+// 404, with the models there are.
 Reply unknown_model_reply(const Exchange& exchange, std::string_view model);
 // 413, naming the limit.
 Reply body_too_large_reply(const Exchange& exchange);

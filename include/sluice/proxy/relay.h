@@ -12,6 +12,7 @@
 #include "sluice/http/parser.h"
 #include "sluice/llm/errors.h"
 #include "sluice/llm/response_reader.h"
+#include "sluice/llm/responses_end.h"
 #include "sluice/llm/resume.h"
 #include "sluice/llm/resumed_stream.h"
 #include "sluice/llm/usage.h"
@@ -36,6 +37,7 @@ struct RelayPlan {
     bool readable = false;          // otherwise JSON whose usage is read
     bool hide_usage_event = false;  // the client did not ask for the event that only reports usage
     bool must_finish = false;       // a stream that says how a generation ended
+    bool responses = false;         // events of the Responses API, which are numbered
     // Every byte leaves as it comes, framing included, and at once: events that nobody holds back.
     bool raw = false;
     // What the events say is kept, and an error among them breaks the stream; or the stream goes on
@@ -94,10 +96,11 @@ public:
     // The backend's stream ended as its framing allows (until_close): the end for the client.
     // False: out_of_buffers(), and the body is not whole.
     [[nodiscard]] bool end(mem::BufferPool& buffers, mem::Chain& out);
-    // The stream broke: an error event at an event boundary, and no proper end. False when the
-    // client cannot be told in band (not an event stream, a body of declared length, or a raw
-    // stream that stands in the middle of an event).
-    bool break_off(std::string_view event, mem::BufferPool& buffers, mem::Chain& out);
+    // The stream broke: an error event at an event boundary, and the end of the body if it is to
+    // end properly. False when the client cannot be told in band (not an event stream, a body of
+    // declared length, or a raw stream that stands in the middle of an event): then there is none.
+    bool break_off(std::string_view event, bool properly, mem::BufferPool& buffers,
+                   mem::Chain& out);
 
     // A comment, or another whole event of ours, between two of the stream. False when it is not
     // between two, or there is no buffer.
@@ -127,6 +130,10 @@ public:
     }
     // The first error object that the stream held; its begin.
     const std::string& error_text() const { return error_text_; }
+    // Where a stream of the Responses API stands.
+    llm::ResponsesPlace responses_place() const {
+        return place_ == nullptr ? llm::ResponsesPlace{} : *place_;
+    }
     // Events that were not comments, nor said as little.
     std::uint64_t events() const { return events_; }
     // Events that carried generated text: about as many as tokens.
@@ -162,10 +169,11 @@ private:
     RelayPlan plan_;
     sse::Scanner scanner_;
     llm::ResponseReader reader_;
-    llm::Usage usage_;                   // of events, or of a document that came in one piece
-    mem::Chain held_;                    // the begin of an event whose end has not come
-    std::unique_ptr<std::string> tail_;  // of a document whose middle was not read
-    bool oversized_ = false;             // the event that is passing is longer than may be held
+    llm::Usage usage_;  // of events, or of a document that came in one piece
+    mem::Chain held_;   // the begin of an event whose end has not come
+    std::unique_ptr<llm::ResponsesPlace> place_;  // of a stream of that API
+    std::unique_ptr<std::string> tail_;           // of a document whose middle was not read
+    bool oversized_ = false;  // the event that is passing is longer than may be held
     bool out_of_buffers_ = false;
     bool saw_done_ = false;
     bool saw_error_ = false;

@@ -97,8 +97,9 @@ public:
     const std::vector<std::unique_ptr<Model>>& models() const { return models_; }
     bool empty() const { return models_.empty(); }
 
-    const std::string& list_json() const { return list_json_; }  // the answer to GET /v1/models
-    const std::string& names() const { return names_; }          // "a, b, c": for error texts
+    const std::string& list_json() const { return list_json_; }    // the answer to GET /v1/models
+    const std::string& names() const { return names_; }            // "a, b, c": for people
+    const std::string& names_json() const { return names_json_; }  // ["a","b","c"]: for errors
 
 private:
     std::vector<Match> all_of(const std::vector<std::string>& names) const;
@@ -122,6 +123,7 @@ private:
     Match default_model_;
     std::string list_json_;
     std::string names_;
+    std::string names_json_ = "[]";
 };
 
 }  // namespace sluice::upstream

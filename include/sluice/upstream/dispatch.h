@@ -171,6 +171,9 @@ public:
     Found place(const Wish& wish, Place& place);
     // Whether the wish might still be granted, now or later, by a target.
     bool possible(const Wish& wish);
+    // Where none of the model's targets is well: when one may be asked again, as far as breakers
+    // and rests know.
+    std::optional<Instant> opens_again(const Wish& wish);
     // What the hashes of prompts for this model begin with.
     std::uint64_t prefix_seed(const Model& model) const;
 

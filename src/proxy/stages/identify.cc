@@ -6,8 +6,7 @@
 namespace sluice::proxy {
 namespace {
 
-Verdict refuse(Exchange& exchange, const http::Head& head, Reply& reply) {
-    exchange.endpoint = llm::find_endpoint(head.path);  // whose dialect the client understands
+Verdict refuse(Exchange& exchange, Reply& reply) {
     reply = error_reply(exchange, 401,
                         "This gateway needs a key that it knows: send one of its consumers' keys "
                         "as 'Authorization: Bearer KEY' or as 'X-Api-Key: KEY', once.",
@@ -22,9 +21,9 @@ Verdict identify_on_head(Exchange& exchange, const http::Head& head, Reply& repl
     Service& service = exchange.service;
     if (service.consumers.empty()) return Verdict::next;
     const auto key = policy::presented_key(head);
-    if (!key) return refuse(exchange, head, reply);
+    if (!key) return refuse(exchange, reply);
     const auto found = service.consumers.find(sha256(*key));
-    if (!found) return refuse(exchange, head, reply);
+    if (!found) return refuse(exchange, reply);
     exchange.consumer = found->consumer;
     exchange.key_id = found->key_id;
     return Verdict::next;

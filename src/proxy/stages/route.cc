@@ -1,4 +1,5 @@
 // route: which model a request asks for, and which targets serve it.
+#include "sluice/llm/errors.h"
 #include "sluice/proxy/pipeline.h"
 
 #include <utility>
@@ -38,8 +39,8 @@ Verdict find_model(Exchange& exchange, Reply& reply) {
     if (catalog.empty()) return refuse(reply, unknown_model_reply(exchange, ""));
     return refuse(reply,
                   error_reply(exchange, 400,
-                              "The request names no model. There are: " + catalog.names() + ".",
-                              "missing_model", "model"));
+                              "The request names no model; GET /v1/models lists what is served.",
+                              "missing_model", "model", "\"models\":" + catalog.names_json()));
 }
 
 Verdict find_route(Exchange& exchange, Reply& reply) {
@@ -52,40 +53,43 @@ Verdict find_route(Exchange& exchange, Reply& reply) {
 
 Reply unknown_model_reply(const Exchange& exchange, std::string_view model) {
     const auto& catalog = exchange.service.catalog;
-    if (!exchange.service.catalog_known) {
-        Reply reply = error_reply(exchange, 503,
-                                  "The gateway is still asking the model servers "
-                                  "what they serve. Try again in a moment.",
-                                  "starting");
-        reply.fields = try_again_fields();
-        return reply;
-    }
+    if (!exchange.service.catalog_known)
+        return error_reply(exchange, 503,
+                           "The gateway is still asking the model servers what they serve. Try "
+                           "again in a moment.",
+                           "starting");
+    if (catalog->empty())
+        return error_reply(exchange, 404, "No model is served here: no model server was found.",
+                           "model_not_found", "model");
     const std::string chosen =
         exchange.rule.empty()
             ? ""
             : ", which the rule '" + std::string(exchange.rule) + "' chose for the request,";
-    const std::string message =
-        catalog->empty() ? "No model is served here: no model server was found."
-                         : "The model '" + std::string(model) + "'" + chosen +
-                               " is not served here. There are: " + catalog->names() + ".";
-    return error_reply(exchange, 404, message, "model_not_found", "model");
+    std::string members = "\"models\":" + catalog->names_json();
+    if (!exchange.rule.empty()) {  // the client has not named it
+        members += ",\"model\":\"";
+        llm::append_json_escaped(members, model);
+        members += '"';
+    }
+    return error_reply(exchange, 404,
+                       "The model '" + std::string(model) + "'" + chosen +
+                           " is not served here; GET /v1/models lists what is.",
+                       "model_not_found", "model", members);
 }
 
 Reply body_too_large_reply(const Exchange& exchange) {
-    return error_reply(exchange, 413,
-                       "The request body is larger than " +
-                           std::to_string(exchange.service.settings.body_bytes_max) +
-                           " bytes (--body-max).",
-                       "request_too_large");
+    const std::size_t bytes_max = exchange.service.settings.body_bytes_max;
+    return error_reply(
+        exchange, 413,
+        "The request body is larger than " + std::to_string(bytes_max) + " bytes (--body-max).",
+        "request_too_large", {}, "\"bytes_max\":" + std::to_string(bytes_max));
 }
 
 Reply out_of_memory_reply(const Exchange& exchange) {
-    Reply reply = error_reply(exchange, 503,
-                              "The gateway has no memory for this request beside the others "
-                              "(--buffers). Try again later.",
-                              "overloaded");
-    reply.fields = try_again_fields();
-    return reply;
+    return error_reply(exchange, 503,
+                       "The gateway has no memory for this request beside the others "
+                       "(--buffers). Try again later.",
+                       "overloaded");
 }
 
 Verdict route_on_body(Exchange& exchange, Reply& reply) {
