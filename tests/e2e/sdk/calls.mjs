@@ -104,6 +104,7 @@ try {
   seen.error = {
     kind: error.constructor.name, status: error.status ?? null, code: error.code ?? null,
     type: error.type ?? null, message: error.message, request_id: error.requestID ?? null,
+    models: error.error?.models ?? null,
   };
 }
 console.log(JSON.stringify(seen));
