@@ -194,7 +194,7 @@ const Section& queue_section() {
     static const Section section =
         Table<Q>("Where requests wait while every slot of the model's backends is busy.")
             .key("length", &Q::length, Whole<std::size_t>{0, requests_max, "requests"},
-                 {"More are refused with 429; 0: none waits", "32"})
+                 {"More are refused with 429, on all shards together; 0: none waits", "32"})
             .key("notice_first", &Q::notice_first, Time{{}, day},
                  {"The client of a stream is told its place after this time; 0: never", "2s"})
             .key("notice_every", &Q::notice_every, Time{{}, day},

@@ -66,14 +66,21 @@ PrefixMatch PrefixIndex::lookup(const PrefixHashes& prompt,
     return match;
 }
 
-std::size_t PrefixIndex::record(const PrefixHashes& prompt, std::uint32_t backend) {
+std::size_t PrefixIndex::record(const PrefixHashes& prompt, std::uint32_t backend,
+                                std::vector<std::uint64_t>* news) {
     SLUICE_ASSERT(prompt.count <= prefix_blocks_max);
     ++turn_;
     std::size_t held = 0;
     for (std::size_t block = 0; block < prompt.count; ++block) {
-        if (hold(prompt.blocks[block], backend)) held = block + 1;
+        if (hold(prompt.blocks[block], backend))
+            held = block + 1;
+        else if (news != nullptr)
+            news->push_back(prompt.blocks[block]);
     }
-    if (prompt.conversation_known) hold(key_of_conversation(prompt), backend);
+    if (prompt.conversation_known) {
+        hold(key_of_conversation(prompt), backend);
+        if (news != nullptr) news->push_back(key_of_conversation(prompt));
+    }
     count_recent(backend);
     const std::size_t predicted = prefix_bytes(held);
     SLUICE_ASSERT(predicted <= prompt.bytes);
@@ -81,6 +88,13 @@ std::size_t PrefixIndex::record(const PrefixHashes& prompt, std::uint32_t backen
     counters_.prompt_bytes += prompt.bytes;
     counters_.predicted_bytes += predicted;
     return predicted;
+}
+
+void PrefixIndex::learn(std::span<const std::uint64_t> news, std::uint32_t backend) {
+    ++turn_;
+    for (const std::uint64_t hash : news)
+        hold(hash, backend);
+    count_recent(backend);
 }
 
 void PrefixIndex::count_recent(std::uint32_t backend) {

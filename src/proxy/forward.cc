@@ -88,7 +88,7 @@ void Forward::find_place() {
                 return start_try();
             case Finding::busy:
             case Finding::loading:
-                if (wait_in_line(found.finding)) return;
+                if (wait_in_line(found)) return;
                 if (turn_to_fallback(policy::FallbackChain::overload)) continue;
                 retry_after_ = service_.dispatch.retry_after(*exchange_.model);
                 return give_up({Source::gateway, Retry::yes, 429,
@@ -127,11 +127,12 @@ void Forward::start_try() {
 }
 
 // False: the line is full.
-bool Forward::wait_in_line(Finding finding) {
+bool Forward::wait_in_line(const upstream::Found& found) {
     const std::uint8_t priority = hops_ > 0 ? priority_again : exchange_.priority;
-    if (!service_.dispatch.wait(wish(), *this, priority, exchange_.counts_for())) return false;
+    if (!service_.dispatch.wait(wish(), *this, priority, exchange_.counts_for(), found.asks))
+        return false;
     queued_at_ = service_.loop.now();
-    waits_for_load_ = finding == Finding::loading;
+    waits_for_load_ = found.finding == Finding::loading;
     enter(Phase::queued);
     return true;
 }
@@ -146,16 +147,13 @@ void Forward::leave_line() {
     if (waiting()) service_.dispatch.leave(*exchange_.model, *this);
 }
 
-bool Forward::take_place() {
+upstream::Found Forward::take_place() {
     SLUICE_ASSERT(phase_ == Phase::queued);
     const auto found = service_.dispatch.place(wish(), place_);
-    if (found.finding == Finding::busy || found.finding == Finding::loading) {
-        waits_for_load_ = found.finding == Finding::loading;
-        return false;
-    }
+    waits_for_load_ = found.finding == Finding::loading;
     // Also when none is left: that is dealt with in advance().
-    service_.loop.make_ready(owner_);
-    return true;
+    if (!found.waits()) service_.loop.make_ready(owner_);
+    return found;
 }
 
 // Another model, which the settings name for such a failure. `unwilling`: of this one a target is

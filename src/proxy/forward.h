@@ -82,7 +82,7 @@ public:
     }
 
     // The dispatch has a place for it now.
-    bool take_place() override;
+    upstream::Found take_place() override;
 
 private:
     // Tries of one request, whatever the budget allows.
@@ -107,7 +107,7 @@ private:
     upstream::Wish wish() const;
     void begin_model(const upstream::Match& match);
     void find_place();
-    bool wait_in_line(upstream::Finding finding);
+    bool wait_in_line(const upstream::Found& found);
     void leave_line();
     void note_wait();  // it is over
     bool turn_to_fallback(policy::FallbackChain chain, bool unwilling = false);

@@ -37,11 +37,11 @@ Shard::~Shard() {
     loop_.timers().disarm(reconcile_);
 }
 
-void Shard::join_peers(std::size_t index, std::vector<int> peer_rings) {
+void Shard::join_peers(std::size_t index, std::vector<int> peer_rings, std::uint64_t prefix_seed) {
     index_ = index;
     peer_rings_ = std::move(peer_rings);
     service_.dispatch.join(static_cast<std::uint16_t>(index),
-                           static_cast<std::uint16_t>(peer_rings_.size() + 1));
+                           static_cast<std::uint16_t>(peer_rings_.size() + 1), prefix_seed);
 }
 
 void Shard::listen(int listen_fd) {
@@ -105,6 +105,8 @@ void Shard::on_message(std::uint64_t payload) {
             return totals_.learn(std::move(message->snapshot));
         case Message::Kind::slots:
             return service_.dispatch.receive(message->number, message->slots);
+        case Message::Kind::placed:
+            return service_.dispatch.receive(*message->placed);
         case Message::Kind::health:
             // What another shard's traffic has seen is the watch's to judge; what the watch has
             // seen is so.
@@ -173,6 +175,15 @@ void Shard::send_slots(std::uint32_t slot_pool, const policy::SlotMessage& slots
     message->number = slot_pool;
     message->slots = slots;
     post(loop_.ring(), ring_of(home == index_ ? slots.shard : home), std::move(message));
+}
+
+void Shard::tell_placed() {
+    const auto news = service_.dispatch.take_news();
+    if (news == nullptr) return;
+    tell_peers([&](Message& message) {
+        message.kind = Message::Kind::placed;
+        message.placed = news;
+    });
 }
 
 template <class Fill>

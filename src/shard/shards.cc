@@ -32,6 +32,7 @@ Shards::Shards(const config::Settings& settings, LogWriter& log, MetricsWriter m
       log_(log),
       metrics_(metrics),
       workers_(settings.shards),
+      prefix_seed_(random_seed()),
       rings_ready_(static_cast<std::ptrdiff_t>(settings.shards)),
       may_serve_(1),
       all_done_(static_cast<std::ptrdiff_t>(settings.shards)) {}
@@ -139,7 +140,7 @@ void Shards::serve(std::size_t index, io::Ring& ring, mem::BufferPool& buffers,
     std::vector<int> peers;
     for (std::size_t i = 0; i < workers_.size(); ++i)
         if (i != index) peers.push_back(workers_[i].ring_fd);
-    shard.join_peers(index, std::move(peers));
+    shard.join_peers(index, std::move(peers), prefix_seed_);
     if (index == 0) {
         shard.watch(std::move(plan_), this,
                     [](void* self, const upstream::Catalog& catalog,

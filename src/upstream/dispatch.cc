@@ -140,15 +140,15 @@ Found Dispatch::place(const Wish& wish, Place& place) {
         const Target& target = targets[i];
         TargetState& state = state_of(target);
         SlotPool& pool = pool_of(target);
-        candidates[i] = {
-            .backend = target.id,
-            .identity = state.identity,
-            .weight = target.setting.weight,
-            .priority = static_cast<std::uint32_t>(target.setting.priority),
-            .slots = pool.bounded() ? pool.capacity : 0,
-            .in_flight = pool.bounded() ? pool.capacity - pool.available() : state.in_flight,
-            .usable = false,
-            .state = &state.balance};
+        candidates[i] = {.backend = target.id,
+                         .identity = state.identity,
+                         .weight = target.setting.weight,
+                         .priority = static_cast<std::uint32_t>(target.setting.priority),
+                         .slots = pool.bounded() ? pool.capacity : 0,
+                         .in_flight = pool.bounded() ? pool.in_flight()
+                                                     : state.in_flight + state.in_flight_elsewhere,
+                         .usable = false,
+                         .state = &state.balance};
         if (!suits(wish, i)) continue;
         standing[index_of(standing_of(wish, i, now))] |= std::uint64_t{1} << i;
     }
@@ -174,9 +174,11 @@ Found Dispatch::place(const Wish& wish, Place& place) {
     if (choice.outcome == policy::Choice::Outcome::full)
         return {.finding = Finding::busy, .again = {}};
     if (!choice.chosen()) return exhausted(wish, false, now);
-    take(*wish.model, targets[choice.index], place);
+    const Target& chosen = targets[choice.index];
+    if (!is_here(chosen)) return {.finding = Finding::busy, .asks = chosen.slot_pool, .again = {}};
+    take(*wish.model, chosen, place);
     if (wish.prompt != nullptr && balances_by_prefix(*wish.model))
-        prefixes().record(*wish.prompt, targets[choice.index].id);
+        record_prompt(*wish.prompt, chosen.id);
     return {.finding = Finding::placed, .again = {}};
 }
 
@@ -198,7 +200,9 @@ Found Dispatch::exhausted(const Wish& wish, bool unwilling, Instant now) {
     return found;
 }
 
-policy::Choice Dispatch::choose(const Wish& wish, std::span<const policy::Candidate> candidates,
+// What stays together goes where it belongs, also for a slot that has to be asked for; anything
+// else takes what is here.
+policy::Choice Dispatch::choose(const Wish& wish, std::span<policy::Candidate> candidates,
                                 Instant now) {
     policy::BalanceRequest request{.kind = kind_of(*wish.model), .key = wish.key, .now = now};
     // There is nothing to choose.
@@ -208,7 +212,35 @@ policy::Choice Dispatch::choose(const Wish& wish, std::span<const policy::Candid
         match = prefixes().lookup(*wish.prompt, candidates);
         request.match = &match;
     }
+    if (shards_ > 1 && request.kind != policy::BalanceKind::hash && request.match == nullptr)
+        for (std::size_t i = 0; i < candidates.size(); ++i)
+            if (!is_here(wish.model->targets[i])) candidates[i].in_flight = candidates[i].slots;
     return policy::choose(request, candidates, prng_);
+}
+
+// A request for it need not wait: it has a free slot on this shard, or no slots at all.
+bool Dispatch::is_here(const Target& target) {
+    const SlotPool& pool = pool_of(target);
+    return !pool.bounded() || pool.available() > 0;
+}
+
+// Slots that would do and are free, but on other shards.
+std::size_t Dispatch::free_elsewhere(const Wish& wish) {
+    if (shards_ == 1) return 0;
+    std::size_t free = 0;
+    std::vector<std::uint32_t> counted;
+    const std::size_t count = std::min(wish.model->targets.size(), policy::candidates_max);
+    for (std::size_t i = 0; i < count; ++i) {
+        const Target& target = wish.model->targets[i];
+        const SlotPool& pool = pool_of(target);
+        if (!pool.bounded() || !suits(wish, i) ||
+            standing_of(wish, i, loop_.now()) != Standing::well)
+            continue;
+        if (std::ranges::find(counted, target.slot_pool) != counted.end()) continue;
+        counted.push_back(target.slot_pool);
+        free += pool.capacity - std::min(pool.capacity, pool.in_flight());
+    }
+    return free;
 }
 
 void Dispatch::take(const Model& model, const Target& target, Place& place) {
@@ -233,6 +265,9 @@ void Dispatch::take(const Model& model, const Target& target, Place& place) {
     place.model_ = &model;
     place.attempt_ = begun.attempt;
     place.slotted_ = pool.bounded();
+    // Of one target without slots the others have nothing to decide.
+    place.told_ = shards_ > 1 && (place.slotted_ || model.targets.size() > 1);
+    if (place.told_) tell(DispatchNews::Change::Of::target, target.id, target.slot_pool, 1);
     place.begun_ = loop_.now();
 }
 
@@ -259,6 +294,19 @@ std::optional<Instant> Dispatch::opens_again(const Wish& wish) {
 policy::PrefixIndex& Dispatch::prefixes() {
     if (prefixes_ == nullptr) prefixes_ = std::make_unique<policy::PrefixIndex>(prefix_entries);
     return *prefixes_;
+}
+
+void Dispatch::record_prompt(const policy::PrefixHashes& prompt, std::uint32_t backend) {
+    if (shards_ == 1) {
+        prefixes().record(prompt, backend);
+        return;
+    }
+    if (news_ == nullptr) news_ = std::make_shared<DispatchNews>();  // shared: by all peers
+    auto& hashes = news_->hashes;
+    const std::size_t before = hashes.size();
+    prefixes().record(prompt, backend, &hashes);
+    if (hashes.size() > DispatchNews::hashes_max) return hashes.resize(before);
+    news_->prompts.push_back({backend, static_cast<std::uint32_t>(hashes.size() - before)});
 }
 
 std::uint64_t Dispatch::prefix_seed(const Model& model) const {
@@ -334,6 +382,7 @@ void Dispatch::over(const Place& place, const TryEnd* end) {
     --traffic_[state.endpoint].in_flight;
     if (peers_ != nullptr) peers_->traffic_changed();
     if (place.slotted_) pool_of(target).release();
+    if (place.told_) tell(DispatchNews::Change::Of::target, target.id, target.slot_pool, -1);
     if (place.model_->id < lines_.size() && lines_[place.model_->id] != nullptr) {
         ModelLines& lines = *lines_[place.model_->id];
         const auto index = &target - place.model_->targets.data();
@@ -370,6 +419,38 @@ void Dispatch::receive(std::uint32_t slot_pool, const policy::SlotMessage& messa
     if (pool.share) pool.share->receive(message);
     serve_lines();
     tell_demand();
+}
+
+void Dispatch::tell(DispatchNews::Change::Of of, std::uint32_t id, std::uint32_t slot_pool,
+                    std::int32_t more) {
+    SLUICE_ASSERT(shards_ > 1);
+    if (news_ == nullptr) news_ = std::make_shared<DispatchNews>();  // shared: by all peers
+    news_->add(of, id, slot_pool, more);
+}
+
+std::shared_ptr<const DispatchNews> Dispatch::take_news() {
+    if (news_ == nullptr || !news_->settle()) return nullptr;
+    return std::exchange(news_, nullptr);
+}
+
+void Dispatch::receive(const DispatchNews& news) {
+    for (const auto& change : news.changes) {
+        const auto more = static_cast<std::uint32_t>(change.more);  // modulo 2^32
+        if (change.of == DispatchNews::Change::Of::target) {
+            grown(targets_, change.id).in_flight_elsewhere += more;
+            grown(slot_pools_, change.slot_pool).in_use_elsewhere += more;
+        } else {
+            if (change.id >= waiting_elsewhere_.size()) waiting_elsewhere_.resize(change.id + 1);
+            waiting_elsewhere_[change.id] += more;
+        }
+    }
+    std::span<const std::uint64_t> hashes(news.hashes);
+    for (const auto& prompt : news.prompts) {
+        prefixes().learn(hashes.first(prompt.hashes), prompt.backend);
+        hashes = hashes.subspan(prompt.hashes);
+    }
+    SLUICE_ASSERT(hashes.empty());
+    serve_lines();
 }
 
 TargetView Dispatch::view(const Target& target) const {

@@ -39,24 +39,42 @@ Dispatch::Line& Dispatch::line_for(const Wish& wish, ModelLines& lines) {
     return line;
 }
 
+std::size_t Dispatch::waiting_on_box(const Model& model) const {
+    SLUICE_ASSERT(model.id < lines_.size());
+    const std::size_t elsewhere =
+        model.id < waiting_elsewhere_.size() ? waiting_elsewhere_[model.id] : 0;
+    return lines_[model.id]->waiting + elsewhere;
+}
+
+void Dispatch::count_waiting(Line& line, int more) {
+    SLUICE_ASSERT(more > 0 || line.lines.waiting > 0);
+    line.lines.waiting += static_cast<std::size_t>(more);
+    waiting_ += static_cast<std::size_t>(more);
+    if (shards_ > 1) tell(DispatchNews::Change::Of::line, line.lines.model, 0, more);
+}
+
 bool Dispatch::wait(const Wish& wish, Waiting& waiting, std::uint8_t priority,
-                    policy::ConsumerKey consumer) {
+                    policy::ConsumerKey consumer, std::optional<std::uint32_t> asks) {
     const Model& model = *wish.model;
     SLUICE_ASSERT(!model.targets.empty() && waiting.line_ == nullptr);
-    if (model.setting.queue.length == 0) return false;
+    if (model.setting.queue.length == 0 && shards_ == 1) return false;
     if (model.id >= lines_.size()) lines_.resize(model.id + 1);
     auto& lines = lines_[model.id];
-    if (lines == nullptr) lines = std::make_unique<ModelLines>(model.setting.queue.length);
+    if (lines == nullptr)
+        lines = std::make_unique<ModelLines>(model.id, model.setting.queue.length);
     lines->drain.saturated(loop_.now());
-    if (lines->waiting >= lines->ordinary.queue.waiting_max()) return false;
+    if (waiting_on_box(model) >= lines->length &&
+        lines->waiting >= std::min<std::size_t>(free_elsewhere(wish), policy::slot_demand_max))
+        return false;
     Line& line = line_for(wish, *lines);
     const bool began = line.queue.empty();
     const auto rank = began ? 0 : Turns::rank_of(line);
+    // Whoever was not tried is, when one before it asks for a slot, behind that one.
+    waiting.asks_ = asks.has_value() || began ? asks : line.asks();
     const bool pushed = line.queue.try_push(waiting, priority, consumer);
     SLUICE_ASSERT(pushed);
     waiting.line_ = &line;
-    ++lines->waiting;
-    ++waiting_;
+    count_waiting(line, 1);
     // A line keeps its turn unless who is next in it is of another class now.
     if (began || Turns::rank_of(line) != rank) turns_->file(line);
     tell_demand();
@@ -69,8 +87,7 @@ void Dispatch::leave(const Model& model, Waiting& waiting) {
     SLUICE_ASSERT(&line.lines == lines_[model.id].get());
     const auto rank = Turns::rank_of(line);
     line.queue.remove(waiting);
-    --line.lines.waiting;
-    --waiting_;
+    count_waiting(line, -1);
     if (line.queue.empty() || Turns::rank_of(line) != rank) turns_->file(line);
     tell_demand();
     serve_lines();
@@ -103,15 +120,16 @@ void Dispatch::serve_lines() {
         while (!lines.empty()) {
             Line& line = lines.front();
             auto& next = static_cast<Waiting&>(line.queue.front());
-            if (!next.take_place()) {
+            const Found found = next.take_place();
+            if (found.waits()) {
+                next.asks_ = found.asks;
                 lines.pop_front();
                 stuck.push_back(line);
                 continue;
             }
             line.queue.pop_next();
             next.line_ = nullptr;
-            --line.lines.waiting;
-            --waiting_;
+            count_waiting(line, -1);
             turns_->file(line);  // never in a class before this one
         }
         lines.splice_back(stuck);
@@ -126,7 +144,13 @@ void Dispatch::tell_demand() {
     for (const auto& pool : slot_pools_)
         if (pool != nullptr) pool->wanted = 0;
     for (auto& lines : turns_->by_rank)
-        lines.for_each([&](const Line& line) {
+        lines.for_each([&](Line& line) {
+            if (const auto asked = line.asks()) {
+                // Nobody here takes any other slot before this one is served, and what nobody
+                // takes must not be kept from other shards.
+                ++slot_pools_[*asked]->wanted;
+                return;
+            }
             for (const std::uint32_t id : line.slot_pools)
                 slot_pools_[id]->wanted += line.queue.size();
         });

@@ -28,6 +28,7 @@ struct Dispatch::TargetState {
     policy::Rests rests;
     policy::BalanceState balance;
     std::uint32_t in_flight = 0;
+    std::uint32_t in_flight_elsewhere = 0;  // on other shards, as they told
     std::uint32_t endpoint = 0;
     std::uint64_t identity = 0;
 };
@@ -41,6 +42,12 @@ struct Dispatch::SlotPool final : policy::SlotSender {
         if (home) return home->allotted() < capacity ? capacity - home->allotted() : 0;
         return share ? share->idle() : 0;
     }
+    // On all shards, as far as this one has heard. What is here to be had is so.
+    std::uint32_t in_flight() const {
+        const std::uint32_t own = home ? home->in_use() : share ? share->in_use() : 0;
+        const std::uint32_t all = own + in_use_elsewhere;
+        return available() > 0 ? std::min(all, capacity - 1) : all;
+    }
     bool acquire() { return home ? home->try_acquire() : !share || share->try_acquire(); }
     void release() {
         if (home) home->release();
@@ -53,7 +60,8 @@ struct Dispatch::SlotPool final : policy::SlotSender {
 
     std::uint32_t id = 0;
     std::uint32_t capacity = 0;
-    std::size_t wanted = 0;  // by those that wait, as the ledger was told
+    std::uint32_t in_use_elsewhere = 0;  // by other shards, as they told
+    std::size_t wanted = 0;              // by those that wait, as the ledger was told
     Peers* peers = nullptr;
     std::optional<policy::SlotHome> home;
     std::optional<policy::SlotShare> share;
@@ -62,7 +70,10 @@ struct Dispatch::SlotPool final : policy::SlotSender {
 
 // Who waits for the same targets of a model.
 struct Dispatch::Line {
-    Line(ModelLines& all, std::size_t length) : lines(all), queue(length) {}
+    Line(ModelLines& all, std::size_t room) : lines(all), queue(room) {}
+
+    // The slots that the one whose turn it is asks for; none: any of `slot_pools`.
+    std::optional<std::uint32_t> asks() { return static_cast<Waiting&>(queue.front()).asks_; }
 
     ModelLines& lines;
     policy::WaitQueue queue;
@@ -77,7 +88,9 @@ struct Dispatch::ModelLines {
     // Kinds beyond that many share a line, and may hold up each other.
     static constexpr std::size_t picky_max = 16;
 
-    explicit ModelLines(std::size_t length) : ordinary(*this, length) {}
+    // Beyond the length there is room for those that only ask for a slot.
+    ModelLines(std::uint32_t model_id, std::size_t longest)
+        : model(model_id), length(longest), ordinary(*this, longest + policy::slot_demand_max) {}
 
     // The line of those that only these targets would do for.
     Line& picky_for(std::uint64_t targets) {
@@ -100,6 +113,8 @@ struct Dispatch::ModelLines {
         });
     }
 
+    const std::uint32_t model;
+    const std::size_t length;
     Line ordinary;
     std::vector<std::unique_ptr<Line>> picky;
     std::size_t waiting = 0;  // in all of them

@@ -252,6 +252,31 @@ class Bounds(Line):
         self.assertEqual(self.ask(self.gateway_).status, 429)
         self.finish_all()
 
+    def test_T2_the_length_is_that_of_the_box_whatever_its_shards(self):
+        for shards, length in ((3, 5), (3, 0), (1, 0)):
+            with self.subTest(shards=shards, length=length):
+                self.begin(shards=shards, length=length)
+                # Every one on a connection of its own: to any of the shards. None of these is
+                # refused, though the free slots may be another shard's.
+                idle = self.in_flight()
+                for i in range(SLOTS + length):
+                    self.begin_asking(str(i))
+                    wait_until(lambda i=i, idle=idle: self.in_flight() == idle + i + 1,
+                               "it is served, or in line")
+                wait_until(lambda: self.gate.inside == SLOTS, "all slots are in use")
+                for _ in range(6):
+                    told = self.ask(self.gateway_)
+                    self.assertEqual(told.status, 429, told)
+                self.finish_all()
+                for told in self.asking:
+                    self.assert_served(told)
+                self.assertEqual(len(self.gate.order), SLOTS + length)
+                self.assertEqual(self.gate.inside_max, SLOTS)
+                # And all of them are to be had again.
+                self.gate.let(SLOTS)
+                for told in together(SLOTS, lambda _: self.ask(self.gateway_)):
+                    self.assert_served(told)
+
     def test_the_wait_has_its_own_limit(self):
         gate = Gate()
         server = self.scripted(gate)

@@ -77,15 +77,16 @@ struct Guest final : Dispatch::Waiting {
         place.cancel();
     }
 
-    bool take_place() override {
+    Found take_place() override {
         found = dispatch.place(wish, place);
-        if (found.finding == Finding::busy || found.finding == Finding::loading) return false;
-        if (served != nullptr) served->push_back(this);
-        return true;
+        if (!found.waits() && served != nullptr) served->push_back(this);
+        return found;
     }
+    // Whether it need not wait.
+    bool try_now() { return !take_place().waits(); }
     bool queue(std::uint8_t priority = policy::WaitQueue::class_default,
                policy::ConsumerKey consumer = 1) {
-        return dispatch.wait(wish, *this, priority, consumer);
+        return dispatch.wait(wish, *this, priority, consumer, found.asks);
     }
     void done() { place.release(FailureClass::none); }
 

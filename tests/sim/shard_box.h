@@ -88,7 +88,7 @@ inline std::vector<io::Loop*> join(const ShardBoxes& boxes, const config::Settin
         std::vector<int> peers;
         for (std::size_t j = 0; j < boxes.size(); ++j)
             if (j != i) peers.push_back(boxes[j]->ring().fd());
-        boxes[i]->shard().join_peers(i, std::move(peers));
+        boxes[i]->shard().join_peers(i, std::move(peers), 1);
         loops.push_back(&boxes[i]->shard().loop());
     }
     auto plan = upstream::WatchPlan::create(settings, {});

@@ -54,7 +54,12 @@ public:
     PrefixMatch lookup(const PrefixHashes& prompt, std::span<const Candidate> candidates) const;
 
     // The prompt goes to this backend. Returns how many of its bytes are expected in its cache.
-    std::size_t record(const PrefixHashes& prompt, std::uint32_t backend);
+    // `news`: what another index is to learn() of it is put behind what stands there.
+    std::size_t record(const PrefixHashes& prompt, std::uint32_t backend,
+                       std::vector<std::uint64_t>* news = nullptr);
+    // A prompt went to this backend that another index, with the same seed, has recorded. It is not
+    // counted here.
+    void learn(std::span<const std::uint64_t> news, std::uint32_t backend);
     // The backend was restarted: its cache is gone. Walks the whole table.
     void forget(std::uint32_t backend);
 

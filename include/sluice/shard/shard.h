@@ -23,7 +23,7 @@ namespace sluice::shard {
 
 // What a shard tells another one; allocated by the sender, freed by the receiver.
 struct Message {
-    enum class Kind : std::uint8_t { drain, catalog, statistics, health, slots };
+    enum class Kind : std::uint8_t { drain, catalog, statistics, health, slots, placed };
     Kind kind = Kind::drain;
     bool seen_by_traffic = false;  // health: not by the watch
     upstream::Health health = upstream::Health::up;
@@ -34,8 +34,9 @@ struct Message {
     // Set by post(), seen by the receiver: the kernel carries only the address, and this is what
     // makes the rest of the message visible with it.
     std::atomic<bool> posted{false};
-    std::shared_ptr<const upstream::Catalog> catalog;  // shared: one for all shards
-    std::shared_ptr<const Snapshot> snapshot;          // shared: one for all peers
+    std::shared_ptr<const upstream::Catalog> catalog;      // shared: one for all shards
+    std::shared_ptr<const Snapshot> snapshot;              // shared: one for all peers
+    std::shared_ptr<const upstream::DispatchNews> placed;  // shared: one for all peers
 };
 
 // Hands a message over to the ring behind `ring_fd`.
@@ -51,8 +52,9 @@ public:
           const config::Settings& settings, LineSink& access_log, std::uint64_t seed);
     ~Shard();
 
-    // There are other shards: this one's number, and the rings of the others.
-    void join_peers(std::size_t index, std::vector<int> peer_rings);
+    // There are other shards: this one's number, the rings of the others, and a number drawn for
+    // all of them, by which they hash prompts alike.
+    void join_peers(std::size_t index, std::vector<int> peer_rings, std::uint64_t prefix_seed);
     void set_metrics_writer(MetricsWriter writer) { metrics_writer_ = writer; }
 
     // Called once, on this thread, when the shard has its first catalog.
@@ -79,6 +81,7 @@ public:
     void turn(Instant deadline = io::TimerWheel::never) {
         loop_.turn(deadline);
         service_.watch_buffers();
+        if (!peer_rings_.empty()) tell_placed();
         // Before this shard is done: others may wait for what it has borrowed.
         if (draining_ && service_.empty()) service_.dispatch.drain();
     }
@@ -104,6 +107,7 @@ private:
                    upstream::Health health, const std::string& cause);
     upstream::Traffic traffic_of(std::uint32_t endpoint) const;
     int ring_of(std::size_t shard) const;
+    void tell_placed();
     void reconcile();
     std::shared_ptr<const Snapshot> take_snapshot() const;
     template <class Fill>

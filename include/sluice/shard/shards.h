@@ -73,6 +73,7 @@ private:
     MetricsWriter metrics_;
     std::vector<net::Address> addresses_;
     std::vector<Worker> workers_;
+    const std::uint64_t prefix_seed_;
     std::latch rings_ready_;
     std::latch may_serve_;
     std::latch all_done_;

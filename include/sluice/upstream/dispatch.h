@@ -6,6 +6,20 @@
 // line. Whoever waits is asked to take a place, in the line's order, as soon as there may be one;
 // the lines of several models take turns, so that none starves where they want the same slots.
 // Slots that several shards share are borrowed and returned by messages (see policy/slot_ledger.h).
+//
+// Several shards choose as one would: each hears from the others what they have in flight and which
+// prompts went where (see DispatchNews). Where a choice by prefix or hash falls on a target whose
+// free slots are all on other shards, the request asks for one: it stands in its line for as long
+// as the messages take. It is never kept from a free slot for a target that is busy: as soon as
+// that has nothing free on any shard, others are chosen.
+//
+// A line's length is that of the box: the lines of a model on all shards are counted together.
+// - A request that finds its line full is let in all the same while fewer of its shard wait than
+//   slots are free elsewhere: it only asks for one, at most slot_demand_max of a shard do. So with
+//   a length of 0 nobody is refused while any shard has a free slot.
+// - Shards that let requests in at the same moment, before they have heard of each other, may let
+//   in too many: with room for r more at most (shards - 1) x r, and likewise for those that ask
+//   for the same free slots.
 #pragma once
 
 #include "sluice/base/prng.h"
@@ -19,6 +33,7 @@
 #include "sluice/policy/slot_ledger.h"
 #include "sluice/policy/wait_queue.h"
 #include "sluice/upstream/catalog.h"
+#include "sluice/upstream/dispatch_news.h"
 #include "sluice/upstream/health.h"
 
 #include <cstdint>
@@ -56,7 +71,8 @@ public:
           model_(other.model_),
           attempt_(other.attempt_),
           begun_(other.begun_),
-          slotted_(other.slotted_) {}
+          slotted_(other.slotted_),
+          told_(other.told_) {}
     Place& operator=(Place&& other) noexcept {
         SLUICE_ASSERT(!held());
         dispatch_ = std::exchange(other.dispatch_, nullptr);
@@ -65,6 +81,7 @@ public:
         attempt_ = other.attempt_;
         begun_ = other.begun_;
         slotted_ = other.slotted_;
+        told_ = other.told_;
         return *this;
     }
     ~Place() { SLUICE_ASSERT(!held()); }
@@ -87,6 +104,7 @@ private:
     policy::Breaker::Attempt attempt_;
     Instant begun_;
     bool slotted_ = false;  // it has a slot to give back
+    bool told_ = false;     // other shards know that it is in flight
 };
 
 // What a request wants of a target.
@@ -110,12 +128,17 @@ enum class Finding : std::uint8_t {
 
 struct Found {
     Finding finding = Finding::exhausted;
+    // busy: the slots, by their pool, of which one is free on another shard and is asked for; none:
+    // all are in use, and it takes what comes.
+    std::optional<std::uint32_t> asks = std::nullopt;
     // exhausted: when one may be tried again, as far as that is known.
     std::optional<Instant> again;
     // exhausted, but there is one that would rather not be asked (`unwilling_too`): it answered
     // badly of late, or
     bool unwilling = false;
     bool resting = false;  // has a limit that was reached
+
+    bool waits() const { return finding == Finding::busy || finding == Finding::loading; }
 };
 
 // Whether prompts of this model are worth hashing.
@@ -132,17 +155,19 @@ class Dispatch {
     struct Line;
 
 public:
-    // Who waits in a line. take_place() is called when there may be a place: true when it took one.
+    // Who waits in a line. take_place() is called when there may be a place: it says what place()
+    // said, and goes on waiting where that is busy or loading.
     class Waiting : public policy::Waiter {
     public:
-        virtual bool take_place() = 0;
+        virtual Found take_place() = 0;
 
     protected:
         ~Waiting() = default;
 
     private:
         friend class Dispatch;
-        Line* line_ = nullptr;  // it stands in
+        Line* line_ = nullptr;               // it stands in
+        std::optional<std::uint32_t> asks_;  // as Found::asks, when it was last tried
     };
 
     // Messages about slots to another shard, changes that people want to know of, and news for
@@ -160,10 +185,11 @@ public:
     Dispatch(io::Loop& loop, std::uint64_t seed);
     ~Dispatch();
 
-    // There are other shards.
-    void join(std::uint16_t shard, std::uint16_t shards) {
+    // There are other shards. `prefix_seed`: the same on all of them, and known to nobody else.
+    void join(std::uint16_t shard, std::uint16_t shards, std::uint64_t prefix_seed) {
         shard_ = shard;
         shards_ = shards;
+        seed_ = prefix_seed;
     }
     void set_peers(Peers* peers) { peers_ = peers; }
 
@@ -181,9 +207,10 @@ public:
     // Whether somebody waits that any target would do for: newcomers stand behind it. Those that
     // only some targets would do for hold up nobody else; but they have the first pick of these.
     bool anybody_waits(const Model& model) const;
-    // False: the line is full.
+    // False: the line is full. `asks`: what place() found.
     [[nodiscard]] bool wait(const Wish& wish, Waiting& waiting, std::uint8_t priority,
-                            policy::ConsumerKey consumer);
+                            policy::ConsumerKey consumer,
+                            std::optional<std::uint32_t> asks = std::nullopt);
     void leave(const Model& model, Waiting& waiting);
     std::size_t position(const Model& model, const Waiting& waiting);
     // For a client that finds the line full.
@@ -197,6 +224,9 @@ public:
     void learn(const Catalog& catalog);
     void see_health(const Endpoint& endpoint, Health health);
     void receive(std::uint32_t slot_pool, const policy::SlotMessage& message);
+    void receive(const DispatchNews& news);
+    // What the other shards do not know yet; null: nothing. To be asked for after each turn.
+    std::shared_ptr<const DispatchNews> take_news();
 
     // Nobody waits here any more: what is borrowed goes back, for those who wait on other shards.
     void drain();
@@ -238,12 +268,18 @@ private:
     Standing standing_of(const Wish& wish, std::size_t index, Instant now);
     bool anybody_well(const Wish& wish, Instant now);
     Found exhausted(const Wish& wish, bool unwilling, Instant now);
-    policy::Choice choose(const Wish& wish, std::span<const policy::Candidate> candidates,
-                          Instant now);
+    policy::Choice choose(const Wish& wish, std::span<policy::Candidate> candidates, Instant now);
+    bool is_here(const Target& target);
+    std::size_t free_elsewhere(const Wish& wish);
+    void tell(DispatchNews::Change::Of of, std::uint32_t id, std::uint32_t slot_pool,
+              std::int32_t more);
+    void record_prompt(const policy::PrefixHashes& prompt, std::uint32_t backend);
     void take(const Model& model, const Target& target, Place& place);
     void over(const Place& place, const TryEnd* end);
     policy::BreakerChange judge(TargetState& state, const Place& place, const TryEnd& end);
     Line& line_for(const Wish& wish, ModelLines& lines);
+    void count_waiting(Line& line, int more);
+    std::size_t waiting_on_box(const Model& model) const;
     void serve_lines();
     void tell_demand();
     void return_idle_slots();
@@ -259,7 +295,9 @@ private:
     std::vector<std::unique_ptr<SlotPool>> slot_pools_;  // by slot pool id
     std::vector<std::unique_ptr<ModelLines>> lines_;     // by model id
     std::unique_ptr<Turns> turns_;
-    std::vector<Traffic> traffic_;  // by endpoint id
+    std::vector<Traffic> traffic_;                  // by endpoint id
+    std::vector<std::uint32_t> waiting_elsewhere_;  // in lines of other shards, by model id
+    std::shared_ptr<DispatchNews> news_;  // null: none; shared once it is sent: by all peers
     std::unique_ptr<policy::PrefixIndex> prefixes_;
     std::vector<policy::Candidate> candidates_;  // working memory of one choice
     std::size_t waiting_ = 0;                    // in all lines
