@@ -132,6 +132,8 @@ private:
         return is_word(role, "user") ? Search::found : Search::passed;
     }
     Search search_ = Search::off;
+    bool in_metadata_ = false;
+    bool user_id_next_ = false;
     Key key_ = Key::other;    // of the value that comes next, at the top level
     Key inner_ = Key::other;  // the same inside "stream_options"
 };
@@ -186,8 +188,10 @@ const char* RequestHandler::identify(const JsonText& key, bool in_stream_options
 }
 
 const char* RequestHandler::on_key(int depth, const JsonText& key) {
+    user_id_next_ = depth == 2 && in_metadata_ && is_word(key.text, "user_id");
     if (depth == 1) {
         facts_.object_is_empty = false;
+        in_metadata_ = is_word(key.text, "metadata");
         return identify(key, false, key_);
     }
     if (depth == 3) {
@@ -215,6 +219,7 @@ const char* RequestHandler::on_string(int depth, const JsonText& string) {
         if (search_ == Search::role) search_ = role_is(string.text);
         return nullptr;
     }
+    if (depth == 2 && user_id_next_) facts_.user_id_value = string.span;
     return take_other(depth, string.span);
 }
 
@@ -334,6 +339,21 @@ RequestFacts&& RequestHandler::take_facts() {
 }
 
 }  // namespace
+
+std::string_view session_in(std::string_view user_id) {
+    constexpr std::string_view word = "session";
+    std::size_t at = user_id.find("session_id");
+    if (at == user_id.npos) at = user_id.rfind(word);
+    if (at == user_id.npos) return {};
+    std::string_view rest = user_id.substr(at + word.size());
+    if (rest.starts_with("_id")) rest.remove_prefix(3);
+    const auto is_id = [](char c) {
+        return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || c == '-';
+    };
+    const char* const begin = std::find_if(rest.begin(), rest.end(), is_id);
+    const char* const end = std::find_if_not(begin, rest.end(), is_id);
+    return {begin, static_cast<std::size_t>(end - begin)};
+}
 
 struct BodyReader::State {
     JsonState<RequestHandler::text_bytes_max> json;

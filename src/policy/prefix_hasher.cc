@@ -23,22 +23,74 @@ PrefixHasher::PrefixHasher(PrefixHashes& out, std::uint64_t seed, std::size_t op
     out_.bytes = 0;
     out_.conversation = 0;
     out_.conversation_known = false;
+    out_.conversation_named = false;
 }
 
 void PrefixHasher::feed(std::string_view bytes) {
     const std::size_t until_opening = opening_bytes_ - std::min(opening_bytes_, fed_);
     if (until_opening != 0 && bytes.size() >= until_opening) {
-        feed_part(bytes.substr(0, until_opening));
+        read(bytes.substr(0, until_opening));
+        flush();
         SLUICE_ASSERT(fed_ == opening_bytes_);
         out_.conversation = hash_so_far();
         out_.conversation_known = true;
         bytes.remove_prefix(until_opening);
     }
-    feed_part(bytes);
+    read(bytes);
+}
+
+void PrefixHasher::read(std::string_view bytes) {
+    fed_ += bytes.size();
+    if (!bytes.empty() && held_bytes_ > 0) {
+        const std::size_t before = held_bytes_;
+        const std::size_t more = std::min(bytes.size(), held_.size() - before);
+        std::memcpy(held_.data() + before, bytes.data(), more);
+        const std::string_view text(held_.data(), before + more);
+        const std::size_t taken = take(text, false);
+        if (taken < before) {
+            SLUICE_ASSERT(more == bytes.size() && text.size() - taken <= volatile_held_max);
+            held_bytes_ = text.size() - taken;
+            std::memmove(held_.data(), held_.data() + taken, held_bytes_);
+            return;
+        }
+        held_bytes_ = 0;  // the rest is in place
+        bytes.remove_prefix(taken - before);
+    }
+    bytes.remove_prefix(take(bytes, false));
+    SLUICE_ASSERT(bytes.size() <= volatile_held_max);
+    if (bytes.empty()) return;
+    std::memcpy(held_.data(), bytes.data(), bytes.size());
+    held_bytes_ = bytes.size();
+}
+
+// What is held has no more behind it that belongs to it.
+void PrefixHasher::flush() {
+    const std::size_t taken = take({held_.data(), held_bytes_}, true);
+    SLUICE_ASSERT(taken == held_bytes_);
+    held_bytes_ = 0;
+    volatile_ = {};
+}
+
+// How many of its bytes could be decided.
+std::size_t PrefixHasher::take(std::string_view text, bool whole) {
+    constexpr std::string_view mark = "0";
+    std::size_t taken = 0;
+    while (!text.empty()) {
+        const VolatileCut cut = find_volatile(text, volatile_, whole);
+        const std::size_t looked_at = cut.plain + cut.skipped;
+        feed_part(text.substr(0, cut.plain));
+        if (cut.mark) feed_part(mark);
+        if (cut.number)
+            numbers_ = hash_text(text.substr(cut.plain, cut.skipped), numbers_ + third_secret);
+        taken += looked_at;
+        text.remove_prefix(looked_at);
+        if (cut.undecided) break;
+    }
+    return taken;
 }
 
 void PrefixHasher::feed_part(std::string_view bytes) {
-    fed_ += bytes.size();
+    hashed_ += bytes.size();
     const char* p = bytes.data();
     const char* const end = p + bytes.size();
     while (p != end && out_.count < prefix_blocks_max) {
@@ -78,12 +130,14 @@ const char* PrefixHasher::feed_steps(const char* p, std::size_t steps) {
 std::uint64_t PrefixHasher::hash_so_far() const {
     std::array<char, step_bytes> padded{};
     std::memcpy(padded.data(), rest_.data(), rest_bytes_);
-    return multiply_fold(hash_stepped(state_, padded.data()) ^ third_secret, fed_ ^ first_secret);
+    return multiply_fold(hash_stepped(state_, padded.data()) ^ third_secret ^ numbers_,
+                         hashed_ ^ first_secret);
 }
 
 void PrefixHasher::finish() {
-    out_.bytes = fed_;
-    SLUICE_ASSERT(prefix_bytes(out_.count) <= fed_);
+    flush();
+    out_.bytes = hashed_;
+    SLUICE_ASSERT(prefix_bytes(out_.count) <= hashed_);
     if (!out_.conversation_known)
         out_.conversation = out_.count > 0 ? out_.blocks[0] : hash_so_far();
 }

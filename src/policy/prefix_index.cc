@@ -15,6 +15,16 @@ std::uint64_t key_of_conversation(const PrefixHashes& prompt) {
     return mix(prompt.conversation ^ 0x589965cc75374cc3);
 }
 
+// Those that have more of a named conversation's prompt than its homes, by half of the prompt.
+void add_better_homes(PrefixMatch& match, std::size_t candidates) {
+    std::size_t most = 0;
+    for (std::size_t i = 0; i < candidates; ++i)
+        if ((match.homes >> i & 1) != 0) most = std::max(most, match.matched_bytes(i));
+    for (std::size_t i = 0; i < candidates; ++i)
+        if (match.matched_bytes(i) > most + match.prompt_bytes / 2)
+            match.homes |= std::uint64_t{1} << i;
+}
+
 }  // namespace
 
 PrefixIndex::PrefixIndex(std::size_t entries)
@@ -63,6 +73,7 @@ PrefixMatch PrefixIndex::lookup(const PrefixHashes& prompt,
                                                     : match.matched_bytes(i) * 2 > prompt.bytes;
         match.homes |= std::uint64_t{home} << i;
     }
+    if (prompt.conversation_named && match.homes != 0) add_better_homes(match, candidates.size());
     return match;
 }
 

@@ -48,12 +48,13 @@ void check_same(const Result<RequestFacts>& a, const Result<RequestFacts>& b) {
     SLUICE_ASSERT(same(x.prompt_value, y.prompt_value) && same(x.opening, y.opening));
     SLUICE_ASSERT(same(x.instructions_value, y.instructions_value) && x.tools == y.tools);
     SLUICE_ASSERT(same(x.conversation_value, y.conversation_value));
+    SLUICE_ASSERT(same(x.user_id_value, y.user_id_value));
 }
 
 // Each span is a whole value, and the opening lies within the prompt.
 void check_spans(std::string_view body, const RequestFacts& facts) {
-    for (const Span span :
-         {facts.prompt_value, facts.instructions_value, facts.conversation_value}) {
+    for (const Span span : {facts.prompt_value, facts.instructions_value, facts.conversation_value,
+                            facts.user_id_value}) {
         SLUICE_ASSERT(span.begin <= span.end && span.end <= body.size());
         if (span.empty()) continue;
         const std::string_view value = body.substr(span.begin, span.end - span.begin);

@@ -68,8 +68,15 @@ struct RequestFacts {
     // "previous_response_id" and "user" are not read: the one differs each turn, the other is a
     // consumer.
     Span conversation_value;
+    // The string "user_id" in "metadata": with some agents it names the session, see session_in().
+    // Read without the checks above: no backend is chosen by it alone.
+    Span user_id_value;
     bool tools = false;  // "tools" is an array or an object that is not empty
 };
+
+// The session that a user_id tells of, its bytes as they are in the body: `..._session_ID`, or JSON
+// with a "session_id". Empty where it names only who asks: that is no session.
+std::string_view session_in(std::string_view user_id);
 
 class BodyReader {
 public:

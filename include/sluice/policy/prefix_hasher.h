@@ -7,6 +7,10 @@
 // anywhere in a body, and a conversation keeps them.) The hash of block k covers all bytes up to
 // its end. A last block that is not whole has none.
 //
+// What changes from request to request of one conversation is left out: dates, times, ids,
+// `cache_control`, a billing block; see volatile_text.h for how it is told and why it
+// does little harm to take two prompts for one. All sizes are of what is left.
+//
 // Blocks grow with their distance from the begin, 64 of a size: 256 bytes, 1 KiB, 4 KiB and so on,
 // so that the longest body there is has few hundred of them, and what is overlooked because it
 // fills no block is at most 256 bytes or a sixteenth of the prompt. What lies behind the last block
@@ -14,6 +18,7 @@
 #pragma once
 
 #include "sluice/policy/hash.h"
+#include "sluice/policy/volatile_text.h"
 
 #include <array>
 #include <cstddef>
@@ -43,12 +48,14 @@ constexpr std::size_t prefix_bytes(std::size_t blocks) {
 // 3 KiB: kept with the request, for it may be recorded for a second backend.
 struct PrefixHashes {
     std::size_t count = 0;  // whole blocks
-    std::size_t bytes = 0;  // of the whole prompt
+    std::size_t bytes = 0;  // of the whole prompt, as it is hashed
     // What all turns of the conversation have in common and others have not: the hash of the prompt
-    // up to the end of its opening. Where the caller knows a better name, it puts in hash_text() of
-    // that, and sets `conversation_known`. Not known: a stand-in from the first block.
+    // up to the end of its opening, with the plain numbers in it. Where the caller knows a better
+    // name, it puts in hash_text() of that, and sets `conversation_known`. Not known: a stand-in
+    // from the first block.
     std::uint64_t conversation = 0;
     bool conversation_known = false;
+    bool conversation_named = false;  // by the client: a session, which may hold several of them
     std::array<std::uint64_t, prefix_blocks_max> blocks;  // the first `count` are set
 };
 
@@ -66,6 +73,9 @@ public:
 private:
     static constexpr std::size_t step_bytes = hash_step_bytes;
 
+    void read(std::string_view bytes);
+    void flush();
+    std::size_t take(std::string_view text, bool whole);
     void feed_part(std::string_view bytes);
     const char* feed_steps(const char* p, std::size_t steps);
     std::uint64_t hash_so_far() const;
@@ -73,7 +83,13 @@ private:
     PrefixHashes& out_;
     std::uint64_t state_;
     std::size_t opening_bytes_;
-    std::size_t fed_ = 0;
+    std::size_t fed_ = 0;     // bytes of the request
+    std::size_t hashed_ = 0;  // of these, what is left
+    std::uint64_t numbers_ = 0;
+    VolatileState volatile_;
+    // What cannot be decided yet, with room for what decides it.
+    std::array<char, 2 * volatile_held_max> held_;
+    std::size_t held_bytes_ = 0;
     std::size_t block_left_ = prefix_block_bytes(0);
     std::array<char, step_bytes> rest_{};  // of bytes that fill no step
     std::size_t rest_bytes_ = 0;

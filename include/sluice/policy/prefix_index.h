@@ -26,7 +26,9 @@ namespace sluice::policy {
 struct PrefixMatch {
     std::size_t prompt_bytes = 0;
     // Candidates that served a turn of this conversation: a bit each. Where the conversation is not
-    // known: those that match more than half of the prompt.
+    // known: those that match more than half of the prompt. Where the client named it, and it has
+    // homes: also those that match more than they do by half of the prompt, for what it named may
+    // hold prompts that have nothing in common.
     std::uint64_t homes = 0;
     std::array<std::uint16_t, candidates_max> matched{};  // blocks from the prompt's begin
     std::array<double, candidates_max> recent{};          // prompts it was sent of late, fading

@@ -34,6 +34,12 @@ void hash_prompt(Exchange& exchange) {
     feed(hasher, request.body, instructions);
     feed(hasher, request.body, prompt);
     hasher.finish();
+    if (const std::uint64_t session = session_of(request); session != 0) {
+        request.prompt->conversation =
+            policy::mix(session ^ exchange.service.dispatch.prefix_seed(*exchange.model));
+        request.prompt->conversation_known = true;
+        request.prompt->conversation_named = true;
+    }
 }
 
 void read_priority(Exchange& exchange) {

@@ -4,7 +4,9 @@
 
 #include <doctest/doctest.h>
 
+#include <map>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -29,7 +31,8 @@ bool same(const RequestFacts& a, const RequestFacts& b) {
            same(a.include_usage_value, b.include_usage_value) && a.max_tokens == b.max_tokens &&
            same(a.prompt_value, b.prompt_value) &&
            same(a.instructions_value, b.instructions_value) && same(a.opening, b.opening) &&
-           same(a.conversation_value, b.conversation_value) && a.tools == b.tools;
+           same(a.conversation_value, b.conversation_value) &&
+           same(a.user_id_value, b.user_id_value) && a.tools == b.tools;
 }
 
 Result<RequestFacts> read_runs(std::string_view body, const Runs& runs) {
@@ -275,25 +278,25 @@ TEST_CASE("the prompt is found in whichever key has it") {
 }
 
 TEST_CASE("the opening is what all turns of a conversation have in common") {
-    for (
-        const auto& [body, opening] : std::vector<std::pair<std::string, std::string>>{
-            {R"({"messages":[{"role":"user","content":"a"}]})", R"({"role":"user","content":"a"})"},
-            {R"({"messages":[ {"role":"system"},{"content":[{"x":1}],"role":"user"},)"
-             R"({"role":"x"}]})",
-             R"( {"role":"system"},{"content":[{"x":1}],"role":"user"})"},
-            {R"({"messages":[{"role":"user"},{"role":"user"}]})", R"({"role":"user"})"},
-            {R"({"input":[{"type":"message","role":"user"}]})",
-             R"({"type":"message","role":"user"})"},
-            {R"({"input":[{"role":"user"}],"messages":[{"a":1},{"role":"us\u0065r"}]})",
-             R"({"a":1},{"role":"us\u0065r"})"},
-            {R"({"messages":[{"role":"assistant","name":"user"}]})", ""},
-            {R"({"messages":[{"role":["user"]},["user"],{"x":{"role":"user"}}]})", ""},
-            {R"({"messages":{"a":{"role":"user"}}})", ""},
-            {R"({"messages":[],"input":[{"role":"user"}]})", ""},
-            {R"({"messages":["role","user"]})", ""},
-            {R"({"prompt":[{"role":"user"}]})", ""},
-            {R"({"x":[{"role":"user"}],"messages":[{"role":"tool"}],"y":[{"role":"user"}]})", ""},
-        }) {
+    for (const auto& [body, opening] : std::vector<std::pair<std::string, std::string>>{
+             {R"({"messages":[{"role":"user","content":"a"}]})",
+              R"({"role":"user","content":"a"})"},
+             {R"({"messages":[ {"role":"system"},{"content":[{"x":1}],"role":"user"},)"
+              R"({"role":"x"}]})",
+              R"( {"role":"system"},{"content":[{"x":1}],"role":"user"})"},
+             {R"({"messages":[{"role":"user"},{"role":"user"}]})", R"({"role":"user"})"},
+             {R"({"input":[{"type":"message","role":"user"}]})",
+              R"({"type":"message","role":"user"})"},
+             {R"({"input":[{"role":"user"}],"messages":[{"a":1},{"role":"us\u0065r"}]})",
+              R"({"a":1},{"role":"us\u0065r"})"},
+             {R"({"messages":[{"role":"assistant","name":"user"}]})", ""},
+             {R"({"messages":[{"role":["user"]},["user"],{"x":{"role":"user"}}]})", ""},
+             {R"({"messages":{"a":{"role":"user"}}})", ""},
+             {R"({"messages":[],"input":[{"role":"user"}]})", ""},
+             {R"({"messages":["role","user"]})", ""},
+             {R"({"prompt":[{"role":"user"}]})", ""},
+             {R"({"x":[{"role":"user"}],"messages":[{"role":"tool"}],"y":[{"role":"user"}]})", ""},
+         }) {
         CAPTURE(body);
         CHECK(at(body, read(body).opening) == opening);
     }
@@ -340,4 +343,29 @@ TEST_CASE("a reader can be moved in the middle of a body") {
     const Result<RequestFacts> facts = second.finish();
     REQUIRE(facts.ok());
     CHECK(facts.value().model == "m");
+}
+
+TEST_CASE("R17: the session in a user's id is found, and who asks is none") {
+    const std::string body =
+        R"({"metadata":{"a":"b","user_id":"user_1_account_2_session_3-c"},"user_id":"x"})";
+    CHECK(at(body, read(body).user_id_value) == R"("user_1_account_2_session_3-c")");
+    for (const std::string other :
+         {R"({"user_id":"x"})", R"({"metadata":{"user_id":1}})", R"({"metadata":"user_id"})",
+          R"({"metadata":{"a":{"user_id":"x"}}})", R"({"a":{"user_id":"x"},"metadata":null})",
+          R"({"metadata":{"user_id":null,"a":"x"}})"}) {
+        CAPTURE(other);
+        CHECK(read(other).user_id_value.empty());
+    }
+    for (const auto& [user_id, session] : std::map<std::string_view, std::string_view>{
+             {"", ""},
+             {R"("user_abc_account_def")", ""},
+             {R"("user_abc_account__session_12ab-34")", "12ab-34"},
+             {R"("{\"device_id\":\"d\",\"account_uuid\":\"a\",\"session_id\":\"1-2\"}")", "1-2"},
+             {R"("{\"session_id\": \"12-34\", \"session_kind\": \"main\"}")", "12-34"},
+             {R"("session")", ""},
+             {R"("session_id")", ""},
+         }) {
+        CAPTURE(user_id);
+        CHECK(session_in(user_id) == session);
+    }
 }

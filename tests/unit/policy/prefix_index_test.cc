@@ -172,3 +172,49 @@ TEST_CASE("hashes that meet give a wrong guess, and nothing worse") {
     pool.candidates[1].backend = pool.candidates[0].backend + 64;
     CHECK(zeros.lookup(zero, pool.candidates).matched[1] == 5);
 }
+
+TEST_CASE("R17: what one index records another one learns, and guesses the same") {
+    PrefixIndex index(1024);
+    PrefixIndex other(1024);
+    PoolRig pool({1, 1, 1});
+    for (std::uint64_t turn = 0; turn < 5; ++turn) {
+        for (std::uint64_t own = 0; own < 6; ++own) {
+            const PrefixHashes prompt = known(prompt_of(1, 4, own, 5 + 2 * turn));
+            const std::uint32_t backend = pool.candidates[own % 3].backend;
+            std::vector<std::uint64_t> news;
+            index.record(prompt, backend, &news);
+            // What the backend was sent before is no news.
+            CHECK(news.size() <= (turn == 0 ? 5 : 2) + 1);
+            other.learn(news, backend);
+            const PrefixMatch a = index.lookup(prompt, pool.candidates);
+            const PrefixMatch b = other.lookup(prompt, pool.candidates);
+            CHECK(a.matched == b.matched);
+            CHECK(a.homes == b.homes);
+            CHECK(a.recent == b.recent);
+        }
+    }
+    CHECK(other.counters().prompts == 0);
+}
+
+TEST_CASE("R17: who has much more of a prompt than a session's home is as good as its home") {
+    PrefixIndex index(1024);
+    PoolRig pool({1, 1, 1});
+    const auto named = [](std::uint64_t family, std::size_t blocks) {
+        PrefixHashes prompt = known(prompt_of(family, blocks, 1, blocks));
+        prompt.conversation = 77;
+        prompt.conversation_named = true;
+        return prompt;
+    };
+    const auto homes = [&](const PrefixHashes& prompt) {
+        return index.lookup(prompt, pool.candidates).homes;
+    };
+    PrefixHashes elsewhere = prompt_of(2, 10, 1, 10);
+    index.record(elsewhere, pool.candidates[2].backend);
+    // A session that is not known goes where there is room, not after the longest match.
+    CHECK(homes(named(2, 10)) == 0);
+    index.record(named(1, 10), pool.candidates[0].backend);
+    CHECK(homes(named(1, 12)) == 0b001);
+    CHECK(homes(named(3, 12)) == 0b001);
+    CHECK(homes(named(2, 12)) == 0b101);
+    CHECK(homes(named(2, 40)) == 0b001);  // it has not so much of this one
+}

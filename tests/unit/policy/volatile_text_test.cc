@@ -1,0 +1,143 @@
+#include "sluice/policy/volatile_text.h"
+
+#include "sluice/base/prng.h"
+#include "sluice/policy/prefix_hasher.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+
+using namespace sluice;
+using namespace sluice::policy;
+
+namespace {
+
+// What is left of a text, with marks as '#'; `numbers` gets the plain numbers.
+std::string left_of(std::string_view text, std::string* numbers = nullptr) {
+    std::string left;
+    VolatileState state;
+    while (!text.empty()) {
+        const VolatileCut cut = find_volatile(text, state, true);
+        left += text.substr(0, cut.plain);
+        if (cut.mark) left += '#';
+        if (cut.number && numbers != nullptr)
+            numbers->append(text.substr(cut.plain, cut.skipped)).append(" ");
+        text.remove_prefix(cut.plain + cut.skipped);
+    }
+    return left;
+}
+
+PrefixHashes hash(std::string_view text, std::size_t opening = 0) {
+    PrefixHashes hashes;
+    PrefixHasher hasher(hashes, 1, opening);
+    hasher.feed(text);
+    hasher.finish();
+    return hashes;
+}
+
+bool same(const PrefixHashes& a, const PrefixHashes& b) {
+    return a.count == b.count && a.bytes == b.bytes && a.conversation == b.conversation &&
+           std::equal(a.blocks.begin(), a.blocks.begin() + a.count, b.blocks.begin());
+}
+
+struct Row {
+    std::string_view text;
+    std::string_view left;
+};
+
+const Row rows[] = {
+    {"", ""},
+    {"nothing of the kind, \"here\": at all - or_there",
+     "nothing of the kind, \"here\": at all - or_there"},
+    // --- dates, times, counters, versions, ids ---
+    {"on 2026-11-30T04:28:48.124725Z it", "on #:#:#.# it"},
+    {"Today's date is Monday, November 30, 2026.", "Today's date is #, # #, #."},
+    {"Mon Nov 30 14:05:09 UTC 2026", "# # # #:#:# UTC #"},
+    {"at 4:30 PM on Mar 1st", "at #:# # on # #"},
+    {"Sunflowers, Marching, Decide", "Sunflowers, Marching, Decide"},
+    {"id 6f1c2b9e-6bd1-4c55-9a3e-b3a0f5e7d2aa!", "id #!"},
+    {"id abcd1234 and deadbeef9", "id # and #"},
+    {"req_011CZabcDEF, toolu_01A", "#, #"},
+    {"x-anthropic-billing-header: cc_version=2.1.36.a1b; cc_entrypoint=cli; cch=9f3e1;",
+     "x-anthropic-billing-header: cc_version=#.#.#.#; cc_entrypoint=cli; cch=#;"},
+    {"cch=abcde; cch=00000; a=cafe b=cab c=zebra", "cch=#; cch=#; a=# b=cab c=zebra"},
+    {"17", "#"},
+    // --- cache_control ---
+    {R"({"type":"text","text":"a","cache_control":{"type":"ephemeral"}})",
+     R"({"type":"text","text":"a"})"},
+    {R"({"type": "text", "cache_control": {"type": "ephemeral", "ttl": "1h"}, "text": "a"})",
+     R"({"type": "text", "text": "a"})"},
+    {R"({"cache_control":{"type":"ephemeral"},"text":"a"})", R"({"text":"a"})"},
+    {R"({"cache_control":null})", R"({})"},
+    {R"({"text":"a","cache_control":null,"b":"c"})", R"({"text":"a","b":"c"})"},
+    {R"({"text":"say \"cache_control\":{} or not"})",
+     R"({"text":"say \"cache_control\":{} or not"})"},
+    {R"({"cache_control":{"a":{"b":"c"}},"d":"e"})",
+     R"({"cache_control":{"a":{"b":"c"}},"d":"e"})"},
+    {R"({"cache_control":"x","cache_controls":{}})",
+     R"({"cache_control":"x","cache_controls":{}})"},
+    {R"(,"cache_control)", R"(,"cache_control)"},
+};
+
+}  // namespace
+
+TEST_CASE("R17: what changes from request to request is found by its form") {
+    for (const Row& row : rows) {
+        CAPTURE(row.text);
+        CHECK(left_of(row.text) == row.left);
+    }
+    // A run whose digit comes late is a text, one whose digit comes early may be of any length.
+    const std::string letters(64, 'x');
+    CHECK(left_of(letters + "1 a") == letters + "1 a");
+    CHECK(left_of("a1" + letters + letters + letters + " b") == "# b");
+}
+
+TEST_CASE("R17: plain numbers are told from parts of dates, times and versions") {
+    std::string numbers;
+    left_of("chapter 17 of 20: 2026-11-30 at 04:28:48, 11/30/2026, v2.1, k=5, id a7, 1234567890",
+            &numbers);
+    CHECK(numbers == "17 20 ");
+}
+
+TEST_CASE("R17: every split leaves the same") {
+    Prng prng(1);
+    for (int round = 0; round < 300; ++round) {
+        std::string text;
+        while (text.size() < 3000) {
+            text += rows[prng.below(std::size(rows))].text;
+            if (prng.chance(1, 3)) text += std::string(prng.below(90), "a1-,=:\"{"[prng.below(8)]);
+            if (prng.chance(1, 3)) text += " ";
+        }
+        const std::size_t opening = prng.below(text.size());
+        const PrefixHashes whole = hash(text, opening);
+        PrefixHashes split;
+        PrefixHasher hasher(split, 1, opening);
+        const std::size_t longest = round % 2 == 0 ? 20 : 700;
+        for (std::string_view rest = text; !rest.empty();) {
+            const std::string part(rest.substr(0, prng.between(0, longest)));
+            hasher.feed(part);
+            rest.remove_prefix(part.size());
+        }
+        hasher.finish();
+        CAPTURE(round);
+        REQUIRE(same(split, whole));
+    }
+}
+
+TEST_CASE("R17: a conversation is the same whatever the head of its prompt says of the moment") {
+    const std::string prompt = "you are of help. " + std::string(2000, 'x') + R"("},{"role":"user)";
+    const auto at = [&](std::string_view head) {
+        const std::string text = std::string(head) + prompt;
+        return hash(text, text.size());
+    };
+    const PrefixHashes first = at("x-anthropic-billing-header: cch=a1b2c; it is 2026-11-30 23:59");
+    CHECK(same(first, at("x-anthropic-billing-header: cch=ffaab; it is 2026-12-01 0:01")));
+    CHECK_FALSE(same(first, at("x-another-header: cch=ffaab; it is 2026-12-01 0:01")));
+    // Templates that count up are as many conversations, of one prompt.
+    const PrefixHashes one = at("chapter 1:");
+    const PrefixHashes two = at("chapter 2:");
+    CHECK(one.conversation != two.conversation);
+    CHECK(one.blocks[0] == two.blocks[0]);
+}
