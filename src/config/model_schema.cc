@@ -129,7 +129,11 @@ const Section& hash_section() {
     using H = HashSetting;
     static const Section section =
         Table<H>("What requests have in common that go to the same place.")
-            .key("by", &H::by, hash_by, {"Whose requests stay together", "header"})
+            .key("by", &H::by, hash_by,
+                 {"Whose requests stay together. A conversation is the session that an agent names "
+                  "(x-claude-code-session-id, session-id, x-session-affinity, prompt_cache_key, "
+                  "the session in metadata.user_id), else how the prompt begins",
+                  "header"})
             .key("header", &H::header, header_name(),
                  {"Requests with the same value of it, for `by: header`", "x-session-id"})
             .checked([](Reader& reader, const Node& node, HashSetting& hash) {
@@ -203,6 +207,11 @@ const Section& queue_section() {
                  {"A request's header that holds its priority: 0 to 15, lower first, 8 where it "
                   "says nothing",
                   "x-priority"})
+            .key("age", &Q::age, Time{Duration::millis(1), day},
+                 {"Whoever has waited that long goes up one class, again and again, so that no "
+                  "class starves: 15 of these are the longest that newcomers go before the last "
+                  "class",
+                  "10s"})
             .done();
     return section;
 }

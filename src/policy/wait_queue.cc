@@ -12,12 +12,13 @@ constexpr std::size_t buckets_max = 1024;
 
 }  // namespace
 
-WaitQueue::WaitQueue(std::size_t waiting_max)
+WaitQueue::WaitQueue(std::size_t waiting_max, Duration age)
     : waiting_max_(waiting_max),
+      age_(age),
       flows_(waiting_max),
       bucket_mask_(std::bit_ceil(std::min(waiting_max, buckets_max)) - 1),
       buckets_(std::make_unique<Bucket[]>(bucket_mask_ + 1)) {
-    SLUICE_ASSERT(waiting_max > 0);
+    SLUICE_ASSERT(waiting_max > 0 && age.ns > 0);
 }
 
 WaitQueue::~WaitQueue() {
@@ -45,34 +46,50 @@ WaitQueue::Flow& WaitQueue::flow_of(std::uint8_t priority, ConsumerKey consumer)
     return *flow;
 }
 
-bool WaitQueue::try_push(Waiter& waiter, std::uint8_t priority, ConsumerKey consumer) {
+bool WaitQueue::try_push(Waiter& waiter, std::uint8_t priority, ConsumerKey consumer, Instant now) {
     SLUICE_ASSERT(!waiter.waiting());
     SLUICE_ASSERT(priority < classes);
     if (size_ == waiting_max_) return false;
     Flow& flow = flow_of(priority, consumer);
+    Class& its_class = classes_[priority];
+    SLUICE_ASSERT(its_class.by_age.empty() || its_class.by_age.back().since_ <= now);
     flow.waiters.push_back(waiter);
+    its_class.by_age.push_back(waiter);
     waiter.flow_ = &flow;
+    waiter.since_ = now;
     ++flow.size;
-    ++classes_[priority].size;
+    ++its_class.size;
     ++size_;
     occupied_ |= 1U << priority;
     return true;
 }
 
-Waiter& WaitQueue::front() {
-    SLUICE_ASSERT(size_ > 0 && occupied_ != 0);
-    Class& first = classes_[static_cast<std::size_t>(std::countr_zero(occupied_))];
-    return first.turns.front().waiters.front();
+Instant WaitQueue::due_of(std::size_t priority) {
+    const Duration handicap{age_.ns * static_cast<std::int64_t>(priority)};
+    return classes_[priority].by_age.front().since_ + handicap;
 }
 
-std::uint8_t WaitQueue::class_next() const {
+// Of those that are due at the same time the smallest.
+WaitQueue::Class& WaitQueue::next_class() {
     SLUICE_ASSERT(size_ > 0 && occupied_ != 0);
-    return static_cast<std::uint8_t>(std::countr_zero(occupied_));
+    auto first = static_cast<std::size_t>(std::countr_zero(occupied_));
+    for (std::uint32_t left = occupied_ & (occupied_ - 1); left != 0; left &= left - 1) {
+        const auto other = static_cast<std::size_t>(std::countr_zero(left));
+        if (due_of(other) < due_of(first)) first = other;
+    }
+    return classes_[first];
+}
+
+Waiter& WaitQueue::front() {
+    return next_class().turns.front().waiters.front();
+}
+
+Instant WaitQueue::due_next() {
+    return due_of(front().flow_->priority);
 }
 
 Waiter& WaitQueue::pop_next() {
-    SLUICE_ASSERT(size_ > 0 && occupied_ != 0);
-    Class& first = classes_[static_cast<std::size_t>(std::countr_zero(occupied_))];
+    Class& first = next_class();
     Flow& flow = first.turns.front();
     Waiter& waiter = flow.waiters.front();
     // Its turn is over; take_out() lets it go when that was its last request.
@@ -90,6 +107,7 @@ void WaitQueue::remove(Waiter& waiter) {
 void WaitQueue::take_out(Flow& flow, Waiter& waiter) {
     SLUICE_ASSERT(size_ > 0 && flow.size > 0);
     waiter.hook_.unlink();
+    waiter.age_hook_.unlink();
     waiter.flow_ = nullptr;
     --size_;
     Class& its_class = classes_[flow.priority];

@@ -60,23 +60,22 @@ bool Dispatch::wait(const Wish& wish, Waiting& waiting, std::uint8_t priority,
     if (model.setting.queue.length == 0 && shards_ == 1) return false;
     if (model.id >= lines_.size()) lines_.resize(model.id + 1);
     auto& lines = lines_[model.id];
-    if (lines == nullptr)
-        lines = std::make_unique<ModelLines>(model.id, model.setting.queue.length);
+    if (lines == nullptr) lines = std::make_unique<ModelLines>(model.id, model.setting.queue);
     lines->drain.saturated(loop_.now());
     if (waiting_on_box(model) >= lines->length &&
         lines->waiting >= std::min<std::size_t>(free_elsewhere(wish), policy::slot_demand_max))
         return false;
     Line& line = line_for(wish, *lines);
     const bool began = line.queue.empty();
-    const auto rank = began ? 0 : Turns::rank_of(line);
     // Whoever was not tried is, when one before it asks for a slot, behind that one.
     waiting.asks_ = asks.has_value() || began ? asks : line.asks();
-    const bool pushed = line.queue.try_push(waiting, priority, consumer);
+    const Instant now = loop_.now();
+    const bool pushed = line.queue.try_push(waiting, priority, consumer, now);
     SLUICE_ASSERT(pushed);
     waiting.line_ = &line;
     count_waiting(line, 1);
     // A line keeps its turn unless who is next in it is of another class now.
-    if (began || Turns::rank_of(line) != rank) turns_->file(line);
+    if (began || Turns::rank_of(line, now) < line.rank) turns_->file(line, now);
     tell_demand();
     return true;
 }
@@ -85,10 +84,10 @@ void Dispatch::leave(const Model& model, Waiting& waiting) {
     SLUICE_ASSERT(waiting_ > 0 && waiting.line_ != nullptr);
     Line& line = *std::exchange(waiting.line_, nullptr);
     SLUICE_ASSERT(&line.lines == lines_[model.id].get());
-    const auto rank = Turns::rank_of(line);
     line.queue.remove(waiting);
     count_waiting(line, -1);
-    if (line.queue.empty() || Turns::rank_of(line) != rank) turns_->file(line);
+    if (line.queue.empty() || Turns::rank_of(line, loop_.now()) != line.rank)
+        turns_->file(line, loop_.now());
     tell_demand();
     serve_lines();
 }
@@ -115,6 +114,8 @@ Duration Dispatch::retry_after(const Model& model) const {
 void Dispatch::serve_lines() {
     if (waiting_ == 0 || serving_) return;
     serving_ = true;
+    const Instant now = loop_.now();
+    turns_->age(now);
     for (auto& lines : turns_->by_rank) {
         Turns::Lines stuck;
         while (!lines.empty()) {
@@ -130,7 +131,7 @@ void Dispatch::serve_lines() {
             line.queue.pop_next();
             next.line_ = nullptr;
             count_waiting(line, -1);
-            turns_->file(line);  // never in a class before this one
+            turns_->file(line, now);  // never in a class before this one
         }
         lines.splice_back(stuck);
     }

@@ -70,7 +70,7 @@ struct Dispatch::SlotPool final : policy::SlotSender {
 
 // Who waits for the same targets of a model.
 struct Dispatch::Line {
-    Line(ModelLines& all, std::size_t room) : lines(all), queue(room) {}
+    Line(ModelLines& all, std::size_t room, Duration age) : lines(all), queue(room, age) {}
 
     // The slots that the one whose turn it is asks for; none: any of `slot_pools`.
     std::optional<std::uint32_t> asks() { return static_cast<Waiting&>(queue.front()).asks_; }
@@ -79,6 +79,7 @@ struct Dispatch::Line {
     policy::WaitQueue queue;
     std::uint64_t targets = 0;              // that would do for somebody here, a bit each
     std::vector<std::uint32_t> slot_pools;  // that these have
+    std::size_t rank = 0;                   // that it is filed under
     ListHook turn_hook;                     // while somebody waits here
 };
 
@@ -89,8 +90,10 @@ struct Dispatch::ModelLines {
     static constexpr std::size_t picky_max = 16;
 
     // Beyond the length there is room for those that only ask for a slot.
-    ModelLines(std::uint32_t model_id, std::size_t longest)
-        : model(model_id), length(longest), ordinary(*this, longest + policy::slot_demand_max) {}
+    ModelLines(std::uint32_t model_id, const config::QueueSetting& setting)
+        : model(model_id),
+          length(setting.length),
+          ordinary(*this, length + policy::slot_demand_max, setting.age) {}
 
     // The line of those that only these targets would do for.
     Line& picky_for(std::uint64_t targets) {
@@ -103,7 +106,8 @@ struct Dispatch::ModelLines {
         }
         if (empty != nullptr) return *empty;
         if (picky.size() == picky_max) return *picky.back();
-        picky.push_back(std::make_unique<Line>(*this, ordinary.queue.waiting_max()));
+        picky.push_back(
+            std::make_unique<Line>(*this, ordinary.queue.waiting_max(), ordinary.queue.age()));
         return *picky.back();
     }
     bool any_for(std::size_t target) const {
@@ -122,17 +126,30 @@ struct Dispatch::ModelLines {
 };
 
 // The lines in which somebody waits, by the class of who is next in each, behind those of the picky
-// ones. Within a class the one that was served last is the last.
+// ones. Within a class the one that was served last is the last. They age as classes within a line
+// do (see WaitQueue), and one step more, to where the picky ones are: so none starves another one.
 struct Dispatch::Turns {
     using Lines = List<Line, &Line::turn_hook>;
 
-    static std::size_t rank_of(const Line& line) {
-        return &line == &line.lines.ordinary ? 1U + line.queue.class_next() : 0U;
+    static std::size_t rank_of(Line& line, Instant now) {
+        if (&line != &line.lines.ordinary) return 0;
+        const std::int64_t age = line.queue.age().ns;
+        const std::int64_t left = (line.queue.due_next() - now).ns + age;
+        return left <= 0 ? 0 : static_cast<std::size_t>((left + age - 1) / age);
     }
     // Who is next in it, or whether anybody is, may have changed.
-    void file(Line& line) {
+    void file(Line& line, Instant now) {
         if (line.turn_hook.linked()) line.turn_hook.unlink();
-        if (!line.queue.empty()) by_rank[rank_of(line)].push_back(line);
+        if (line.queue.empty()) return;
+        line.rank = rank_of(line, now);
+        by_rank[line.rank].push_back(line);
+    }
+    // Time has passed.
+    void age(Instant now) {
+        for (auto& lines : by_rank)
+            lines.for_each([&](Line& line) {
+                if (rank_of(line, now) < line.rank) file(line, now);
+            });
     }
 
     std::array<Lines, 1 + policy::WaitQueue::classes> by_rank;

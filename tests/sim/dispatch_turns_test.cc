@@ -119,6 +119,31 @@ TEST_CASE("who leaves a line takes its class along") {
     CHECK(engine.order() == "ba");
 }
 
+TEST_CASE("R18: a line of the last class is not starved by another model's of the first") {
+    for (const std::uint8_t last : {std::uint8_t{1}, std::uint8_t{8}, std::uint8_t{15}}) {
+        CAPTURE(last);
+        Engine engine;
+        const Duration age = engine.a.setting.queue.age;
+        const Instant begin = engine.loop.now();
+        const Guest& poor = engine.queue(engine.b, last);
+        for (int i = 0; i < 4; ++i)
+            engine.queue(engine.a, 0);
+        engine.first.release(FailureClass::none);
+        const Duration service = Duration::millis(200);
+        while (!poor.place.held()) {
+            engine.wait(service);
+            REQUIRE(!engine.served.empty());
+            engine.queue(engine.a, 0);
+            engine.served.back()->done();
+            REQUIRE(engine.loop.now() - begin <
+                    Duration{age.ns * last + 2 * service.ns + age.ns / 10});
+        }
+        CHECK((engine.loop.now() - begin).ns >= age.ns * (last - 1));
+        while (engine.served.back()->place.held())
+            engine.served.back()->done();
+    }
+}
+
 // --- those that only some targets would do for ----------------------------------------------
 
 TEST_CASE("who waits for one target does not hold up those that another one would do for") {

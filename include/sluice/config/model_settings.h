@@ -82,6 +82,7 @@ struct QueueSetting {
     Duration notice_first = Duration::millis(500);  // a stream's client is told its place; 0: never
     Duration notice_every = Duration::seconds(10);  // and again; 0: never
     std::string priority_header;                    // its name, lower case; empty: none counts
+    Duration age = Duration::seconds(2);            // of waiting that is worth a class
 
     bool operator==(const QueueSetting&) const = default;
 };

@@ -3,15 +3,24 @@
 // Order: the smaller priority class first; within a class the consumers take turns, one request a
 // turn (fair queueing of equal shares where each request costs the same); a consumer's own requests
 // by arrival. A consumer that begins to wait takes its turn behind all that wait already: time in
-// which it had nothing waiting earns nothing. A class is served only while all smaller ones are
-// empty.
+// which it had nothing waiting earns nothing.
+//
+// Classes age, so that none starves: each time `age` that the oldest request of a class has waited,
+// the class counts as the next smaller one. In other words, a request is due at its arrival plus
+// `age` times its class, and the class is served whose oldest one is due first. The bound: what
+// comes more than `age` times c after a request of class c does not go before it, whatever its
+// class, so that after this time only those are served before it that wait already, fewer than
+// waiting_max. (Turns of consumers stay: one that has several requests waiting in the class lets
+// the others of the class in between, one of each before each of its own.) A flood of small classes
+// can so delay the largest one by 15 times `age` and what is in line then, and no more.
 //
 // Pure: deadlines are the owner's timers. Nothing is allocated a request: what waits derives from
 // Waiter, and a consumer's node comes from a slab and goes with the consumer's last request.
-// Costs: try_push, pop_next and remove O(1); position O(consumers of the class + requests of the
-// same consumer), meant for telling a client now and then.
+// Costs: try_push and remove O(1), front and pop_next O(classes); position O(consumers of the class
+// + requests of the same consumer), meant for telling a client now and then.
 #pragma once
 
+#include "sluice/base/clock.h"
 #include "sluice/base/list.h"
 #include "sluice/mem/slab.h"
 
@@ -46,26 +55,32 @@ public:
     private:
         friend class WaitQueue;
         ListHook hook_;
+        ListHook age_hook_;
+        Instant since_;
         Flow* flow_ = nullptr;
     };
 
-    // At most `waiting_max` wait at a time, at least 1.
-    explicit WaitQueue(std::size_t waiting_max);
+    // At most `waiting_max` wait at a time, at least 1. `age` is more than zero.
+    WaitQueue(std::size_t waiting_max, Duration age);
     WaitQueue(const WaitQueue&) = delete;
     WaitQueue& operator=(const WaitQueue&) = delete;
     ~WaitQueue();  // asserts that nothing waits
 
     // False: the queue is full, and nothing has changed.
-    [[nodiscard]] bool try_push(Waiter& waiter, std::uint8_t priority, ConsumerKey consumer);
+    // `now` is never less than before.
+    [[nodiscard]] bool try_push(Waiter& waiter, std::uint8_t priority, ConsumerKey consumer,
+                                Instant now);
     // The one whose turn it is. The queue must not be empty.
     Waiter& front();
-    // The class of that one.
-    std::uint8_t class_next() const;
+    // When its class is due: less than `age` away it is as good as class 1, when it is over as
+    // class 0. No pop makes it earlier.
+    Instant due_next();
+    Duration age() const { return age_; }
     // Takes it out.
     Waiter& pop_next();
     // Takes out one that gives up, wherever it stands.
     void remove(Waiter& waiter);
-    // How many pops it takes until this one is out, as things are: 1 is next.
+    // How many pops it takes until this one is out, as things are and but for age: 1 is next.
     std::size_t position(const Waiter& waiter);
 
     bool empty() const { return size_ == 0; }
@@ -90,15 +105,19 @@ private:
     using Turns = List<Flow, &Flow::turn_hook>;
     using Bucket = List<Flow, &Flow::bucket_hook>;
     struct Class {
-        Turns turns;           // whose turn it is first
-        std::size_t size = 0;  // requests
+        Turns turns;                              // whose turn it is first
+        List<Waiter, &Waiter::age_hook_> by_age;  // all requests, by arrival
+        std::size_t size = 0;                     // requests
     };
 
     Bucket& bucket_of(std::uint8_t priority, ConsumerKey consumer);
     Flow& flow_of(std::uint8_t priority, ConsumerKey consumer);
     void take_out(Flow& flow, Waiter& waiter);
+    Instant due_of(std::size_t priority);
+    Class& next_class();
 
     const std::size_t waiting_max_;
+    const Duration age_;
     std::size_t size_ = 0;
     std::array<Class, classes> classes_;
     std::uint32_t occupied_ = 0;  // bit n: somebody waits in class n

@@ -19,6 +19,8 @@ using namespace sluice::policy;
 
 namespace {
 
+constexpr Duration age = Duration::seconds(2);
+
 struct Request final : Waiter {
     std::string name;
     std::uint8_t priority = 0;
@@ -28,7 +30,7 @@ struct Request final : Waiter {
 // A queue that is told in words: "a1" is a request of consumer a; "a1@3" one in class 3.
 class Script {
 public:
-    explicit Script(std::size_t waiting_max) : queue_(waiting_max) {}
+    explicit Script(std::size_t waiting_max) : queue_(waiting_max, age) {}
     ~Script() {
         while (!queue_.empty())
             queue_.pop_next();
@@ -41,7 +43,7 @@ public:
         request.consumer = static_cast<ConsumerKey>(word[0]);
         if (at != std::string_view::npos)
             std::from_chars(word.data() + at + 1, word.data() + word.size(), request.priority);
-        return queue_.try_push(request, request.priority, request.consumer);
+        return queue_.try_push(request, request.priority, request.consumer, now_);
     }
     void push_all(std::string_view words) {
         for_words(words, [&](std::string_view word) { REQUIRE(push(word)); });
@@ -58,6 +60,7 @@ public:
     }
     std::size_t position(std::string_view word) { return queue_.position(find(word)); }
     WaitQueue& queue() { return queue_; }
+    void wait(Duration time) { now_ = now_ + time; }
 
 private:
     template <class F>
@@ -78,6 +81,7 @@ private:
 
     std::vector<std::unique_ptr<Request>> requests_;
     WaitQueue queue_;
+    Instant now_;
 };
 
 struct Order {
@@ -227,7 +231,7 @@ void compare_with_model(std::uint64_t seed) {
     const std::uint64_t classes = prng.between(1, 4);
     const std::uint64_t consumers = prng.between(1, 6);
     std::array<Request, 200> requests;
-    WaitQueue queue(bound);
+    WaitQueue queue(bound, age);
     Model model;
     int next = 0;
     const auto number = [&](Waiter& waiter) {
@@ -239,7 +243,7 @@ void compare_with_model(std::uint64_t seed) {
             Request& request = requests[next];
             const auto priority = static_cast<std::uint8_t>(prng.below(classes));
             const ConsumerKey consumer = prng.below(consumers);
-            const bool pushed = queue.try_push(request, priority, consumer);
+            const bool pushed = queue.try_push(request, priority, consumer, {});
             REQUIRE(pushed == (model.size() < bound));
             if (pushed) model.push(next, priority, consumer);
             ++next;
@@ -283,14 +287,14 @@ Served serve_two(std::uint64_t seed) {
     for (Request& request : requests)
         free.push_back(&request);
     const std::uint64_t share = prng.between(1, 99);  // of the arrivals that are consumer 0's
-    WaitQueue queue(bound);
+    WaitQueue queue(bound, age);
     std::array<std::vector<Request*>, 2> waiting;
     const auto push = [&](std::size_t consumer) {
         if (free.empty()) return;
         Request* request = free.back();
         free.pop_back();
         request->consumer = consumer;
-        REQUIRE(queue.try_push(*request, 3, consumer));
+        REQUIRE(queue.try_push(*request, 3, consumer, {}));
         waiting[consumer].push_back(request);
     };
     Served served;
@@ -343,7 +347,7 @@ TEST_CASE("queue: many consumers are served alike, one request a round") {
     constexpr std::size_t consumers = 50;
     constexpr std::size_t each = 20;
     std::vector<Request> requests(consumers * each);
-    WaitQueue queue(requests.size());
+    WaitQueue queue(requests.size(), age);
     Prng prng(7);
     // Each pushes all of its own at once, in a random order of requests over all.
     std::vector<std::size_t> order;
@@ -351,7 +355,7 @@ TEST_CASE("queue: many consumers are served alike, one request a round") {
         order.insert(order.begin() + static_cast<std::ptrdiff_t>(prng.below(i + 1)), i);
     for (const std::size_t i : order) {
         requests[i].consumer = i % consumers;
-        REQUIRE(queue.try_push(requests[i], 0, requests[i].consumer));
+        REQUIRE(queue.try_push(requests[i], 0, requests[i].consumer, {}));
     }
     for (std::size_t round = 0; round < each; ++round) {
         std::array<int, consumers> seen{};
@@ -363,10 +367,10 @@ TEST_CASE("queue: many consumers are served alike, one request a round") {
 
 TEST_CASE("queue: waiting allocates nothing once the slab has grown") {
     std::array<Request, 40> requests;
-    WaitQueue queue(requests.size());
+    WaitQueue queue(requests.size(), age);
     const auto fill_and_empty = [&] {
         for (std::size_t i = 0; i < requests.size(); ++i)
-            REQUIRE(queue.try_push(requests[i], 0, i));
+            REQUIRE(queue.try_push(requests[i], 0, i, {}));
         CHECK(queue.flows() == requests.size());
         queue.remove(requests[11]);
         CHECK(queue.position(requests[39]) == 39);
@@ -377,4 +381,62 @@ TEST_CASE("queue: waiting allocates nothing once the slab has grown") {
     const std::size_t before = test::allocations().count;
     fill_and_empty();
     CHECK(test::allocations().count == before);
+}
+
+TEST_CASE("R18: what has waited its class times the age goes before all that comes then") {
+    struct Row {
+        int wait_ms;  // between the two
+        std::string_view first;
+        std::string_view second;
+        std::string_view popped;
+    };
+    const Row rows[] = {
+        {1999, "a1@1", "b1@0", "b1 a1"},    {2000, "a1@1", "b1@0", "b1 a1"},
+        {2001, "a1@1", "b1@0", "a1 b1"},    {29'999, "a1@15", "b1@0", "b1 a1"},
+        {30'001, "a1@15", "b1@0", "a1 b1"}, {2001, "a1@15", "b1@14", "a1 b1"},
+        {1999, "a1@15", "b1@14", "b1 a1"},  {60'000, "a1@0", "b1@15", "a1 b1"},
+    };
+    for (const Row& row : rows) {
+        CAPTURE(row.wait_ms);
+        CAPTURE(row.first);
+        Script script(8);
+        script.push_all(row.first);
+        script.wait(Duration::millis(row.wait_ms));
+        script.push_all(row.second);
+        CHECK(script.pop_all() == row.popped);
+    }
+}
+
+TEST_CASE("R18: under an endless flood of the first class the last one waits no longer than said") {
+    for (const std::uint8_t priority : {std::uint8_t{1}, std::uint8_t{8}, std::uint8_t{15}}) {
+        CAPTURE(priority);
+        constexpr std::size_t in_line = 20;
+        WaitQueue queue(in_line + 1, age);
+        std::vector<std::unique_ptr<Request>> requests;
+        Instant now;
+        const auto push = [&](std::uint8_t its_class, ConsumerKey consumer) {
+            requests.push_back(std::make_unique<Request>());
+            REQUIRE(queue.try_push(*requests.back(), its_class, consumer, now));
+            return requests.back().get();
+        };
+        for (std::size_t i = 0; i < in_line; ++i)
+            push(0, i % 3);
+        Request* const poor = push(priority, 77);
+        const Duration service = Duration::millis(100);
+        // What was in line when it was due; and a turn of each consumer before and behind that,
+        // which newer requests of theirs may take.
+        const Duration bound{age.ns * priority +
+                             service.ns * static_cast<std::int64_t>(in_line + 2 * 3)};
+        bool served = false;
+        while (!served) {
+            now = now + service;
+            REQUIRE(now - Instant{} <= bound);
+            served = &queue.pop_next() == poor;
+            if (!served) push(0, requests.size() % 3);
+        }
+        // And not before its time: classes still mean something.
+        CHECK((now - Instant{}).ns >= age.ns * priority);
+        while (!queue.empty())
+            queue.pop_next();
+    }
 }
