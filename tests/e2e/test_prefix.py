@@ -12,6 +12,7 @@ import unittest
 from harness import events, main, request
 from pool_case import PoolCase, backend
 from test_llama_server import CHAT, WHY_NOT, Llama
+from wire import wait_until
 
 
 CONVERSATIONS = 16
@@ -25,7 +26,7 @@ WORDS = ("rain harbour bridge letter winter garden stone river light evening tab
 @unittest.skipIf(WHY_NOT, WHY_NOT)
 class Prefix(PoolCase):
 
-    def play(self, balance):
+    def play(self, balance, shards=1):
         """All conversations, a turn of each in turn. The prompt tokens, and those of them that were
         cached: as the answers say, as the servers' own timings say, and as the metric says."""
         # Fresh servers: nothing is cached. What does not fit a slot any more is forgotten.
@@ -34,7 +35,8 @@ class Prefix(PoolCase):
         for server in servers:
             self.addCleanup(server.stop)
         gateway = self.gateway({"tiny-chat": {
-            "balance": balance, "backends": [backend(server) for server in servers]}})
+            "balance": balance, "backends": [backend(server) for server in servers]}},
+            shards=shards)
         prng = random.Random(7)
         talks = [[{"role": "system", "content": self.words(prng, 30)}]
                  for _ in range(CONVERSATIONS)]
@@ -62,13 +64,14 @@ class Prefix(PoolCase):
                 said = "".join(choice[part].get("content") or "" for choice in choices)
                 talk.append({"role": "assistant", "content": said})
         self.assertEqual(cached, timed)
-        self.assertEqual(self.metric(gateway, "input"), prompt)
-        self.assertEqual(self.metric(gateway, "cached"), cached)
+        # Shards tell each other what they counted ten times a second.
+        wait_until(lambda: self.metric(gateway, "input") == prompt, "all tokens are counted")
+        wait_until(lambda: self.metric(gateway, "cached") == cached, "the cached ones are, too")
         by_server = [served_by.count(server.url) for server in servers]
         for server in servers:
             server.kill()
-        print(f"     {balance}: {cached} of {prompt} prompt tokens were cached; requests by "
-              f"server {by_server}", flush=True)
+        print(f"     {balance}, {shards} shards: {cached} of {prompt} prompt tokens were cached; "
+              f"requests by server {by_server}", flush=True)
         return prompt, cached, by_server
 
     @staticmethod
@@ -89,6 +92,13 @@ class Prefix(PoolCase):
         # The share, since the models' answers need not be as long both times.
         self.assertGreaterEqual(by_prefix / prompt, 2 * by_turns / again)
         # And not because one server does all the work.
+        self.assertGreaterEqual(min(shares), sum(shares) / 4)
+
+    def test_R17_three_shards_find_it_as_well_as_one(self):
+        # Each request on a connection of its own: it comes to any shard.
+        prompt, alone, _ = self.play("prefix")
+        again, shared, shares = self.play("prefix", shards=3)
+        self.assertGreaterEqual(shared / again, 0.95 * alone / prompt)
         self.assertGreaterEqual(min(shares), sum(shares) / 4)
 
 
