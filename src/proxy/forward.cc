@@ -263,6 +263,7 @@ bool Forward::may_doubt() {
     request_blamed_ = std::exchange(second_opinion_, true) ||
                       service_.known_requests.knows(digest(), KnownFor::failing, now);
     const bool others = service_.dispatch.possible(wish()) || fallback_left(chain_) || unwilling_;
+    failed_elsewhere_ |= request_blamed_ && others;  // two have said so, now or lately
     if (request_blamed_ || !others) service_.known_requests.note(digest(), KnownFor::failing, now);
     return !request_blamed_;
 }

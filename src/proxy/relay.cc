@@ -261,6 +261,7 @@ llm::EventFacts Relay::read_event(const sse::Event& event) {
 void Relay::see_end() {
     if (tail_ != nullptr) llm::read_tail(*tail_, usage_);
     sse::Event event;
+    ended_inside_ |= plan_.event_stream && !scanner_.at_boundary();
     if (!plan_.event_stream || !scanner_.finish(event) || event.oversized) return;
     // An event without its empty line is none for most clients; but they need no [DONE] either.
     if (plan_.form == sse::Form::json_lines)
@@ -372,7 +373,8 @@ bool Relay::break_off(std::string_view event, bool properly, mem::BufferPool& bu
                       mem::Chain& out) {
     held_.clear();
     if (!plan_.event_stream || plan_.out == http::Framing::length) return false;
-    if (plan_.raw && !(between_chunks_ && scanner_.at_boundary())) return false;
+    const bool between_events = !ended_inside_ && scanner_.at_boundary();
+    if (plan_.raw && !(between_chunks_ && between_events)) return false;
     mem::Chain body = held_.empty_like();
     // Part of an event that was too long to be held is out already: end it first.
     if (oversized_)

@@ -28,11 +28,12 @@ class OddAnswers(BackendCase):
 
     def test_row_081_refusals_of_the_moment_pass_with_their_advice(self):
         busy = {"error": {"message": "no slot is free", "type": "unavailable_error", "code": 503}}
-        cases = (json_answer({"error": {"message": "slow down", "type": "rate_limit_error"}}, 429,
+        # The limit comes last: how long it lasts is known from then on, and told.
+        cases = (json_answer(busy, 503, "Service Unavailable"),
+                 json_answer(busy, 503, "Service Unavailable", Retry_After="2"),
+                 json_answer({"error": {"message": "slow down", "type": "rate_limit_error"}}, 429,
                              "Too Many Requests", Retry_After="7", retry_after_ms="6500",
-                             x_should_retry="true"),
-                 json_answer(busy, 503, "Service Unavailable"),
-                 json_answer(busy, 503, "Service Unavailable", Retry_After="2"))
+                             x_should_retry="true"))
         for data in cases:
             for stream in (False, True):
                 with self.subTest(data[:20], stream=stream):

@@ -186,6 +186,7 @@ private:
     std::uint32_t ended_choices_ = 0;  // that have one, whatever they said behind it
     std::uint64_t events_ = 0;
     bool between_chunks_ = true;  // the raw framing that has left is
+    bool ended_inside_ = false;   // the stream ended in the middle of an event
     std::uint64_t content_events_ = 0;
     std::string error_text_;
 };
