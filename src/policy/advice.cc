@@ -65,6 +65,7 @@ bool is_about_request(FailureClass failure) {
 
 RetryAdvice advise(const RefusalFacts& facts) {
     SLUICE_ASSERT(facts.status >= 400);
+    if (facts.harmful) return {.after = {}, .should_retry = false};
     const bool tried = facts.source == Source::backend && facts.failure != FailureClass::none;
     RetryAdvice advice = tried ? advise_tried(facts) : advise_own(facts);
     if (facts.said.should_retry) advice.should_retry = facts.said.should_retry;

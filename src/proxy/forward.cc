@@ -1,6 +1,5 @@
 #include "forward.h"
 
-#include "sluice/io/socket.h"
 #include "sluice/policy/hash.h"
 
 #include <algorithm>
@@ -116,14 +115,16 @@ void Forward::start_try() {
     exchange_.target = &place_.target();
     exchange_.request->tried |= bit_of_target();
     note_wait();
-    retried_link_ = false;
+    retried_link_ = sends_again_ = false;
     held_answer_ = nullptr;
     if (resumes_ && !plan_to_resume()) return find_place();
     if (resumes_ && resume_->plan.length_reached) return end_at_length();
     // One that stood idle may be closed while the request is on its way, and what is not kept could
-    // not be sent to another.
-    try_target(upload_ != nullptr ? upstream::Pool::Freshness::fresh
-                                  : upstream::Pool::Freshness::any);
+    // not be sent to another; what must not be repeated could not, either.
+    using Freshness = upstream::Pool::Freshness;
+    try_target(upload_ != nullptr            ? Freshness::fresh
+               : exchange_.must_not_repeat() ? Freshness::sound
+                                             : Freshness::any);
 }
 
 // False: the line is full.
@@ -234,7 +235,11 @@ void Forward::move_on(const policy::FailureFacts& facts, Error error) {
     free_hop_ |= !disposition.budgeted;
     const bool body_gone = upload_ != nullptr && upload_->begun();
     if (body_gone) failure_.message += " The request's body was not kept to be sent again.";
-    const bool final = disposition.relayed || body_gone || (sent_ && exchange_.must_not_repeat()) ||
+    harmful_ = sent_ && exchange_.must_not_repeat();
+    if (harmful_)
+        failure_.message +=
+            " The request was sent: it may have been done or not, so it is not sent again.";
+    const bool final = disposition.relayed || body_gone || harmful_ ||
                        (failure == FailureClass::doubtful && !may_doubt());
     if (final || hops_ >= hops_max) return give_up(std::move(failure_));
     if (disposition.next == policy::NextBackend::no) {
@@ -250,7 +255,8 @@ void Forward::move_on(const policy::FailureFacts& facts, Error error) {
         held_answer_ = nullptr;
         return find_place();
     }
-    if (!service_.dispatch.possible(wish()) && !fallback_left(chain_) && !unwilling_)
+    if (fate() == policy::Fate::moves && !service_.dispatch.possible(wish()) &&
+        !fallback_left(chain_) && !unwilling_)
         return give_up(std::move(failure_));
     go_again();
 }
@@ -268,13 +274,12 @@ bool Forward::may_doubt() {
     return !request_blamed_;
 }
 
-// Another try, as soon as the budget allows; but nobody waits for that long.
+// Another try, as soon as the budget allows and no server is in danger; but nobody waits for that
+// long.
 void Forward::go_again() {
-    if (may_retry()) {
-        ++exchange_.retries;
-        ++service_.statistics.retries;
-        return find_place();
-    }
+    const auto fate = this->fate();
+    if (fate == policy::Fate::stops) return stop_moving();
+    if (fate == policy::Fate::moves && may_retry()) return find_place();
     if (phase_ != Phase::pausing) enter(Phase::pausing);
     if (phase_begun_ + pause_max <= service_.loop.now()) {
         ++service_.statistics.retries_refused;
@@ -283,6 +288,13 @@ void Forward::go_again() {
     }
     check_at_ = service_.loop.now() + pause_step;
     service_.loop.make_ready(owner_);
+}
+
+// Counted as it begins, so that the log says as many as backends see.
+void Forward::note_try() {
+    const std::uint32_t before = exchange_.retries;
+    exchange_.retries = tries_++;
+    if (exchange_.retries > before) ++service_.statistics.retries;
 }
 
 void Forward::note_hop(FailureClass failure) {
@@ -330,6 +342,7 @@ policy::RetryAdvice Forward::advice() const {
                            .status = failure_.status,
                            .failure = failed_as_,
                            .tried_elsewhere = failed_elsewhere_,
+                           .harmful = harmful_,
                            .known = known_wait(),
                            .said = {}});
 }
@@ -351,12 +364,13 @@ void Forward::try_target(upstream::Pool::Freshness freshness) {
     SLUICE_ASSERT(link_ == nullptr && place_.held());
     pool_ = &service_.pools.of(exchange_.target->endpoint);
     link_ = pool_->lease(owner_, freshness);
-    link_bytes_before_ = link_ != nullptr ? link_->stream.bytes_received() : 0;
     if (link_ == nullptr) {
         place_.cancel();
         return give_up({Source::gateway, Retry::yes, 503,
                         "The gateway has too many connections to backends open. Try again later."});
     }
+    link_bytes_before_ = link_->stream.bytes_received();
+    link_sent_before_ = link_->stream.bytes_sent();
     enter(Phase::connecting);
     sent_ = false;
     head_reader_.reset();
@@ -366,6 +380,7 @@ void Forward::try_target(upstream::Pool::Freshness freshness) {
         place_.cancel();
         return give_up(no_memory());
     }
+    if (!retried_link_) note_try();
     exchange_.overhead = exchange_.overhead + (monotonic_now() - service_.loop.now());
     // The first look at the link happens in this turn: a pooled one is open already.
     service_.loop.make_ready(owner_);
@@ -383,8 +398,10 @@ Forward::Outcome Forward::advance() {
     if (link_ == nullptr) return outcome_;
     net::Stream& stream = link_->stream;
     if (phase_ == Phase::connecting && stream.open()) {
+        if (sends_again_ && !begin_again()) return outcome_;
         enter(Phase::waiting);
         sent_ = true;
+        service_.suspicion.sent(suspect_, server(), service_.loop.now());
         listen();
     }
     if (upload_ != nullptr) pass_body();
@@ -437,85 +454,11 @@ void Forward::on_link_ended() {
     lose_answer(Break::connection, "The backend ended the answer before it was complete.");
 }
 
-// The connection broke, or ended too early.
-void Forward::lose(const std::string& cause, AttemptEnd end) {
-    const bool silent = link_->stream.bytes_received() == link_bytes_before_;
-    const bool reused = link_->reused();
-    sent_ = true;  // also where it broke in the turn in which it was made
-    drop_link(false);
-    if (phase_ == Phase::relaying) {
-        relay_.see_end();
-        if (event_stream_ && relay_.said_its_end() && relay_.can_end()) return end_answer(false);
-        return lose_answer(Break::connection, "The backend broke off: " + cause);
-    }
-    if (silent && reused && !std::exchange(retried_link_, true)) {
-        // The server closed the kept-alive connection while the request was on its way.
-        ++exchange_.retries;
-        ++service_.statistics.retries;
-        return try_target(upstream::Pool::Freshness::fresh);
-    }
-    held_answer_ = nullptr;
-    look_for_listener();
-    const policy::FailureFacts facts{.end = end, .status = 0, .error = nullptr};
-    move_on(facts,
-            Error::backend(502, Retry::no,
-                           "The backend closed the connection before its answer: " + cause + "."));
-}
-
-// Behind a reset the server may be gone, with everything else that it was doing: then it is left
-// at once, by everybody.
-void Forward::look_for_listener() {
-    if (io::nobody_listens(exchange_.target->endpoint->target.address.raw(),
-                           exchange_.target->endpoint->target.address.size()))
-        see_dead("nobody listens there any more");
-}
-
-void Forward::see_dead(const std::string& cause) {
-    free_hop_ = true;
-    service_.saw_health(*exchange_.model, *exchange_.target, upstream::Health::down, cause);
-}
-
-// What it says about the backend that the body broke off.
-policy::FailureFacts Forward::facts_of(Break kind, const llm::ErrorFacts& said) const {
-    switch (kind) {
-        case Break::connection:
-            return {.end = AttemptEnd::ended_early};
-        case Break::silence:
-            return {.end = AttemptEnd::timed_out};
-        case Break::error_event:
-            return {.end = AttemptEnd::error_event,
-                    .status = said.status,
-                    .error = &said,
-                    .credential = credential()};
-        case Break::framing:
-        case Break::unfinished:
-        case Break::malformed:
-            break;
-    }
-    return {.end = AttemptEnd::malformed};
-}
-
-// The body broke off.
-void Forward::lose_answer(Break kind, std::string cause, End end) {
-    SLUICE_ASSERT(link_ == nullptr);
-    ++service_.statistics.answers_broken[static_cast<std::size_t>(kind)];
-    look_for_listener();
-    const auto said = llm::read_failure_body(relay_.error_text());
-    const auto facts = facts_of(kind, said);
-    if (withholding_) {
-        drop_withheld();
-        return move_on(facts, Error::backend(502, Retry::no, std::move(cause)));
-    }
-    release_place(policy::classify(facts), policy::has_answered(facts.end));
-    if (try_resume(policy::classify(facts), cause)) return;
-    const int status = end == End::timeout ? 504 : 502;
-    break_off(Error::backend(status, Retry::no, std::move(cause)), end);
-}
-
 // --- endings --------------------------------------------------------------------------------
 
 void Forward::drop_link(bool reusable) {
     SLUICE_ASSERT(link_ != nullptr);
+    service_.suspicion.over(suspect_);
     empty_pipes();
     if (upload_ != nullptr) {
         upload_->rest();

@@ -4,10 +4,11 @@
 // link, sends, relays, and gives everything back. Until a byte of a backend's answer is on its way
 // to the client it moves on by itself: to the next target of the pool, then to the models that the
 // settings name for the cause, as far as the retry budget goes; and once to a fresh connection when
-// a kept-alive one turns out to be closed (RFC 9112 section 9.3.1). A refusal is held until it is
-// known that nobody else will do. A streaming client is told of its waiting by comments, which
-// commit the answer to status 200. After the first byte a stream goes on elsewhere only where the
-// model says `resume`.
+// a kept-alive one turns out to be closed (RFC 9112 section 9.3.1). But one that servers end under
+// stops (policy/suspicion.h), and what must not be done twice is sent again only where nothing of
+// it was taken (RFC 9110 section 9.2.2). A refusal is held until it is known that nobody else will
+// do. A streaming client is told of its waiting by comments, which commit the answer to status 200.
+// After the first byte a stream goes on elsewhere only where the model says `resume`.
 #pragma once
 
 #include "held_answer.h"
@@ -19,6 +20,7 @@
 #include "sluice/policy/advice.h"
 #include "sluice/policy/failure.h"
 #include "sluice/policy/retry_budget.h"
+#include "sluice/policy/suspicion.h"
 #include "sluice/policy/timeouts.h"
 #include "sluice/policy/wait_queue.h"
 #include "sluice/proxy/exchange.h"
@@ -85,7 +87,7 @@ public:
     upstream::Found take_place() override;
 
 private:
-    // Tries of one request, whatever the budget allows.
+    // Tries of one request, whatever the budget allows: a fresh connection is one, too.
     static constexpr std::uint16_t hops_max = 8;
     static Error no_memory() {
         return {Source::gateway, Retry::yes, 503,
@@ -120,12 +122,11 @@ private:
     bool may_retry();
     bool may_doubt();
     std::uint64_t digest() const;
+    void note_try();
     void note_hop(policy::FailureClass failure);
     upstream::TryEnd try_end(policy::FailureClass failure, bool answered);
     void release_place(policy::FailureClass failure, bool answered);
     std::uint64_t bit_of_target() const;
-    void look_for_listener();
-    void see_dead(const std::string& cause);
     void move_on(const policy::FailureFacts& facts, Error error);
     std::optional<Duration> known_wait() const;
     std::uint64_t failed_context() const;
@@ -134,9 +135,6 @@ private:
     void try_target(upstream::Pool::Freshness freshness);
     void on_link_lost(int code);
     void on_link_ended();
-    void lose(const std::string& cause, policy::AttemptEnd end);
-    void lose_answer(Break kind, std::string cause, End end = End::backend_error);
-    policy::FailureFacts facts_of(Break kind, const llm::ErrorFacts& said) const;
     // Whose credential the backend saw.
     policy::Credential credential() const {
         return exchange_.target->setting.key.empty() ? policy::Credential::client
@@ -146,7 +144,23 @@ private:
     void fail(Error error);
     void enter(Phase phase);
 
+    // --- connections that break, servers that end (forward_deaths.cc) ---
+    void lose(const std::string& cause, policy::AttemptEnd end);
+    void lose_try(const std::string& cause, policy::AttemptEnd end);
+    bool begin_again();
+    policy::FailureFacts facts_of(Break kind, const llm::ErrorFacts& said) const;
+    void lose_answer(Break kind, std::string cause, End end = End::backend_error);
+    bool look_for_listener();
+    void see_dead(const std::string& cause);
+    void note_break();
+    void look_back();
+    void count_death(const upstream::Endpoint& endpoint);
+    bool is_known() const;
+    policy::Fate fate() const;
+    void stop_moving();
+
     // --- the request (forward_request.cc) ---
+    bool nothing_taken() const;
     bool send_request();
     void pass_body();
     Instant upload_silent_since() const;
@@ -218,6 +232,7 @@ private:
     policy::Deadline phase_deadline() const;
     void expire_phase(const policy::Deadline& deadline);
 
+    std::uint32_t server() const { return exchange_.target->endpoint->id; }
     const std::string& backend() const { return exchange_.target->endpoint->url; }
 
     Service& service_;
@@ -227,6 +242,13 @@ private:
     Upload* upload_;  // null: the request's body is kept
     upstream::Place place_;
     policy::RetryBudget::Retry retry_;  // held while a second try is under way
+    policy::Suspect suspect_;
+    struct BrokenLink {
+        const upstream::Endpoint* endpoint;
+        Instant at;
+    };
+    std::vector<BrokenLink> broke_on_;  // of which it is not known yet whether they have ended
+    std::string ended_;                 // those that have
     upstream::Pool* pool_ = nullptr;
     upstream::Link* link_ = nullptr;
     http::HeadReader head_reader_;
@@ -247,6 +269,7 @@ private:
     Instant check_at_;                     // while pausing
     std::uint64_t context_min_ = 0;        // contexts of that many tokens are too small
     std::uint64_t link_bytes_before_ = 0;  // what the link had received when it was leased
+    std::uint64_t link_sent_before_ = 0;   // and sent
     const upstream::Target* failed_first_ = nullptr;  // of all tries
     const upstream::Model* routed_model_ = nullptr;   // whose fallbacks they are
     std::vector<const upstream::Model*> turned_to_;   // fallbacks, one after the other
@@ -255,8 +278,9 @@ private:
     std::optional<upstream::Match> unwilling_;  // a model that is asked when no fallback will do
     policy::FailureClass failed_as_ = policy::FailureClass::none;  // the last try
     int interim_answers_ = 0;
-    std::uint16_t hops_ = 0;  // tries that failed
-    std::uint8_t loads_ = 0;  // times that a backend was loading
+    std::uint16_t hops_ = 0;   // tries that failed
+    std::uint32_t tries_ = 0;  // of which a backend may have seen something
+    std::uint8_t loads_ = 0;   // times that a backend was loading
     Phase phase_ = Phase::idle;
     Outcome outcome_ = Outcome::pending;
     End failure_end_ = End::backend_error;
@@ -276,6 +300,8 @@ private:
     bool withholding_ = false;       // the stream's begin, until it says something
     bool committed_ = false;         // to status 200, by comments
     bool retried_link_ = false;      // a fresh one, after a kept-alive one was closed
+    bool sends_again_ = false;       // and that one may have brought the request there
+    bool harmful_ = false;           // another try would be, whoever makes it
     bool waits_for_load_ = false;
     bool resumes_ = false;  // the stream of one backend has ended in its middle
     bool sent_ = false;     // the request, perhaps: it is not known that nobody read it

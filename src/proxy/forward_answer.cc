@@ -74,6 +74,8 @@ bool Forward::read_head() {
 void Forward::fail_answer(const std::string& what) {
     drop_link(false);
     held_answer_ = nullptr;
+    note_break();
+    look_for_listener();
     const policy::FailureFacts facts{.end = AttemptEnd::malformed, .status = 0, .error = nullptr};
     move_on(facts, Error::backend(502, Retry::no, "The backend " + what));
 }

@@ -141,6 +141,7 @@ void Forward::expire() {
     if (phase_ == Phase::pausing && check_at_ <= now) {
         // What died a moment ago may only now be seen to be dead.
         look_for_listener();
+        look_back();
         return go_again();
     }
     if (next_notice() <= now) tell();
@@ -170,6 +171,10 @@ void Forward::expire_phase(const policy::Deadline& deadline) {
     if (!unpassed) return lose_answer(Break::silence, std::move(cause), End::timeout);
     held_answer_ = nullptr;
     drop_withheld();
+    if (sent_) {
+        note_break();
+        look_for_listener();
+    }
     // One that its health checks cannot reach either is left by everybody.
     free_hop_ |= service_.dispatch.health_of(*exchange_.target->endpoint) == upstream::Health::down;
     move_on(facts_of(Break::silence, {}), Error::backend(status, Retry::no, std::move(cause)));

@@ -52,6 +52,11 @@ bool Forward::send_request() {
     return true;
 }
 
+// Of the request at hand, by the backend's socket: then nobody can have begun to do it.
+bool Forward::nothing_taken() const {
+    return !link_->stream.sending() && link_->stream.bytes_sent() == link_sent_before_;
+}
+
 // What has come of a body that is not kept. Also beside its answer: a backend may begin that before
 // it has read everything.
 void Forward::pass_body() {

@@ -47,10 +47,14 @@ Pool::~Pool() {
 }
 
 Link* Pool::lease(io::Actor& user, Freshness freshness) {
-    // A server may have closed one in this very turn.
-    while (!idle_.empty() && idle_.back().spoiled())
+    // A server may have closed one in this very turn, or a moment ago.
+    const auto useless = [freshness](const Link& link) {
+        return link.spoiled() || (freshness == Freshness::sound && link.stream.open() &&
+                                  link.stream.hangup() != io::Hangup::none);
+    };
+    while (!idle_.empty() && useless(idle_.back()))
         retire_idle(idle_.back());
-    if (freshness == Freshness::any && !idle_.empty()) {
+    if (freshness != Freshness::fresh && !idle_.empty()) {
         // The most recently used one: the others may grow old and leave.
         Link& link = idle_.back();
         link.idle_hook_.unlink();

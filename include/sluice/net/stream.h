@@ -71,6 +71,8 @@ public:
     void flush();
     // Bytes that are queued or in flight, and the slices they are in.
     std::size_t unsent() const { return outbound_.size() + in_pipe_; }
+    // The kernel has bytes at hand, and has not said yet how many it took.
+    bool sending() const { return state_ == State::open && send_.in_flight(); }
     std::size_t unsent_slices() const { return outbound_.slices(); }
     // FIN after everything that is queued.
     void finish_sending();

@@ -3,6 +3,7 @@
 // Pure. Every refusal goes by this table, the gateway's own and a backend's that is passed on:
 //
 //     the refusal                                       x-should-retry   retry-after
+//     another try may do harm                           false            -
 //     our own: 429, 503                                 true             what is known, else 1 s
 //     our own: 408                                      -                -
 //     our own: any other 4xx, 501, 505                  false            -
@@ -36,7 +37,9 @@ struct RefusalFacts {
     Source source = Source::gateway;  // backend: one was asked, and `failure` says how that ended
     int status = 0;
     FailureClass failure = FailureClass::none;
-    bool tried_elsewhere = false;   // two backends at least were asked
+    bool tried_elsewhere = false;  // two backends at least were asked
+    // Servers end under it, or it may have been done and must not be done twice.
+    bool harmful = false;
     std::optional<Duration> known;  // by ourselves: until it may help
     RetryAdvice said;               // by the backend whose refusal it is
 };

@@ -13,6 +13,7 @@
 #include "sluice/policy/retry_budget.h"
 #include "sluice/policy/route.h"
 #include "sluice/policy/route_table.h"
+#include "sluice/policy/suspicion.h"
 #include "sluice/proxy/catalog_use.h"
 #include "sluice/proxy/host_list.h"
 #include "sluice/proxy/record.h"
@@ -109,6 +110,7 @@ struct Service {
     upstream::Pools pools;
     upstream::Dispatch dispatch;
     policy::RetryBudget retries{{}};
+    policy::Suspicion suspicion;
     policy::RequestMemory known_requests;
     std::uint64_t digest_seed;  // for RequestState::digest()
     io::PipePool pipes{limits::pipes_max};

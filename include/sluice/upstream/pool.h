@@ -71,7 +71,8 @@ public:
 
     const Endpoint& endpoint() const { return *endpoint_; }
 
-    enum class Freshness : std::uint8_t { any, fresh };
+    // sound: one that stood idle is asked for a sign of its end first, where it must not fail.
+    enum class Freshness : std::uint8_t { any, sound, fresh };
     // A link whose events go to `user`: an idle one, or one that begins to connect. Null: the
     // shard has no room for another link.
     Link* lease(io::Actor& user, Freshness freshness);
