@@ -12,6 +12,8 @@ namespace {
 // All far below the deadlines of the gateway.
 constexpr Duration first_byte_max = Duration::millis(80);
 constexpr Duration pause_max = Duration::millis(30);
+// Of a process that ends: its connections are closed before its port is.
+constexpr Duration port_outlives_max = Duration::millis(20);
 
 constexpr std::string_view head_end = "\r\n\r\n";
 constexpr std::string_view loading_body =
@@ -43,6 +45,20 @@ void Backend::go() {
         connection->die();
 }
 
+void Backend::end_under(Tries& tries, Try& asked) {
+    auto& simulation = Simulation::current();
+    if (++asked.ended == 2)
+        asked.alone = tries.alone(asked, simulation.now(), Duration::millis(100));
+    mood = Mood::gone;
+    ended_at = simulation.now();
+    if (simulation.prng().chance(1, 2)) return go();
+    for (auto* connection : std::exchange(open, {}))
+        connection->die();
+    simulation.after(simulation.random_delay(port_outlives_max), [this] {
+        if (mood == Mood::gone) go();
+    });
+}
+
 void Backend::come(Tries& tries) {
     Simulation::current().network().serve(
         address, [this, &tries] { return std::make_unique<FailingServer>(tries, *this); });
@@ -70,7 +86,7 @@ bool FailingServer::read_request() {
         answer_get(path.substr(0, path.find(' ')));
         return true;
     }
-    const Try* asked = tries_.find(field(head, "X-Request-Id"));
+    Try* asked = tries_.find(field(head, "X-Request-Id"));
     expect(asked != nullptr, "a backend got a request that nobody made");
     answer_post(*asked);
     return true;
@@ -110,9 +126,14 @@ Mood FailingServer::mood_now() {
     return mood == Mood::gone ? Mood::resets : mood;
 }
 
-void FailingServer::answer_post(const Try& asked) {
+void FailingServer::answer_post(Try& asked) {
     working_ = true;
+    ++asked.arrivals;
     backend_.at_work_max = std::max(backend_.at_work_max, ++backend_.at_work);
+    if (asked.deadly && !backend_.steady)
+        return after(simulation().random_delay(first_byte_max), [this, &asked] {
+            if (backend_.mood != Mood::gone) backend_.end_under(tries_, asked);
+        });
     const Mood mood = mood_now();
     ++backend_.answers[static_cast<std::size_t>(mood)];
     after(simulation().random_delay(first_byte_max),

@@ -46,10 +46,13 @@ struct Backend {
     std::size_t at_work_max = 0;
     std::uint64_t answers[moods] = {};  // by how they went
     std::set<FailingServer*> open;
+    Instant ended_at{};  // under a request
 
     // Nobody listens any more, and what was open breaks; or somebody does again.
     void go();
     void come(Tries& tries);
+    // It ends of this request; its port may be seen to be gone a moment after that.
+    void end_under(Tries& tries, Try& asked);
 };
 
 class FailingServer final : public Peer {
@@ -65,7 +68,7 @@ public:
 private:
     bool read_request();
     void answer_get(std::string_view path);
-    void answer_post(const Try& asked);
+    void answer_post(Try& asked);
     Mood mood_now();
     void begin_text(const Try& asked, Mood mood);
     void write_text();

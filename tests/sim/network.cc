@@ -123,6 +123,11 @@ Socket* Network::listener_at(const std::string& address) {
     return found.empty() ? nullptr : found[simulation_.prng().below(found.size())];
 }
 
+bool Network::anybody_listens(const net::Address& address) {
+    const std::string name = address.to_string();
+    return servers_.contains(name) || listener_at(name) != nullptr;
+}
+
 int Network::listen(const net::Address& address, bool reuse_port) {
     const bool any_port = !address.is_unix() && address.port() == 0;
     const net::Address bound = any_port ? loopback(30'000 + ports_++ % 10'000) : address;

@@ -94,6 +94,8 @@ public:
     void close(int fd, bool reset = false);
     Socket& socket(int fd);
     int listen(const net::Address& address, bool reuse_port);
+    // A server of ours or of theirs.
+    bool anybody_listens(const net::Address& address);
     int accept(int listen_fd);
     // The outcome will stand in `connected`, unless there is no answer.
     void connect(int fd, const net::Address& address);

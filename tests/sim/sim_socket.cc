@@ -57,9 +57,9 @@ Hangup hangup(int fd) {
     return endpoint->end_arrived ? Hangup::ended : Hangup::none;
 }
 
-// Nothing is certain at once there.
-bool nobody_listens(const sockaddr*, socklen_t) {
-    return false;
+// As on the loopback it is known at once.
+bool nobody_listens(const sockaddr* address, socklen_t size) {
+    return !network().anybody_listens(address_of(address, size));
 }
 
 void shut_down(int fd) {

@@ -19,10 +19,22 @@ std::string_view member(std::string_view line, std::string_view name) {
     return value.substr(0, value.find('"'));
 }
 
+std::uint64_t count_of(std::string_view line, std::string_view name) {
+    const std::string key = "\"" + std::string(name) + "\":";
+    const auto at = line.find(key);
+    std::uint64_t count = 0;
+    if (at != std::string_view::npos)
+        std::from_chars(line.data() + at + key.size(), line.data() + line.size(), count);
+    return count;
+}
+
 std::string Try::wire() const {
+    // The same deadly one may come again.
+    const std::string talk =
+        deadly ? "spell " + std::to_string(number % 7) : "talk " + std::to_string(number % 5);
     const std::string body = std::string(R"({"model":"pool","messages":[{"role":"user",)") +
-                             R"("content":"talk )" + std::to_string(number % 5) +
-                             R"("}],"stream":)" + (stream ? "true" : "false") + "}";
+                             R"("content":")" + talk + R"("}],"stream":)" +
+                             (stream ? "true" : "false") + "}";
     return "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: " +
            std::string(id_prefix) + std::to_string(number) +
            "\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) +
@@ -50,6 +62,14 @@ Try* Tries::find(std::string_view id) {
     const auto digits = id.substr(id_prefix.size());
     std::from_chars(digits.data(), digits.data() + digits.size(), number);
     return number < all_.size() ? &all_[number] : nullptr;
+}
+
+bool Tries::alone(const Try& tried, Instant now, Duration since) const {
+    for (const Try& each : all_) {
+        if (&each == &tried || !each.sent) continue;
+        if (each.outcome == Try::Outcome::open || now - each.over_at < since) return false;
+    }
+    return true;
 }
 
 void Tries::write(std::string_view line) {

@@ -70,6 +70,7 @@ void TryClient::judge(bool complete) {
 void TryClient::end(Try::Outcome outcome) {
     if (!done_) return;
     asked_.outcome = outcome;
+    asked_.over_at = simulation().now();
     if (!over()) close();
     std::exchange(done_, nullptr)();
 }
