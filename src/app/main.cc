@@ -15,6 +15,7 @@
 
 #include <csignal>
 #include <cstdio>
+#include <initializer_list>
 #include <string>
 #include <thread>
 #include <vector>
@@ -51,15 +52,30 @@ void raise_descriptor_limit() {
     ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+sigset_t set_of(std::initializer_list<int> signals) {
+    sigset_t set;
+    sigemptyset(&set);
+    for (const int signal : signals)
+        sigaddset(&set, signal);
+    return set;
+}
+
 // Signals are waited for, not handled: every thread is born with them blocked.
-sigset_t block_signals() {
-    sigset_t stops;
-    sigemptyset(&stops);
-    sigaddset(&stops, SIGINT);
-    sigaddset(&stops, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &stops, nullptr);
+void block_signals() {
+    const sigset_t awaited = set_of({SIGINT, SIGTERM, SIGHUP, SIGUSR1});
+    pthread_sigmask(SIG_BLOCK, &awaited, nullptr);
     std::signal(SIGPIPE, SIG_IGN);
-    return stops;
+}
+
+// Returns when the gateway shall end. Whoever rotates logs says SIGHUP or SIGUSR1: nothing ends.
+void await_stop(shard::LogWriter& log) {
+    const sigset_t awaited = set_of({SIGINT, SIGTERM, SIGHUP, SIGUSR1});
+    for (;;) {
+        int signal = 0;
+        sigwait(&awaited, &signal);
+        if (signal == SIGINT || signal == SIGTERM) return;
+        log.reopen();
+    }
 }
 
 void announce(const shard::Shards& shards, const shard::Findings& findings,
@@ -101,7 +117,7 @@ void announce(const shard::Shards& shards, const shard::Findings& findings,
 }
 
 int serve(const config::Settings& settings) {
-    const sigset_t stops = block_signals();
+    block_signals();
     raise_descriptor_limit();
     if (const auto read = check_flags(settings); !read)
         return fail(read.error().message, exit_bad_flag);
@@ -118,11 +134,10 @@ int serve(const config::Settings& settings) {
     if (!plan) return fail(plan.error().message);
     announce(shards, shards.start(std::move(*plan)), settings.routes);
 
-    int signal = 0;
-    sigwait(&stops, &signal);
+    await_stop(**log);
     shards.drain();
     // Whoever asks twice means now.
-    std::thread([stops] {
+    std::thread([stops = set_of({SIGINT, SIGTERM})] {
         int again = 0;
         sigwait(&stops, &again);
         ::_exit(1);

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 #include <ctime>
+#include <utility>
 
 namespace sluice::shard {
 namespace {
@@ -19,6 +20,9 @@ constexpr long look_ns = 50'000'000;
 constexpr std::size_t write_bytes_max = 4096;
 // How often a reader that takes nothing is looked at.
 constexpr int patience_ms = 100;
+
+constexpr int open_flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC;
+constexpr mode_t open_mode = 0640;
 
 }  // namespace
 
@@ -43,16 +47,16 @@ void LogWriter::Channel::write(std::string_view line) {
 
 Result<std::unique_ptr<LogWriter>> LogWriter::open(const std::string& target,
                                                    std::size_t channels) {
-    if (target == "off") return std::unique_ptr<LogWriter>(new LogWriter(-1, false, channels));
+    if (target == "off") return std::unique_ptr<LogWriter>(new LogWriter(-1, {}, channels));
     if (target == "stderr")
-        return std::unique_ptr<LogWriter>(new LogWriter(STDERR_FILENO, false, channels));
-    const int fd = ::open(target.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
-    if (fd < 0)
-        return Error::gateway("--access-log " + target + ": " + std::strerror(errno));
-    return std::unique_ptr<LogWriter>(new LogWriter(fd, true, channels));
+        return std::unique_ptr<LogWriter>(new LogWriter(STDERR_FILENO, {}, channels));
+    const int fd = ::open(target.c_str(), open_flags, open_mode);
+    if (fd < 0) return Error::gateway("--access-log " + target + ": " + std::strerror(errno));
+    return std::unique_ptr<LogWriter>(new LogWriter(fd, target, channels));
 }
 
-LogWriter::LogWriter(int fd, bool owns_fd, std::size_t channels) : fd_(fd), owns_fd_(owns_fd) {
+LogWriter::LogWriter(int fd, std::string path, std::size_t channels)
+    : fd_(fd), path_(std::move(path)) {
     for (std::size_t i = 0; i < channels; ++i)
         channels_.push_back(std::make_unique<Channel>(fd >= 0));
     if (fd >= 0) thread_ = std::thread([this] { run(); });
@@ -61,17 +65,30 @@ LogWriter::LogWriter(int fd, bool owns_fd, std::size_t channels) : fd_(fd), owns
 LogWriter::~LogWriter() {
     stopping_.store(true, std::memory_order_release);
     if (thread_.joinable()) thread_.join();
-    if (owns_fd_) ::close(fd_);
+    if (!path_.empty()) ::close(fd_);
 }
 
 void LogWriter::run() {
     while (!stopping_.load(std::memory_order_acquire)) {
         bool busy = false;
-        for (auto& channel : channels_) busy |= drain(*channel);
+        if (reopen_.exchange(false, std::memory_order_acq_rel)) open_anew();
+        for (auto& channel : channels_)
+            busy |= drain(*channel);
         const timespec pause{0, look_ns};
         if (!busy) ::nanosleep(&pause, nullptr);
     }
-    for (auto& channel : channels_) drain(*channel);
+    for (auto& channel : channels_)
+        drain(*channel);
+}
+
+// What was written so far ends with a whole line, unless one was cut: then that one stays behind.
+void LogWriter::open_anew() {
+    if (path_.empty()) return;
+    // A pipe that nobody reads is no place to wait at.
+    const int fd = ::open(path_.c_str(), open_flags | O_NONBLOCK, open_mode);
+    if (fd < 0) return;
+    ::close(std::exchange(fd_, fd));
+    torn_ = mid_line_ = false;
 }
 
 // What a channel holds ends with a whole line, so lines of several shards never mix.

@@ -109,6 +109,37 @@ std::string fill(LogWriter::Channel& channel) {
 
 }  // namespace
 
+TEST_CASE("R15e: behind a rotation lines go to the new file; none is lost, torn or twice") {
+    constexpr std::size_t lines = 3000;
+    constexpr std::size_t rotations = 5;
+    const Folder folder;
+    std::vector<std::string> moved;
+    {
+        const auto log = open_log(folder.file());
+        for (std::size_t n = 0; n < lines; ++n) {
+            log->channel(0).write(line_of(0, n));
+            if (n % (lines / rotations) != lines / rotations / 2) continue;
+            moved.push_back(folder.file() + "." + std::to_string(n));
+            REQUIRE(::rename(folder.file().c_str(), moved.back().c_str()) == 0);
+            log->reopen();
+            const Instant begun = monotonic_now();
+            while (::access(folder.file().c_str(), F_OK) != 0)
+                REQUIRE(monotonic_now() < begun + Duration::seconds(30));
+        }
+        CHECK(log->channel(0).dropped() == 0);
+    }
+    std::string all;
+    for (const auto& path : moved)
+        all += read_file(path);
+    all += read_file(folder.file());
+    const auto found = lines_of(all);
+    REQUIRE(found.size() == lines);
+    for (std::size_t n = 0; n < lines; ++n)
+        CHECK(found[n] == line_of(0, n));
+    for (const auto& path : moved)
+        ::unlink(path.c_str());
+}
+
 TEST_CASE("what was written is in the file when the writer is gone, behind what was there") {
     Folder folder;
     std::FILE* out = std::fopen(folder.file().c_str(), "w");
