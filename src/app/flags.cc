@@ -4,6 +4,7 @@
 #include "sluice/http/path.h"
 #include "sluice/llm/endpoints.h"
 #include "sluice/net/address.h"
+#include "sluice/net/listening.h"
 #include "sluice/policy/path_rewrite.h"
 #include "sluice/proxy/host_list.h"
 #include "sluice/proxy/pipeline.h"
@@ -253,6 +254,52 @@ void print(const std::vector<config::Problem>& problems, const std::string& file
         fmt::print(stderr, "{}\n", problem.to_text(file));
 }
 
+// To look a name up may take long: a start does not wait for that.
+enum class Names : std::uint8_t { looked_up, skipped };
+
+// The backends that are one of the gateway's own listeners, and those whose names lead nowhere now.
+struct Odd {
+    std::vector<config::Problem> loops;
+    std::vector<config::Problem> unknown;
+};
+
+Odd odd_backends(const Settings& settings, Names names) {
+    std::vector<net::Address> listeners;
+    for (const auto& text : settings.listen)
+        if (auto address = net::Address::parse(text); address.ok())
+            listeners.push_back(std::move(address).value());
+    Odd odd;
+    const auto look = [&](const std::string& where, const std::string& text) {
+        const auto url = net::parse_url(text);
+        if (!url) return;
+        net::Address address = url.value().address;
+        if (const auto& name = url.value().name; !name.empty() && names == Names::looked_up) {
+            auto found = net::look_up(name, url.value().port);
+            if (!found) return odd.unknown.push_back({{}, where + ": " + found.error().message});
+            address = *found;
+        }
+        for (const auto& listener : listeners)
+            if (net::leads_to(address, listener))
+                odd.loops.push_back({{},
+                                     where + ": '" + text +
+                                         "' is this gateway itself, which "
+                                         "listens on " +
+                                         listener.to_string() +
+                                         ": name the model server's own address, or another "
+                                         "one under 'listen'"});
+    };
+    for (const auto& model : settings.models)
+        for (const auto& backend : model.backends)
+            look("the model '" + model.name + "'", backend.url);
+    for (const auto& url : settings.backends)
+        look("backends", url);
+    for (const auto& route : settings.routes)
+        for (const auto& backend : route.backends)
+            look("the route '" + route.path + "'", backend.url);
+    if (!settings.fallback_backend.empty()) look("the fallback backend", settings.fallback_backend);
+    return odd;
+}
+
 // Runs `parse`; the exit status where there is nothing more to do.
 template <class Parse>
 std::optional<int> exit_of(CLI::App& app, Parse parse) {
@@ -278,6 +325,10 @@ int check(int argc, char** argv) {
     print(outcome.problems, file);
     if (!outcome.ok()) return exit_mistake;
     const Settings& settings = outcome.settings;
+    const Odd odd = odd_backends(settings, Names::looked_up);
+    print(odd.loops, file);
+    if (!odd.loops.empty()) return exit_mistake;
+    print(odd.unknown, file + ": warning");
     fmt::print("{}: ok, {} models, {} rules, {} routes\n", file, settings.models.size(),
                settings.rules.size(), settings.routes.size());
     return 0;
@@ -319,6 +370,12 @@ CommandLine serve(int argc, char** argv) {
                                              : config::load_text("", checks(), flags);
     print(outcome.problems, file.empty() ? "sluice" : file);
     if (!outcome.ok()) result.exit_code = exit_mistake;
+    // What `check` says no to does not start.
+    if (outcome.ok() && !file.empty()) {
+        const Odd odd = odd_backends(outcome.settings, Names::skipped);
+        print(odd.loops, file);
+        if (!odd.loops.empty()) result.exit_code = exit_mistake;
+    }
     result.settings = std::move(outcome.settings);
     return result;
 }

@@ -86,13 +86,16 @@ void announce(const shard::Shards& shards, const shard::Findings& findings,
                    address.is_unix() ? "" : "http://", address.to_string());
     for (const auto& complaint : findings.complaints)
         fmt::print("not answering: {}\n", complaint);
+    if (!findings.awaited.empty()) fmt::print("no answer yet: {}\n", findings.awaited);
     for (const auto& route : routes) {
         std::vector<std::string> urls;
         for (const auto& backend : route.backends)
             urls.push_back(backend.url);
         fmt::print("route: {} ({})\n", route.path, fmt::join(urls, ", "));
     }
-    if (findings.models.empty() && !routes.empty()) {
+    if (findings.models.empty() && !findings.awaited.empty()) {
+        fmt::print("models: none known yet\n");
+    } else if (findings.models.empty() && !routes.empty()) {
         fmt::print("models: none found\n");
     } else if (findings.models.empty()) {
         fmt::print(

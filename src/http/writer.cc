@@ -18,7 +18,7 @@ struct Phrase {
 };
 
 // RFC 9110 section 15 and RFC 6585; 499 is not theirs and only stands in our own records.
-constexpr std::array<Phrase, 50> phrases = {{
+constexpr std::array<Phrase, 51> phrases = {{
     {100, "Continue"},
     {101, "Switching Protocols"},
     {103, "Early Hints"},
@@ -69,6 +69,7 @@ constexpr std::array<Phrase, 50> phrases = {{
     {504, "Gateway Timeout"},
     {505, "HTTP Version Not Supported"},
     {507, "Insufficient Storage"},
+    {508, "Loop Detected"},
 }};
 
 // Writes `number` in decimal; `room` holds any 64-bit number.

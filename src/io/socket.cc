@@ -27,7 +27,9 @@ Result<int> open_listener(const sockaddr* address, socklen_t size, ListenOptions
     if (::bind(fd, address, size) != 0 || ::listen(fd, options.backlog) != 0) {
         const int code = errno;
         ::close(fd);
-        return Error::gateway(std::strerror(code));
+        Error error = Error::gateway(std::strerror(code));
+        if (code == EADDRINUSE) error.retry = Retry::yes;
+        return error;
     }
     return fd;
 }
@@ -48,7 +50,8 @@ Status remove_stale_socket(const std::string& path) {
         ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0 &&
         errno == ECONNREFUSED;
     ::close(fd);
-    if (!refused) return Error::gateway("another program listens on this socket");
+    if (!refused)
+        return Error{Source::gateway, Retry::yes, 500, "another program listens on this socket"};
     if (::unlink(path.c_str()) != 0) return Error::gateway(std::strerror(errno));
     return Done{};
 }

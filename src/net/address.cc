@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <sys/un.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstddef>
 #include <cstring>
@@ -36,10 +37,11 @@ Result<std::uint16_t> read_port(std::string_view text) {
     return static_cast<std::uint16_t>(port);
 }
 
-Result<Address> look_up(const std::string& host, std::uint16_t port) {
+Result<Address> ask_system(const std::string& host, std::uint16_t port, int flags) {
     addrinfo hints{};
     hints.ai_family = AF_UNSPEC;
     hints.ai_socktype = SOCK_STREAM;
+    hints.ai_flags = flags;
     addrinfo* found = nullptr;
     const std::string service = std::to_string(port);
     if (const int code = ::getaddrinfo(host.c_str(), service.c_str(), &hints, &found); code != 0)
@@ -58,10 +60,12 @@ Result<Address> look_up(const std::string& host, std::uint16_t port) {
     return address;
 }
 
-}  // namespace
+struct HostPort {
+    std::string host;  // without brackets
+    std::uint16_t port = 0;
+};
 
-Result<Address> Address::parse(std::string_view text) {
-    if (text.starts_with(unix_prefix)) return unix_address(text.substr(unix_prefix.size()));
+Result<HostPort> split(std::string_view text) {
     const auto colon = text.rfind(':');
     if (colon == std::string_view::npos || text.ends_with(']'))
         return Error::gateway("'" + std::string(text) +
@@ -74,7 +78,31 @@ Result<Address> Address::parse(std::string_view text) {
                               "' is no address: write host:port, [ipv6]:port or unix:/path");
     auto port = read_port(text.substr(colon + 1));
     if (!port) return port.error();
-    return look_up(std::string(host), *port);
+    return HostPort{std::string(host), *port};
+}
+
+bool is_host_name(std::string_view text) {
+    return std::ranges::all_of(text, [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               c == '-' || c == '.' || c == '_';
+    });
+}
+
+}  // namespace
+
+Result<Address> look_up(const std::string& name, std::uint16_t port) {
+    return ask_system(name, port, 0);
+}
+
+Result<Address> Address::parse(std::string_view text) {
+    if (text.starts_with(unix_prefix)) return unix_address(text.substr(unix_prefix.size()));
+    const auto parts = split(text);
+    if (!parts) return parts.error();
+    return look_up(parts.value().host, parts.value().port);
+}
+
+bool Address::operator==(const Address& other) const {
+    return size_ == other.size_ && std::memcmp(&storage_, &other.storage_, size_) == 0;
 }
 
 bool Address::is_loopback() const {
@@ -166,9 +194,19 @@ Result<Url> parse_url(std::string_view text) {
         return Error::gateway(quoted + ": a backend is http://host:port with a path at most");
     const auto last_colon = url.host.rfind(':');
     const bool has_port = last_colon != std::string::npos && !url.host.ends_with(']');
-    auto address = Address::parse(has_port ? url.host : url.host + ":80");
-    if (!address) return address.error();
-    url.address = *address;
+    const auto parts = split(has_port ? url.host : url.host + ":80");
+    if (!parts) return parts.error();
+    url.port = parts.value().port;
+    const std::string& host = parts.value().host;
+    // A file of this machine says what localhost is; other names may take their time.
+    const int flags = host == "localhost" ? 0 : AI_NUMERICHOST;
+    if (auto address = ask_system(host, url.port, flags); address.ok()) {
+        url.address = *address;
+    } else if (is_host_name(host)) {
+        url.name = host;
+    } else {
+        return Error::gateway(quoted + ": '" + host + "' is no name of a machine");
+    }
     return url;
 }
 

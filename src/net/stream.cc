@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cerrno>
+#include <cstring>
 #include <utility>
 
 namespace sluice::net {
@@ -18,6 +19,10 @@ constexpr std::size_t packed_behind = 4;
 constexpr std::size_t packed_bytes_max = 1024;
 
 }  // namespace
+
+std::string error_text(int code) {
+    return code == Stream::no_address ? "its name does not resolve" : std::strerror(code);
+}
 
 Stream::Stream(io::Loop& loop, io::Actor& owner)
     : loop_(loop),
@@ -59,7 +64,8 @@ void Stream::begin(State state, int fd) {
 
 void Stream::connect(const Address& address) {
     SLUICE_ASSERT(state_ == State::closed);
-    const int fd = io::open_stream(address.family());
+    const bool known = address.family() != AF_UNSPEC;
+    const int fd = known ? io::open_stream(address.family()) : -no_address;
     begin(State::connecting, fd);
     // No descriptor is the same to the owner as a connect that failed.
     if (fd < 0) return record_receive_error(-fd);

@@ -22,6 +22,7 @@ RetryAdvice advise_own(const RefusalFacts& facts) {
             return {};
         case 501:
         case 505:
+        case 508:
             return {.after = {}, .should_retry = false};
         default:
             break;

@@ -66,6 +66,7 @@ void Connection::keep_request(const http::Head& head) {
     writer.field("X-Request-Id", exchange_->id);
     writer.field("X-Forwarded-For", client_);
     writer.field("X-Forwarded-Proto", "http");
+    writer.field("CDN-Loop", service_.hop);  // one more item: see stages/hops.cc
     SLUICE_ASSERT(!writer.overflowed());
     request.fields = writer.text();
     const auto keep_apart = [&](http::FieldId id, std::string_view name) {

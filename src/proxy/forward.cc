@@ -423,8 +423,8 @@ void Forward::flush() {
 void Forward::on_link_lost(int code) {
     const bool connecting = phase_ == Phase::connecting && link_->stream.connecting();
     if (!connecting) return lose(std::strerror(code), AttemptEnd::reset);
-    const bool refused = code == ECONNREFUSED || code == ENOENT;
-    const std::string cause = std::strerror(code);
+    const bool refused = code == ECONNREFUSED || code == ENOENT || code == net::Stream::no_address;
+    const std::string cause = net::error_text(code);
     drop_link(false);
     held_answer_ = nullptr;
     if (refused) see_dead(cause);

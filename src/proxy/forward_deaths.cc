@@ -17,7 +17,7 @@ using policy::FailureClass;
 constexpr Duration aftermath = Duration::millis(100);
 
 bool is_gone(const upstream::Endpoint& endpoint) {
-    return io::nobody_listens(endpoint.target.address.raw(), endpoint.target.address.size());
+    return io::nobody_listens(endpoint.address().raw(), endpoint.address().size());
 }
 
 }  // namespace

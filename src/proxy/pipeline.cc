@@ -11,6 +11,7 @@ namespace {
 constexpr Stage stages[] = {
     {"guard", guard_on_head, nullptr},        // who may talk to us at all: Host, Origin
     {"own", own_on_head, nullptr},            // what we answer about ourselves
+    {"hops", hops_on_head, nullptr},          // whether the request has come round
     {"identify", identify_on_head, nullptr},  // who asks
     {"classify", classify_on_head, nullptr},  // which endpoint, method, kind and size of body
     {"facts", nullptr, facts_on_body},        // what the body says

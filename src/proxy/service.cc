@@ -26,12 +26,20 @@ bool is_plain(std::string_view id) {
 
 }  // namespace
 
+std::string hop_of(std::uint64_t gateway) {
+    std::string text = "sluice; id=";
+    for (int shift = 60; shift >= 0; shift -= 4)
+        text += "0123456789abcdef"[(gateway >> shift) & 15];
+    return text;
+}
+
 Service::Service(io::Loop& shard_loop, const config::Settings& all, LineSink& log,
                  std::uint64_t seed)
     : loop(shard_loop),
       settings(all),
       access_log(log),
       prng(seed),
+      hop(hop_of(prng.next())),
       hosts(all.allowed_hosts),
       pools(shard_loop, all.pool_idle, all.connections_max),
       dispatch(shard_loop, prng.next()),

@@ -88,8 +88,9 @@ void Shard::on_catalog(std::shared_ptr<const upstream::Catalog> catalog) {
     });
     use(catalog);
     if (!draining_) health_watch_->follow(*catalog);
-    if (const auto told = std::exchange(told_, nullptr); told != nullptr)
-        told(told_owner_, *catalog, watch_->complaints());
+    if (told_ == nullptr) return;
+    told_(told_owner_, *catalog, watch_->complaints());
+    if (!catalog->awaits_any()) told_ = nullptr;
 }
 
 void Shard::on_message(std::uint64_t payload) {

@@ -2,7 +2,9 @@
 
 #include "sluice/base/limits.h"
 #include "sluice/io/socket.h"
+#include "sluice/net/listening.h"
 
+#include <poll.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -12,6 +14,12 @@
 
 namespace sluice::shard {
 namespace {
+
+// The run before was killed, and the kernel has yet to take its sockets away.
+constexpr Duration address_patience = Duration::seconds(3);
+constexpr int address_look_ms = 20;
+// Whoever starts the gateway wants to see what it serves; a server that is silent is seen later.
+constexpr std::chrono::milliseconds answers_patience{500};
 
 std::uint64_t random_seed() {
     std::uint64_t seed = 0;
@@ -35,7 +43,8 @@ Shards::Shards(const config::Settings& settings, LogWriter& log, MetricsWriter m
       prefix_seed_(random_seed()),
       rings_ready_(static_cast<std::ptrdiff_t>(settings.shards)),
       may_serve_(1),
-      all_done_(static_cast<std::ptrdiff_t>(settings.shards)) {}
+      all_done_(static_cast<std::ptrdiff_t>(settings.shards)),
+      hop_(proxy::hop_of(random_seed())) {}
 
 Shards::~Shards() {
     if (may_serve_.try_wait() == false) may_serve_.count_down();
@@ -83,12 +92,30 @@ Status Shards::bind_addresses() {
     return Done{};
 }
 
-// A socket for each shard on one address. Another program on the port is found out by the first
-// bind, which does not share.
+// The first socket on an address, which does not share it: another program there is found out. One
+// that is about to end is waited for.
+Result<int> Shards::open_first(const net::Address& asked) {
+    const Instant last = monotonic_now() + address_patience;
+    for (;;) {
+        Status free = Done{};
+        if (asked.is_unix()) free = io::remove_stale_socket(asked.path());
+        auto first = free.ok() ? io::open_listener(asked.raw(), asked.size(), {})
+                               : Result<int>(free.error());
+        if (first.ok() || first.error().retry == Retry::no) return first;
+        if (monotonic_now() < last) {
+            ::poll(nullptr, 0, address_look_ms);
+            continue;
+        }
+        const std::string holder = net::holder_of(asked);
+        return Error::gateway(first.error().message +
+                              (holder.empty() ? "" : ": " + holder + " listens there") +
+                              ". Stop it, or listen somewhere else.");
+    }
+}
+
+// A socket for each shard on one address.
 Result<int> Shards::bind(const net::Address& asked) {
-    if (asked.is_unix())
-        if (auto removed = io::remove_stale_socket(asked.path()); !removed) return removed.error();
-    auto first = io::open_listener(asked.raw(), asked.size(), {});
+    auto first = open_first(asked);
     if (!first) return first;
     sockaddr_storage name{};
     socklen_t size = 0;
@@ -131,6 +158,7 @@ void Shards::serve(std::size_t index, io::Ring& ring, mem::BufferPool& buffers,
     for (const int fd : std::exchange(workers_[index].listen_fds, {}))
         shard.listen(fd);
     shard.set_metrics_writer(metrics_);
+    shard.set_hop(hop_);
     shard.on_serving(this, [](void* self) {
         auto& shards = *static_cast<Shards*>(self);
         const std::scoped_lock lock(shards.mutex_);
@@ -165,6 +193,7 @@ void Shards::found(const upstream::Catalog& catalog, const std::vector<std::stri
             findings->models.back().urls.push_back(target.endpoint->url);
     }
     findings->complaints = complaints;
+    findings->awaited = catalog.awaited();
     const std::scoped_lock lock(mutex_);
     findings_ = std::move(findings);
     found_.notify_one();
@@ -174,10 +203,16 @@ void Shards::found(const upstream::Catalog& catalog, const std::vector<std::stri
 
 Findings Shards::start(upstream::WatchPlan plan) {
     plan_ = std::move(plan);
+    plan_.hop_line = "CDN-Loop: " + hop_ + "\r\n";
+    std::vector<std::shared_ptr<const upstream::Endpoint>> named;
+    for (const auto& server : plan_.servers)
+        if (!server.endpoint->target.name.empty()) named.push_back(server.endpoint);
+    names_.start(std::move(named));
     serve_.store(true);
     may_serve_.count_down();
     std::unique_lock lock(mutex_);
     found_.wait(lock, [this] { return findings_ != nullptr && serving_ == workers_.size(); });
+    found_.wait_for(lock, answers_patience, [this] { return findings_->awaited.empty(); });
     return *findings_;
 }
 

@@ -9,6 +9,7 @@ namespace {
 
 // Names in an error text; past that "and N more", or the text itself becomes the problem.
 constexpr std::size_t names_in_text_max = 20;
+constexpr std::size_t awaited_in_text_max = 3;
 
 }  // namespace
 
@@ -65,6 +66,15 @@ bool Catalog::add_alias(std::string_view alias, std::string_view model) {
     if (at == config::WildcardTable::none) return false;
     Named named{models_[at].get(), std::string(model)};
     return by_name_.emplace(std::string(alias), std::move(named)).second;
+}
+
+void Catalog::await(const Endpoint& endpoint) {
+    SLUICE_ASSERT(list_json_.empty());
+    if (awaited_.size() < awaited_in_text_max)
+        awaited_names_ += (awaited_.empty() ? "" : ", ") + endpoint.url;
+    else if (awaited_.size() == awaited_in_text_max)
+        awaited_names_ += " and others";
+    awaited_.push_back(endpoint.id);
 }
 
 void Catalog::seal() {

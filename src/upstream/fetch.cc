@@ -3,7 +3,6 @@
 #include "sluice/mem/chain.h"
 
 #include <cerrno>
-#include <cstring>
 #include <utility>
 
 namespace sluice::upstream {
@@ -30,8 +29,9 @@ void Fetch::start(const Endpoint& endpoint, std::string_view path, std::string_v
                " HTTP/1.1\r\nHost: " + endpoint.target.host +
                "\r\nAccept: application/json\r\nConnection: close\r\n";
     if (!key.empty()) request_.append("Authorization: Bearer ").append(key).append("\r\n");
+    request_ += line_;
     request_ += "\r\n";
-    stream_.connect(endpoint.target.address);
+    stream_.connect(endpoint.address());
     mem::Chain request(loop_.nodes());
     if (!request.append_copy(loop_.buffers(), request_))
         return finish(Error::gateway("no buffer for the request"));
@@ -54,9 +54,10 @@ void Fetch::advance() {
         read_answer();
         if (!running_) return;
     }
-    refused_ = stream_.error() == ECONNREFUSED || stream_.error() == ENOENT;
+    refused_ = stream_.error() == ECONNREFUSED || stream_.error() == ENOENT ||
+               stream_.error() == net::Stream::no_address;
     if (stream_.error() != 0)
-        return finish(Error::backend(502, Retry::yes, std::strerror(stream_.error())));
+        return finish(Error::backend(502, Retry::yes, net::error_text(stream_.error())));
     if (stream_.ended()) {
         if (head_done_ && parser_.finish() == http::Progress::complete)
             return finish(std::move(answer_));

@@ -242,6 +242,8 @@ void HealthWatch::follow(const Catalog& catalog) {
                 if (target.endpoint->id < served.size()) served[target.endpoint->id] = &target;
     for (std::size_t id = 0; id < probes_.size(); ++id) {
         if (probes_[id] == nullptr) continue;
+        // It is being asked already.
+        if (served[id] != nullptr && catalog.awaits(*served[id]->endpoint)) continue;
         if (served[id] != nullptr)
             probes_[id]->follow(served[id]->kind);
         else

@@ -86,7 +86,7 @@ Link* Pool::connect() {
     if (link == nullptr) return nullptr;
     ++links_;
     ++counters_.connects;
-    link->stream.connect(endpoint_->target.address);
+    link->stream.connect(endpoint_->address());
     return link;
 }
 

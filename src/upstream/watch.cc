@@ -91,8 +91,11 @@ Result<WatchPlan> WatchPlan::create(const config::Settings& settings,
     const auto server_at = [&](const std::string& url, Origin origin) -> Result<Server*> {
         auto target = net::parse_url(url);
         if (!target) return target.error();
+        const std::string place = target->name.empty()
+                                      ? target->address.to_string()
+                                      : target->name + ":" + std::to_string(target->port);
         const auto [found, is_new] =
-            by_place.try_emplace(target->address.to_string() + target->path, plan.servers.size());
+            by_place.try_emplace(place + target->path, plan.servers.size());
         if (!is_new) return &plan.servers[found->second];
         auto endpoint = std::make_shared<Endpoint>();  // shared: see Server::endpoint
         endpoint->id = static_cast<std::uint32_t>(plan.servers.size());
@@ -157,6 +160,10 @@ Watch::Watch(io::Loop& loop, WatchPlan plan, void* owner, Publish publish)
       }) {
     for (auto& server : plan.servers)
         servers_.push_back(std::make_unique<Server>(loop, *this, std::move(server)));
+    for (auto& server : servers_) {
+        server->heard = server->plan.generic();
+        server->fetch.add_line(plan.hop_line);
+    }
 }
 
 Watch::~Watch() {
@@ -164,6 +171,7 @@ Watch::~Watch() {
 }
 
 void Watch::start() {
+    if (published_.empty()) publish_news();
     due_ = true;
     loop_.make_ready(*this);
 }
@@ -187,6 +195,7 @@ void Watch::advance() {
     bool all_done = true;
     for (auto& server : servers_)
         all_done &= step(*server);
+    if (std::exchange(news_, false)) publish_news();
     if (all_done) end_round();
 }
 
@@ -204,17 +213,21 @@ void Watch::begin_round() {
 // True: there is nothing more to ask this one in this round.
 bool Watch::step(Server& server) {
     if (!server.fetch.idle()) return false;
+    const auto done = [&] {
+        news_ = server.heard = true;
+        return true;
+    };
     switch (std::exchange(server.asked, Server::Asked::nothing)) {
         case Server::Asked::list:
             learn_list(server);
-            if (server.kind != Kind::llama_server || !server.complaint.empty()) return true;
+            if (server.kind != Kind::llama_server || !server.complaint.empty()) return done();
             server.asked = Server::Asked::props;
             server.fetch.start(*server.plan.endpoint, props_path, server.plan.key.value(),
                                answer_timeout, llm::model_list_bytes_max);
             return false;
         case Server::Asked::props:
             learn_props(server);
-            return true;
+            return done();
         case Server::Asked::nothing:
             return true;
     }
@@ -226,20 +239,23 @@ void Watch::end_round() {
     bool missing = false;
     for (const auto& server : servers_)
         missing |= !server->complaint.empty();
+    loop_.timers().arm(next_round_, loop_.now() + (missing ? round_gap_missing : round_gap));
+}
+
+// Where something has changed.
+void Watch::publish_news() {
     auto catalog = build();
     std::string said = catalog->list_json();
+    for (const auto& server : servers_)
+        if (!server->heard) said += " " + std::to_string(server->plan.endpoint->id);
     for (const auto& model : catalog->models())
         for (const auto& target : model->targets)
             said += "\n" + model->name + " " + target.endpoint->url + " " + target.upstream_name +
                     " " + std::to_string(static_cast<int>(target.kind)) + " " +
                     std::to_string(target.slots);
-    const bool changed = said != published_;
-    if (changed || first_round_) {
-        published_ = std::move(said);
-        publish_(owner_, std::move(catalog));
-    }
-    first_round_ = false;
-    loop_.timers().arm(next_round_, loop_.now() + (missing ? round_gap_missing : round_gap));
+    if (said == published_) return;
+    published_ = std::move(said);
+    publish_(owner_, std::move(catalog));
 }
 
 void Watch::learn_list(Server& server) {
@@ -252,9 +268,13 @@ void Watch::learn_list(Server& server) {
     };
     if (!outcome->ok()) return forget(outcome->error().message);
     const FetchAnswer& answer = outcome->value();
+    constexpr int loop_detected = 508;
+    if (answer.server == "sluice" && answer.status == loop_detected)
+        return forget("is this gateway itself, so that its requests come round: take it out");
     if (answer.status != 200)
         return forget("GET /v1/models answered " + std::to_string(answer.status));
-    if (answer.server == "sluice") return forget("is a Sluice itself");
+    // Whoever names one as a backend means it; to find one is to serve what is served already.
+    if (answer.server == "sluice" && !configured) return forget("is a Sluice itself");
     auto listed = llm::parse_model_list(answer.body);
     if (!listed) return forget(listed.error().message);
     server.listed = std::move(*listed);
@@ -356,7 +376,10 @@ std::shared_ptr<const Catalog> Watch::build() {
     auto catalog = std::make_shared<Catalog>();  // shared: one snapshot for all shards
     for (const auto& server : servers_)
         if (server->plan.origin != WatchPlan::Origin::fallback) add_models(*catalog, *server);
-    if (catalog->empty())
+    for (const auto& server : servers_)
+        if (!server->heard) catalog->await(*server->plan.endpoint);
+    // Who may have models yet is waited for.
+    if (catalog->empty() && !catalog->awaits_any())
         for (const auto& server : servers_)
             add_models(*catalog, *server);
     for (const auto& server : servers_)

@@ -99,8 +99,10 @@ inline std::vector<io::Loop*> join(const ShardBoxes& boxes, const config::Settin
 
 // Whether each of them routes by what the backends have told.
 inline bool have_catalogs(const ShardBoxes& boxes) {
-    return std::ranges::none_of(
-        boxes, [](const auto& box) { return box->shard().service().catalog->empty(); });
+    return std::ranges::none_of(boxes, [](const auto& box) {
+        const upstream::Catalog& catalog = *box->shard().service().catalog;
+        return catalog.empty() || catalog.awaits_any();
+    });
 }
 
 // What holds of all of them after every turn.

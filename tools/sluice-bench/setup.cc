@@ -38,6 +38,12 @@ Result<Load> load_for(const Options& options, const TargetOption& target,
                       const std::vector<RequestKind>& kinds) {
     auto url = net::parse_url(target.url);
     if (!url) return Error::client(400, fmt::format("{}: {}", target.url, url.error().message));
+    if (!url->name.empty()) {
+        auto found = net::look_up(url->name, url->port);
+        if (!found)
+            return Error::client(400, fmt::format("{}: {}", target.url, found.error().message));
+        url->address = *found;
+    }
     if (!url->address.is_loopback() && !options.allow_remote)
         return Error::client(400, fmt::format("{} is not on this machine: --allow-remote if you "
                                               "may load it",

@@ -115,13 +115,13 @@ std::string an_answer() {
 // One connection on either side. Never destroyed: the process ends with it.
 struct Rig {
     Rig() {
-        upstream::Endpoint endpoint;
-        endpoint.url = "http://" + backends.at;
-        endpoint.target = net::parse_url(endpoint.url).value();
+        auto endpoint = std::make_shared<upstream::Endpoint>();
+        endpoint->url = "http://" + backends.at;
+        endpoint->target = net::parse_url(endpoint->url).value();
         auto catalog = std::make_shared<upstream::Catalog>();
         const auto listed = llm::parse_model_list(R"({"data":[{"id":"m"}]})");
         catalog->add("m", listed.value().front(),
-                     {.endpoint = std::make_shared<upstream::Endpoint>(std::move(endpoint)),
+                     {.endpoint = std::move(endpoint),
                       .upstream_name = "m",
                       .kind = upstream::Kind::llama_server});
         catalog->seal();

@@ -31,6 +31,7 @@ public:
 
     // The path of a Unix socket.
     std::string path() const;
+    bool operator==(const Address& other) const;
     // As parse() reads it, with the name looked up.
     std::string to_string() const;
     // Without the port: for X-Forwarded-For and logs. "unix" for a Unix socket.
@@ -45,10 +46,16 @@ private:
 struct Url {
     std::string host;  // name or literal, as written, with the port: the Host field to send
     std::string path;  // prefix of every path; empty or begins with '/' and does not end with one
-    Address address;
+    Address address;   // of family AF_UNSPEC where `name` has to be looked up
+    std::string name;  // empty: the address is known
+    std::uint16_t port = 0;
 };
 
-// Reads http://host[:port][/prefix] or unix:/path. The error says what is wrong with it.
+// Reads http://host[:port][/prefix] or unix:/path. The error says what is wrong with it. Looks no
+// name up but localhost.
 Result<Url> parse_url(std::string_view text);
+
+// Asks the system for it, which may block for long.
+Result<Address> look_up(const std::string& name, std::uint16_t port);
 
 }  // namespace sluice::net

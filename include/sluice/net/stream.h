@@ -19,18 +19,27 @@
 #include "sluice/mem/chain.h"
 #include "sluice/net/address.h"
 
+#include <cerrno>
 #include <cstdint>
+#include <string>
 
 namespace sluice::net {
 
+// What error() means, in words.
+std::string error_text(int code);
+
 class Stream {
 public:
+    // error() of a connect without an address.
+    static constexpr int no_address = EDESTADDRREQ;
+
     Stream(io::Loop& loop, io::Actor& owner);
     ~Stream();  // asserts closed()
 
     // --- life ---
-    void attach(int fd);                   // a connected socket; takes it over
-    void connect(const Address& address);  // `address` must live until connected() or error()
+    void attach(int fd);  // a connected socket; takes it over
+    // `address` must live until connected() or error(). One that is not known (AF_UNSPEC) fails.
+    void connect(const Address& address);
     bool connecting() const { return state_ == State::connecting; }
     bool open() const { return state_ == State::open; }
     bool closed() const { return state_ == State::closed; }

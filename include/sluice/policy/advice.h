@@ -6,7 +6,7 @@
 //     another try may do harm                           false            -
 //     our own: 429, 503                                 true             what is known, else 1 s
 //     our own: 408                                      -                -
-//     our own: any other 4xx, 501, 505                  false            -
+//     our own: any other 4xx, 501, 505, 508             false            -
 //     the request's doing, or a key or bill refused     false            what the backend says
 //     a 5xx, and two backends at least were asked       false            -
 //     any of a backend of which it is known when        true             what is known

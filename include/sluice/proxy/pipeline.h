@@ -56,6 +56,7 @@ std::span<const Stage> pipeline();
 
 // The stages, each in its own file under src/proxy/stages.
 Verdict guard_on_head(Exchange& exchange, const http::Head& head, Reply& reply);
+Verdict hops_on_head(Exchange& exchange, const http::Head& head, Reply& reply);
 Verdict identify_on_head(Exchange& exchange, const http::Head& head, Reply& reply);
 Verdict own_on_head(Exchange& exchange, const http::Head& head, Reply& reply);
 bool is_own_path(std::string_view path);

@@ -65,6 +65,9 @@ protected:
     ~Reporter() = default;
 };
 
+// The item of CDN-Loop that means this run of a gateway, of which no other has the number.
+std::string hop_of(std::uint64_t gateway);
+
 struct Service {
     Service(io::Loop& shard_loop, const config::Settings& all, LineSink& log, std::uint64_t seed);
     ~Service();
@@ -106,6 +109,7 @@ struct Service {
     LineSink& access_log;
     Reporter* reporter = nullptr;  // null: nobody reads the statistics
     Prng prng;
+    std::string hop;  // what a request says that went through here; the same on all shards
     HostList hosts;
     upstream::Pools pools;
     upstream::Dispatch dispatch;

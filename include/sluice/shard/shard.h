@@ -17,6 +17,8 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
+#include <utility>
 #include <vector>
 
 namespace sluice::shard {
@@ -69,8 +71,11 @@ public:
     // Routes by this catalog from now on.
     void use(std::shared_ptr<const upstream::Catalog> catalog);
 
-    // This shard asks the backends for their models, and tells its peers.
-    // `told` is called after the first round, on this thread.
+    // What requests say that went through here: see proxy/stages/hops.cc.
+    void set_hop(std::string hop) { service_.hop = std::move(hop); }
+
+    // This shard asks the backends for their models, and tells its peers. `told` is called, on this
+    // thread, with each catalog up to the first that awaits no server.
     using Told = void (*)(void* owner, const upstream::Catalog& catalog,
                           const std::vector<std::string>& complaints);
     void watch(upstream::WatchPlan plan, void* owner, Told told);

@@ -6,6 +6,7 @@
 #include "sluice/config/settings.h"
 #include "sluice/net/address.h"
 #include "sluice/shard/log_writer.h"
+#include "sluice/shard/name_watch.h"
 #include "sluice/shard/shard.h"
 
 #include <atomic>
@@ -20,7 +21,7 @@
 
 namespace sluice::shard {
 
-// What the first look at the backends found.
+// What the first look at the backends found, as far as they have answered.
 struct Findings {
     struct ModelAt {
         std::string name;
@@ -28,6 +29,7 @@ struct Findings {
     };
     std::vector<ModelAt> models;
     std::vector<std::string> complaints;
+    std::string awaited;  // who has not answered yet
 };
 
 class Shards {
@@ -42,7 +44,8 @@ public:
     // Where it is really listening, one per setting.
     const std::vector<net::Address>& addresses() const { return addresses_; }
 
-    // Begins to serve; returns when the backends were asked once and every shard knows.
+    // Begins to serve; returns when every shard does and the backends have answered, or have had a
+    // moment to.
     Findings start(upstream::WatchPlan plan);
     // Asks all shards to drain.
     void drain();
@@ -59,6 +62,7 @@ private:
 
     Status bind_addresses();
     Status make_caller();
+    Result<int> open_first(const net::Address& address);
     Result<int> bind(const net::Address& address);
     void run(std::size_t index);
     void serve(std::size_t index, io::Ring& ring, mem::BufferPool& buffers, mem::NodePool& nodes);
@@ -79,6 +83,8 @@ private:
     std::latch all_done_;
     std::atomic<bool> serve_{false};
     upstream::WatchPlan plan_;
+    NameWatch names_;
+    std::string hop_;
     std::mutex mutex_;  // start only: guards the findings
     std::condition_variable found_;
     std::unique_ptr<Findings> findings_;

@@ -10,6 +10,7 @@
 #include "sluice/policy/failure.h"
 #include "sluice/upstream/endpoint.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -78,6 +79,8 @@ public:
     Model& add_route(std::string_view path);
     // `alias` names `model` too; false if there is no such model, or the name is taken.
     bool add_alias(std::string_view alias, std::string_view model);
+    // A server that has not said yet, since the start, what it serves.
+    void await(const Endpoint& endpoint);
     // Computes the texts below; nothing is added any more.
     void seal();
 
@@ -96,6 +99,12 @@ public:
     const std::vector<std::unique_ptr<Model>>& routes() const { return routes_; }
     const std::vector<std::unique_ptr<Model>>& models() const { return models_; }
     bool empty() const { return models_.empty(); }
+    // There may be more than is known yet.
+    bool awaits_any() const { return !awaited_.empty(); }
+    bool awaits(const Endpoint& endpoint) const {
+        return std::ranges::find(awaited_, endpoint.id) != awaited_.end();
+    }
+    const std::string& awaited() const { return awaited_names_; }  // "URL, URL": for error texts
 
     const std::string& list_json() const { return list_json_; }    // the answer to GET /v1/models
     const std::string& names() const { return names_; }            // "a, b, c": for people
@@ -121,6 +130,8 @@ private:
     std::unordered_map<std::string, Named, Hash, std::equal_to<>> by_name_;
     config::WildcardTable wildcards_;  // numbers are places in models_
     Match default_model_;
+    std::vector<std::uint32_t> awaited_;  // ids of endpoints
+    std::string awaited_names_;
     std::string list_json_;
     std::string names_;
     std::string names_json_ = "[]";

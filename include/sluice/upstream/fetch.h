@@ -13,6 +13,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace sluice::upstream {
@@ -33,10 +34,12 @@ public:
     // `endpoint` must live until idle(). Only one at a time. `key`: the server's, or empty.
     void start(const Endpoint& endpoint, std::string_view path, std::string_view key,
                Duration timeout, std::size_t bytes_max, Until until = Until::end);
+    // A line (with its CRLF) of every request from now on.
+    void add_line(std::string line) { line_ = std::move(line); }
     // Nothing is going on and nothing is in flight; outcome() is set after the first start.
     bool idle() const { return !running_ && stream_.closed(); }
     const std::optional<Result<FetchAnswer>>& outcome() const { return outcome_; }
-    // It failed because nobody listens there.
+    // It failed because nobody listens there, or because nobody knows where that is.
     bool refused() const { return refused_; }
     // Gives up what is going on; idle() some turns later.
     void stop();
@@ -53,6 +56,7 @@ private:
     net::Stream stream_;
     http::Parser parser_{http::Parser::Side::response};
     io::Timer deadline_;
+    std::string line_;
     std::string request_;
     std::string text_;  // the answer as it comes: head, and body bytes that are not decoded yet
     FetchAnswer answer_;

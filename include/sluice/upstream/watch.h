@@ -1,9 +1,10 @@
 // Watch: finds out which models the backends serve, and publishes the catalog when it changes.
 //
 // Runs on one shard. Asks every known server for GET /v1/models (which loads no model and generates
-// no token) at start and from time to time after that. A configured backend that does not answer
-// keeps its last list, so that its models answer "backend down" and not "no such model"; a
-// discovered one that went away is forgotten.
+// no token) at start and from time to time after that. What the settings name is served from the
+// first moment, and what a server says is published as soon as it has, whatever others do. A
+// configured backend that does not answer keeps its last list, so that its models answer "backend
+// down" and not "no such model"; a discovered one that went away is forgotten.
 #pragma once
 
 #include "sluice/config/settings.h"
@@ -52,6 +53,7 @@ struct WatchPlan {
     std::vector<config::ModelSetting> models;  // what is said of those that have a name
     config::ModelSetting defaults;             // and of the others
     std::string default_model;
+    std::string hop_line;  // what the gateway's own requests say of it: see proxy/stages/hops.cc
 
     // The error names the setting that is wrong. `own_ports` are never discovered.
     static Result<WatchPlan> create(const config::Settings& settings,
@@ -60,7 +62,8 @@ struct WatchPlan {
 
 class Watch final : public io::Actor {
 public:
-    // Called after the first round in any case, then whenever the catalog has changed.
+    // Called at the start, then whenever the catalog has changed. Each server has been heard of
+    // when one comes that awaits none.
     using Publish = void (*)(void* owner, std::shared_ptr<const Catalog> catalog);
 
     Watch(io::Loop& loop, WatchPlan plan, void* owner, Publish publish);
@@ -88,6 +91,7 @@ private:
         std::vector<llm::ModelEntry> listed;
         llm::ServerProps props;
         std::string complaint;
+        bool heard = false;  // it has answered, or will not
     };
     // Dense numbers for names, which keep theirs from catalog to catalog.
     class Numbers {
@@ -103,6 +107,7 @@ private:
 
     void begin_round();
     void end_round();
+    void publish_news();
     bool step(Server& server);
     void learn_list(Server& server);
     void learn_props(Server& server);
@@ -129,7 +134,7 @@ private:
     std::string published_;  // what the last catalog said, to see a change
     bool round_running_ = false;
     bool due_ = false;
-    bool first_round_ = true;
+    bool news_ = false;  // a server was heard of in this turn
     bool stopping_ = false;
 };
 

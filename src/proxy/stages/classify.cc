@@ -26,6 +26,9 @@ bool is_type(std::string_view value, std::string_view type) {
 Verdict answer_models(Exchange& exchange, const http::Head& head, Reply& reply) {
     const auto& catalog = exchange.service.catalog;
     if (exchange.endpoint->kind == EndpointKind::models_list) {
+        const bool too_soon = catalog->empty() && catalog->awaits_any();
+        if (!exchange.service.catalog_known || too_soon)
+            return refuse(reply, unknown_model_reply(exchange, {}));
         reply.body = catalog->list_json();
         return Verdict::respond;
     }

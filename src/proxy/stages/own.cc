@@ -1,4 +1,5 @@
 // own: the paths that are about the gateway itself.
+#include "sluice/policy/advice.h"
 #include "sluice/proxy/pipeline.h"
 
 #include <algorithm>
@@ -15,13 +16,31 @@ Verdict health(Exchange&, Reply& reply) {
     return Verdict::respond;
 }
 
+// Why nothing can be served now; empty: something can. Strangers may ask, and are told no names.
+std::string why_not_ready(const Service& service) {
+    const upstream::Catalog& catalog = *service.catalog;
+    if (service.draining) return "The gateway is stopping.";
+    if (!service.catalog_known) return "The gateway is starting.";
+    bool any = false;
+    for (const auto* all : {&catalog.models(), &catalog.routes()}) {
+        for (const auto& model : *all) {
+            for (const auto& target : model->targets) {
+                any = true;
+                if (catalog.awaits(*target.endpoint)) continue;
+                if (service.dispatch.view(target).health != upstream::Health::down) return {};
+            }
+        }
+    }
+    if (catalog.awaits_any()) return "No model server has answered yet.";
+    return any ? "All backends are down." : "No model server was found.";
+}
+
 Verdict ready(Exchange& exchange, Reply& reply) {
     const Service& service = exchange.service;
     reply.content_type = text;
-    if (service.draining) {
-        reply = {.status = 503, .body = "draining\n", .content_type = text};
-    } else if (service.catalog->empty() && service.catalog->routes().empty()) {
-        reply = {.status = 503, .body = "no model server found\n", .content_type = text};
+    if (const std::string why = why_not_ready(service); !why.empty()) {
+        reply = {.status = 503, .body = R"({"status":"unavailable","reason":")" + why + "\"}\n"};
+        reply.advice = policy::advise({.status = 503});
     } else if (service.consumers.empty()) {
         reply.body = "ready: " + service.catalog->names() + "\n";
     } else {  // strangers may ask, and are told no names

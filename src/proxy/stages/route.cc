@@ -53,11 +53,11 @@ Verdict find_route(Exchange& exchange, Reply& reply) {
 
 Reply unknown_model_reply(const Exchange& exchange, std::string_view model) {
     const auto& catalog = exchange.service.catalog;
-    if (!exchange.service.catalog_known)
-        return error_reply(exchange, 503,
-                           "The gateway is still asking the model servers what they serve. Try "
-                           "again in a moment.",
-                           "starting");
+    if (!exchange.service.catalog_known || catalog->awaits_any()) {
+        std::string message = "The gateway is still asking the model servers what they serve";
+        if (catalog->awaits_any()) message += ": " + catalog->awaited() + " did not answer yet";
+        return error_reply(exchange, 503, message + ". Try again in a moment.", "starting");
+    }
     if (catalog->empty())
         return error_reply(exchange, 404, "No model is served here: no model server was found.",
                            "model_not_found", "model");

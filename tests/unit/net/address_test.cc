@@ -84,6 +84,19 @@ TEST_CASE("a URL is cut into host, path and address") {
     }
 }
 
+TEST_CASE("R15b: a name in a URL is not looked up, but localhost is known") {
+    const auto url = parse_url("http://gpu-box.lan:81/v1");
+    REQUIRE(url.ok());
+    CHECK(url.value().name == "gpu-box.lan");
+    CHECK(url.value().port == 81);
+    CHECK(url.value().host == "gpu-box.lan:81");
+    CHECK(url.value().address.family() == AF_UNSPEC);
+    for (const char* known : {"http://localhost", "http://127.0.0.1", "http://[::1]", "unix:/x"})
+        CHECK(parse_url(known).value().name.empty());
+    CHECK(parse_url("http://gpu-box.lan").value().port == 80);
+    CHECK_FALSE(parse_url("http://gpu box:81").ok());
+}
+
 TEST_CASE("what is no backend's URL is refused") {
     for (const char* text :
          {"", "127.0.0.1:80", "https://127.0.0.1", "ftp://127.0.0.1", "http://", "http:///v1",

@@ -43,11 +43,19 @@ struct WatchRig : LoopRig {
              list_models, std::move(models)});
     }
     void begin() {
-        watch = std::make_unique<Watch>(
-            loop, std::move(plan), this, [](void* self, std::shared_ptr<const Catalog> catalog) {
-                static_cast<WatchRig*>(self)->published.push_back(std::move(catalog));
-            });
+        watch = std::make_unique<Watch>(loop, std::move(plan), this,
+                                        [](void* self, std::shared_ptr<const Catalog> catalog) {
+                                            auto& rig = *static_cast<WatchRig*>(self);
+                                            rig.all.push_back(catalog);
+                                            if (!catalog->awaits_any())
+                                                rig.published.push_back(std::move(catalog));
+                                        });
         watch->start();
+    }
+    // While the servers are there that are still asked.
+    void end() {
+        watch->stop();
+        loop_until([&] { return watch->stopped(); });
     }
     const Catalog& first() {
         if (watch == nullptr) begin();
@@ -65,7 +73,8 @@ struct WatchRig : LoopRig {
 
     WatchPlan plan;
     std::unique_ptr<Watch> watch;
-    std::vector<std::shared_ptr<const Catalog>> published;
+    std::vector<std::shared_ptr<const Catalog>> all;
+    std::vector<std::shared_ptr<const Catalog>> published;  // those that await nobody
 };
 
 constexpr auto configured = WatchPlan::Origin::configured;
@@ -184,14 +193,84 @@ TEST_SUITE("kernel") {
         }
     }
 
-    TEST_CASE("a server that turns out to be a gateway like this one is never used") {
+    TEST_CASE("R16: a gateway like this one is used where it is named, and never found") {
+        for (const auto origin : {configured, discovered}) {
+            WatchRig rig;
+            ScriptedServer server(rig);
+            server.answer_with([](const std::string&) {
+                return http_answer(list_of({"a"}), "Server: sluice\r\n");
+            });
+            rig.add(server, origin, true);
+            CHECK(rig.first().names() == (origin == configured ? "a" : ""));
+        }
+    }
+
+    TEST_CASE("R16: a server that is this gateway is told so, and its models are none") {
         WatchRig rig;
         ScriptedServer server(rig);
-        server.answer_with(
-            [](const std::string&) { return http_answer(list_of({"a"}), "Server: sluice\r\n"); });
+        std::string asked;
+        server.answer_with([&](const std::string& request) {
+            asked = request;
+            return http_answer("{}", "Server: sluice\r\n", 508);
+        });
         rig.add(server, configured, true);
+        rig.plan.hop_line = "CDN-Loop: sluice; id=1\r\n";
         CHECK(rig.first().empty());
-        CHECK(rig.watch->complaints()[0].ends_with("is a Sluice itself"));
+        CHECK(asked.find("\r\nCDN-Loop: sluice; id=1\r\n\r\n") != std::string::npos);
+        CHECK(rig.watch->complaints()[0].find("is this gateway itself") != std::string::npos);
+    }
+
+    TEST_CASE("R15a: what the settings name is there before anybody was asked") {
+        WatchRig rig;
+        ScriptedServer server(rig);
+        server.answer_with([](const std::string&) { return http_answer(list_of({"a", "b"})); });
+        rig.add(server, configured, true, {{"mine", "a"}});
+        rig.begin();
+        REQUIRE(rig.all.size() == 1);
+        CHECK(rig.all[0]->names() == "mine");
+        CHECK(rig.all[0]->awaits_any());
+        CHECK(rig.all[0]->awaited() == server.url());
+        CHECK(rig.first().names() == "mine, a, b");
+    }
+
+    TEST_CASE("R15a: who answers is served while others are silent, but no fallback is") {
+        WatchRig rig;
+        ScriptedServer good(rig);
+        ScriptedServer mute(rig);
+        ScriptedServer spare(rig);
+        good.answer_with([](const std::string&) { return http_answer(list_of({"a"})); });
+        mute.answer_with([](const std::string&) { return std::string(); });
+        spare.answer_with([](const std::string&) { return http_answer(list_of({"spare"})); });
+        SUBCASE("one answers") {
+            rig.add(mute, configured, true);
+            rig.add(good, configured, true);
+            rig.begin();
+            rig.loop_until([&] { return rig.all.back()->names() == "a"; });
+            CHECK(rig.all.back()->awaited() == mute.url());
+            CHECK(rig.published.empty());
+            rig.end();
+        }
+        SUBCASE("the fallback does") {
+            rig.add(mute, discovered, true);
+            rig.add(spare, fallback, true);
+            rig.begin();
+            rig.loop_until([&] { return rig.all.back()->awaited() == mute.url(); });
+            CHECK(rig.all.back()->empty());
+            rig.end();
+        }
+    }
+
+    TEST_CASE("R15b: a name that leads nowhere is a server that does not answer, until it does") {
+        WatchRig rig;
+        ScriptedServer server(rig);
+        server.answer_with([](const std::string&) { return http_answer(list_of({"a"})); });
+        const auto endpoint = endpoint_of("http://nowhere.invalid:1");
+        rig.plan.servers.push_back({endpoint, configured, true, {}});
+        CHECK(rig.first().empty());
+        CHECK(rig.watch->complaints()[0].ends_with("its name does not resolve"));
+        endpoint->whereabouts.move_to(endpoint_of(server.url())->target.address);
+        rig.next_round(server);
+        CHECK(rig.published.back()->names() == "a");
     }
 
     TEST_CASE("the fallback serves only while nobody else does") {

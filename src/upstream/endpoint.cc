@@ -1,0 +1,18 @@
+#include "sluice/upstream/endpoint.h"
+
+#include <algorithm>
+#include <iterator>
+
+namespace sluice::upstream {
+
+void Whereabouts::move_to(const net::Address& address) {
+    auto known = std::ranges::find(places_, address);
+    if (known == places_.end()) {
+        if (places_.size() == places_max) return;
+        places_.push_back(address);
+        known = std::prev(places_.end());
+    }
+    now_.store(&*known, std::memory_order_release);
+}
+
+}  // namespace sluice::upstream
