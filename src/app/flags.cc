@@ -191,9 +191,11 @@ void add_timeouts(CLI::App& app, Settings& settings) {
     add_duration(app, "--timeout-idle", times.idle, "75s",
                  "For a kept-alive connection without a request");
     add_duration(app, "--timeout-connect", models.connect, "1s", "To connect to a backend");
-    add_duration(app, "--timeout-first-byte", models.first_byte, "5m",
+    add_duration(app, "--timeout-first-byte", models.first_byte, "15m",
                  "From the request to the first byte of the answer (prefill, load)");
-    add_duration(app, "--timeout-gap", models.gap, "60s", "Between two reads of an answer");
+    add_duration(app, "--timeout-gap", models.gap, "15m", "Between two reads of an answer");
+    add_duration(app, "--timeout-silence", models.silence, "60s",
+                 "Instead of these two while the backend shows no sign of life");
     add_duration(app, "--timeout-write", times.write_stall, "60s",
                  "For a client that takes nothing of its answer");
     add_duration(app, "--timeout-drain-read", times.linger, "5s",
@@ -204,8 +206,8 @@ void add_timeouts(CLI::App& app, Settings& settings) {
                  "Keep unused connections to a backend this long (llama-server closes after 5s)");
     for (const char* name :
          {"--timeout-head", "--timeout-body", "--timeout-body-total", "--timeout-idle",
-          "--timeout-connect", "--timeout-first-byte", "--timeout-gap", "--timeout-write",
-          "--timeout-drain-read", "--drain-timeout", "--pool-idle"})
+          "--timeout-connect", "--timeout-first-byte", "--timeout-gap", "--timeout-silence",
+          "--timeout-write", "--timeout-drain-read", "--drain-timeout", "--pool-idle"})
         app.get_option(name)->group("Timeouts (250ms, 10s, 5m; 0 switches one off)");
 }
 

@@ -119,7 +119,16 @@ const Section& timeouts_section() {
             .key("load", &M::load, Time{}, {"For a model that is being loaded", "10m"})
             .key("first_byte", &M::first_byte, Time{},
                  {"From the request sent to the first byte of the answer (prefill)", "2m"})
-            .key("gap", &M::gap, Time{}, {"Between two events or reads of an answer", "30s"})
+            .key("gap", &M::gap, Time{},
+                 {"Between two events or reads of an answer. Comments put it off, but not for more "
+                  "than 15m (or this, where it is longer)",
+                  "5m"})
+            .key("silence", &M::silence, Time{},
+                 {"Instead of `first_byte` and `gap` while the server shows no sign of life: no "
+                  "byte of the answer, no answered health check, of a llama-server in use no slot "
+                  "at work by /slots. Not where `health.probe` is off: who is not asked cannot "
+                  "answer",
+                  "30s"})
             .key("total", &M::total, Time{}, {"From the request's head to the answer's end", "15m"})
             .done();
     return section;
@@ -202,7 +211,9 @@ const Section& queue_section() {
             .key("notice_first", &Q::notice_first, Time{{}, day},
                  {"The client of a stream is told its place after this time; 0: never", "2s"})
             .key("notice_every", &Q::notice_every, Time{{}, day},
-                 {"and again, also through load and prefill; 0: never", "15s"})
+                 {"and again, also through load and prefill, until its first word; 0: as often as "
+                  "`heartbeat` says",
+                  "5s"})
             .key("priority_header", &Q::priority_header, header_name(),
                  {"A request's header that holds its priority: 0 to 15, lower first, 8 where it "
                   "says nothing",
@@ -256,6 +267,12 @@ const Section& model_section() {
             .map("breaker", &M::breaker, breaker_section(), {"When a backend is left alone", ""})
             .map("health", &M::health, health_section(), {"How backends are watched", ""})
             .map("queue", &M::queue, queue_section(), {"Where requests wait for a slot", ""})
+            .key("heartbeat", &M::heartbeat, Time{{}, day},
+                 {"The client of a stream that says nothing hears a comment that often, between "
+                  "two events, behind the first word as before it; 0: never. A client that counts "
+                  "only events (Codex on /v1/responses) gets one; streams of JSON lines get "
+                  "nothing",
+                  "5s"})
             .key("resume", &M::resume, Truth{},
                  {"A stream whose backend dies goes on on another one", "true"})
             .key("broken_stream", &M::broken_stream, stream_ends,
@@ -273,6 +290,7 @@ ModelSetting standard_model(const Settings& settings) {
     model.breaker = settings.model_breaker;
     model.health = settings.model_health;
     model.queue = settings.model_queue;
+    model.heartbeat = settings.model_heartbeat;
     model.broken_stream = settings.model_broken_stream;
     return model;
 }

@@ -85,6 +85,9 @@ const Section& defaults_section() {
                  {"When a backend is left alone", ""})
             .map("health", &S::model_health, health_section(), {"How backends are watched", ""})
             .map("queue", &S::model_queue, queue_section(), {"Where requests wait for a slot", ""})
+            .key("heartbeat", &S::model_heartbeat, Time{{}, Duration::seconds(24LL * 3600)},
+                 {"How often the client of a stream that says nothing hears a comment; 0: never",
+                  "5s"})
             .key(
                 "broken_stream", &S::model_broken_stream, stream_ends,
                 {"How the body of a stream ends that broke, behind the event that says why: as one "

@@ -246,4 +246,20 @@ Result<ServerProps> parse_server_props(std::string_view body) {
     return props;
 }
 
+Result<std::uint32_t> count_busy_slots(std::string_view body) {
+    if (body.size() > model_list_bytes_max) return unreadable("about its slots is too long.");
+    dom::parser parser(model_list_bytes_max);
+    dom::array slots;
+    if (parser.parse(body.data(), body.size()).get(slots) != simdjson::SUCCESS)
+        return unreadable("about its slots is not a JSON array.");
+    std::uint32_t busy = 0;
+    for (const dom::element slot : slots) {
+        bool works = false;
+        if (slot["is_processing"].get(works) != simdjson::SUCCESS)
+            return unreadable("about its slots does not say which of them are at work.");
+        busy += works ? 1 : 0;
+    }
+    return busy;
+}
+
 }  // namespace sluice::llm

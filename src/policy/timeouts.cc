@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstddef>
@@ -20,9 +21,14 @@ std::optional<Duration> read_seconds(std::string_view value) {
     return span;
 }
 
-Deadline phase_deadline(const PhaseTimeouts& timeouts, Phase phase, Instant began) {
-    const auto at = [began](DeadlineName name, Duration limit) {
-        return limit.ns == 0 ? Deadline{} : Deadline{name, began + limit, limit};
+Deadline phase_deadline(const PhaseTimeouts& timeouts, Phase phase, const PhaseTimes& times) {
+    const auto at = [&times](DeadlineName name, Duration limit) {
+        return limit.ns == 0 ? Deadline{} : Deadline{name, times.began + limit, limit};
+    };
+    const auto put_off = [&times](DeadlineName name, Duration limit) {
+        if (limit.ns == 0) return Deadline{};
+        const Instant last = times.began + std::max(limit, comments_max);
+        return Deadline{name, std::min(times.heard + limit, last), limit};
     };
     switch (phase) {
         case Phase::connect:
@@ -32,9 +38,9 @@ Deadline phase_deadline(const PhaseTimeouts& timeouts, Phase phase, Instant bega
         case Phase::load:
             return at(DeadlineName::load, timeouts.load);
         case Phase::first_byte:
-            return at(DeadlineName::first_byte, timeouts.first_byte);
+            return put_off(DeadlineName::first_byte, timeouts.first_byte);
         case Phase::gap:
-            return at(DeadlineName::gap, timeouts.gap);
+            return put_off(DeadlineName::gap, timeouts.gap);
     }
     return {};
 }
@@ -71,7 +77,13 @@ ClientTimeouts read_client_timeouts(const http::Head& head) {
 Deadline next_deadline(const PhaseTimeouts& timeouts, const ClientTimeouts& client, Phase phase,
                        const PhaseTimes& times) {
     SLUICE_ASSERT(times.began >= times.received && times.last_sent >= times.received);
-    Deadline deadline = phase_deadline(timeouts, phase, times.began);
+    SLUICE_ASSERT(times.heard >= times.began);
+    Deadline deadline = phase_deadline(timeouts, phase, times);
+    const bool answers = phase == Phase::first_byte || phase == Phase::gap;
+    if (answers && times.alive != Instant{} && timeouts.silence.ns != 0) {
+        take_earlier(deadline, DeadlineName::silence, std::max(times.heard, times.alive),
+                     timeouts.silence);
+    }
     if (timeouts.total.ns != 0) {
         take_earlier(deadline, DeadlineName::total, times.received, timeouts.total);
     }
@@ -102,6 +114,8 @@ std::string describe(const Deadline& deadline, std::string_view model) {
             return fmt::format("The backend sent no answer within {} ({}).", limit, name);
         case DeadlineName::gap:
             return fmt::format("The backend sent nothing more for {} ({}).", limit, name);
+        case DeadlineName::silence:
+            return fmt::format("The backend showed no sign of life for {} ({}).", limit, name);
         case DeadlineName::total:
             return fmt::format("The answer was not complete within {} ({}).", limit, name);
         case DeadlineName::client_read:
@@ -121,15 +135,16 @@ int status_of(DeadlineName name) {
 }
 
 std::string_view name_of(DeadlineName name) {
-    static constexpr std::array<std::string_view, 9> names{"none",
-                                                           "connect",
-                                                           "queue",
-                                                           "load",
-                                                           "first_byte",
-                                                           "gap",
-                                                           "total",
-                                                           "x-stainless-read-timeout",
-                                                           "x-request-timeout"};
+    static constexpr std::array<std::string_view, 10> names{"none",
+                                                            "connect",
+                                                            "queue",
+                                                            "load",
+                                                            "first_byte",
+                                                            "gap",
+                                                            "silence",
+                                                            "total",
+                                                            "x-stainless-read-timeout",
+                                                            "x-request-timeout"};
     const auto index = static_cast<std::size_t>(name);
     SLUICE_ASSERT(index < names.size());
     return names[index];

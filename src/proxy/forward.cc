@@ -44,7 +44,7 @@ Forward::~Forward() {
 
 void Forward::enter(Phase phase) {
     phase_ = phase;
-    phase_begun_ = service_.loop.now();
+    note_progress();
 }
 
 // --- choosing -------------------------------------------------------------------------------

@@ -143,6 +143,7 @@ private:
     void drop_link(bool reusable);
     void fail(Error error);
     void enter(Phase phase);
+    void note_progress() { phase_begun_ = heard_ = service_.loop.now(); }
 
     // --- connections that break, servers that end (forward_deaths.cc) ---
     void lose(const std::string& cause, policy::AttemptEnd end);
@@ -226,10 +227,15 @@ private:
 
     // --- telling a client that it waits (forward_notice.cc) ---
     bool may_be_told() const;
+    Duration first_notice() const;
+    bool has_spoken() const;
+    std::string_view notice();
     void tell();
     bool commit();
     Instant next_notice() const;
     policy::Deadline phase_deadline() const;
+    Instant server_alive() const;
+    bool was_alive(const policy::Deadline& deadline) const;
     void expire_phase(const policy::Deadline& deadline);
 
     std::uint32_t server() const { return exchange_.target->endpoint->id; }
@@ -262,7 +268,8 @@ private:
     Error failure_;
     std::optional<Duration>
         retry_after_;  // until it may help to try again, as far as that is known
-    Instant phase_begun_;
+    Instant phase_begun_;  // or the last progress in it
+    Instant heard_;        // the last byte of the backend, comments too; else as `phase_begun_`
     Instant queued_at_;
     Instant sent_at_;                      // when the client was last sent something
     Instant told_;                         // when the client was last told that it waits
@@ -303,8 +310,9 @@ private:
     bool sends_again_ = false;       // and that one may have brought the request there
     bool harmful_ = false;           // another try would be, whoever makes it
     bool waits_for_load_ = false;
-    bool resumes_ = false;  // the stream of one backend has ended in its middle
-    bool sent_ = false;     // the request, perhaps: it is not known that nobody read it
+    bool server_lived_ = false;  // when its time was over
+    bool resumes_ = false;       // the stream of one backend has ended in its middle
+    bool sent_ = false;          // the request, perhaps: it is not known that nobody read it
     // Moving on from what failed last is no retry that could become a storm: it listens no more,
     // or the request suits another backend better.
     bool free_hop_ = false;

@@ -226,7 +226,7 @@ void Forward::hold_slice(const mem::Slice& slice) {
     pieces.clear();
     std::size_t consumed = 0;
     const auto progress = link_->parser.parse_body(slice.text(), pieces, consumed);
-    phase_begun_ = service_.loop.now();
+    note_progress();
     for (const auto& piece : pieces)
         held_answer_->body += slice.text().substr(piece.begin, piece.end - piece.begin);
     if (progress == http::Progress::failed)
@@ -332,6 +332,7 @@ void Forward::send(mem::Chain&& bytes) {
     if (withholding_) return withheld_.append(std::move(bytes));
     // From here on a client is behind, and what waits for it is packed into few buffers.
     constexpr std::size_t unsent_slices_behind = 4;
+    if (bytes.empty()) return;
     exchange_.bytes_out += bytes.size();
     sent_at_ = service_.loop.now();
     if (client_.unsent_slices() < unsent_slices_behind)

@@ -74,7 +74,7 @@ policy::FailureFacts Forward::facts_of(Break kind, const llm::ErrorFacts& said) 
         case Break::connection:
             return {.end = AttemptEnd::ended_early};
         case Break::silence:
-            return {.end = AttemptEnd::timed_out};
+            return {.end = server_lived_ ? AttemptEnd::outlasted : AttemptEnd::timed_out};
         case Break::error_event:
             return {.end = AttemptEnd::error_event,
                     .status = said.status,

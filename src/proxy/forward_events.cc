@@ -46,7 +46,7 @@ bool Forward::splice_events() {
         if (tap_.empty() && !events_complete_) from.await_readable();
     }
     tap_.rest();
-    if (was_blocked && tap_.empty()) phase_begun_ = service_.loop.now();  // the silence was ours
+    if (was_blocked && tap_.empty()) note_progress();  // the silence was ours
     if (events_complete_ && tap_.empty()) {
         client_must_close_ |= bytes_behind_;
         finish(link_keeps_alive_ && !bytes_behind_);
@@ -58,6 +58,7 @@ void Forward::note_moved() {
     const std::uint64_t moved = tap_.take_moved();
     if (moved == 0) return;
     exchange_.bytes_out += moved;
+    sent_at_ = service_.loop.now();
     note_arrival();
 }
 
@@ -74,7 +75,8 @@ bool Forward::watch(std::string_view text) {
     auto progress = http::Progress::complete;
     const std::uint64_t events_before = relay_.events();
     if (!events_complete_) progress = relay_.watch(text, link_->parser, service_.relay, leftover);
-    if (relay_.events() > events_before) phase_begun_ = service_.loop.now();
+    heard_ = service_.loop.now();
+    if (relay_.events() > events_before) phase_begun_ = heard_;
     events_complete_ = progress == http::Progress::complete;
     bytes_behind_ |= events_complete_ && leftover > 0;
     if (progress != http::Progress::failed) return true;

@@ -2,7 +2,9 @@
 //
 // A streaming client that hears nothing for minutes gives up (Node's after 300 s). From
 // `queue.notice_first` on it gets a comment from time to time, through queue, load and prefill,
-// until the backend says something. The first one commits the answer to status 200.
+// until the backend says something. The first one commits the answer to status 200. Behind the
+// first word it gets one after each `heartbeat` in which nothing else came. A client that does not
+// read gets none: it would find them all at once.
 #include "forward.h"
 #include "sluice/http/writer.h"
 
@@ -15,19 +17,18 @@ namespace sluice::proxy {
 
 bool Forward::may_be_told() const {
     if (!exchange_.streamed || exchange_.endpoint->streaming != llm::Streaming::sse) return false;
-    if (exchange_.model->setting.queue.notice_first.ns == 0) return false;
+    // Without a first notice the answer's begin is the backend's to say.
+    const bool may_begin = exchange_.answer_begun || first_notice().ns != 0;
     switch (phase_) {
         case Phase::queued:
         case Phase::pausing:
         case Phase::connecting:
         case Phase::waiting:
         case Phase::holding:
-            return true;
+            return may_begin;
         case Phase::relaying:
-            // Until it says something itself; what leaves raw may be a part of an event.
-            if (relay_.plan().raw && exchange_.first_byte != Instant{}) return false;
-            return event_stream_ && form_ == sse::Form::event_stream && relay_.events() == 0 &&
-                   !held_back_;
+            return may_begin && event_stream_ && form_ == sse::Form::event_stream && !held_back_ &&
+                   !relay_.saw_done() && !relay_.passed_error();
         case Phase::idle:
         case Phase::finished:
             return false;
@@ -35,27 +36,48 @@ bool Forward::may_be_told() const {
     return false;
 }
 
+Duration Forward::first_notice() const {
+    return exchange_.model->setting.queue.notice_first;
+}
+
+// The backend has begun to say something.
+bool Forward::has_spoken() const {
+    return phase_ == Phase::relaying && relay_.events() > 0;
+}
+
 Instant Forward::next_notice() const {
     if (!may_be_told()) return io::TimerWheel::never;
-    const auto& queue = exchange_.model->setting.queue;
-    if (told_ == Instant{}) return exchange_.begun + queue.notice_first;
-    return queue.notice_every.ns == 0 ? io::TimerWheel::never : told_ + queue.notice_every;
+    const auto& setting = exchange_.model->setting;
+    if (told_ == Instant{} && first_notice().ns != 0 && !has_spoken())
+        return exchange_.begun + first_notice();
+    Duration every = setting.heartbeat;
+    const Duration in_line = setting.queue.notice_every;
+    if (!has_spoken() && in_line.ns != 0)
+        every = every.ns == 0 ? in_line : std::min(every, in_line);
+    return every.ns == 0 ? io::TimerWheel::never : std::max(told_, sent_at_) + every;
 }
 
 void Forward::tell() {
-    told_ = sent_at_ = service_.loop.now();
+    told_ = service_.loop.now();
+    // What has left through a pipe may be a part of an event.
+    if (client_.unsent() > 0 || tap_.active()) return;
     if (!exchange_.answer_begun && !commit()) return;
-    std::string comment = ": waiting\n\n";
-    if (phase_ == Phase::queued)
-        comment = waits_for_load_
-                      ? ": loading\n\n"
-                      : ": queued " +
-                            std::to_string(service_.dispatch.position(*exchange_.model, *this)) +
-                            "\n\n";
     mem::Chain out(service_.loop.nodes());
-    if (!relay_.insert(comment, service_.loop.buffers(), out)) return;
+    if (!relay_.insert(notice(), service_.loop.buffers(), out)) return;
+    sent_at_ = told_;
     exchange_.bytes_out += out.size();
     client_.send(std::move(out));
+}
+
+std::string_view Forward::notice() {
+    if (exchange_.counts_events) return "event: keepalive\ndata: {\"type\":\"keepalive\"}\n\n";
+    if (has_spoken()) return ": still there\n\n";
+    if (phase_ != Phase::queued) return ": waiting\n\n";
+    if (waits_for_load_) return ": loading\n\n";
+    service_.text = ": queued ";
+    service_.text += std::to_string(service_.dispatch.position(*exchange_.model, *this));
+    service_.text += "\n\n";
+    return service_.text;
 }
 
 // Begins the answer by ourselves, before the backend does. False: not now.
@@ -129,9 +151,35 @@ policy::Deadline Forward::phase_deadline() const {
     }
     const auto& limits =
         place_.held() ? exchange_.target->setting.timeouts : exchange_.model->setting.timeouts;
-    return policy::next_deadline(
-        limits, exchange_.client_timeouts, phase,
-        {.received = exchange_.begun, .began = silent_since(), .last_sent = sent_at_});
+    const Instant began = silent_since();
+    const Instant alive = server_alive();
+    return policy::next_deadline(limits, exchange_.client_timeouts, phase,
+                                 {.received = exchange_.begun,
+                                  .began = began,
+                                  .last_sent = sent_at_,
+                                  .heard = std::max(began, heard_),
+                                  .alive = alive});
+}
+
+// By its health checks, since the request is there; zero: nobody asks for that.
+Instant Forward::server_alive() const {
+    using Probe = config::HealthSetting::Probe;
+    if (!place_.held() || exchange_.model->setting.health.probe == Probe::off) return {};
+    return std::max(phase_begun_, service_.dispatch.alive(*exchange_.target->endpoint));
+}
+
+// A deadline that has passed is no evidence against a server that speaks, or that was well when it
+// was asked last.
+bool Forward::was_alive(const policy::Deadline& deadline) const {
+    using policy::DeadlineName;
+    if (deadline.name != DeadlineName::first_byte && deadline.name != DeadlineName::gap)
+        return false;
+    if (heard_ + deadline.limit > deadline.at) return true;
+    const auto& endpoint = *exchange_.target->endpoint;
+    const Instant seen = service_.dispatch.alive(endpoint);
+    const Duration silence = exchange_.target->setting.timeouts.silence;
+    return seen != Instant{} && service_.dispatch.health_of(endpoint) != upstream::Health::down &&
+           (silence.ns == 0 || seen + silence > service_.loop.now());
 }
 
 void Forward::expire() {
@@ -167,6 +215,7 @@ void Forward::expire_phase(const policy::Deadline& deadline) {
         return interrupt({queued ? Source::gateway : Source::backend,
                           queued ? Retry::yes : Retry::no, status, std::move(cause)},
                          End::timeout);
+    server_lived_ = was_alive(deadline);
     if (link_ != nullptr) drop_link(false);
     if (!unpassed) return lose_answer(Break::silence, std::move(cause), End::timeout);
     held_answer_ = nullptr;

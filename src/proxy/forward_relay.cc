@@ -22,6 +22,7 @@ constexpr std::uint64_t bytes_a_token = 4;
 void Forward::relay_received() {
     while (link_ != nullptr && !link_->stream.received().empty()) {
         if (phase_ == Phase::waiting) {
+            heard_ = service_.loop.now();
             if (!read_head()) break;
             continue;
         }
@@ -45,8 +46,9 @@ void Forward::relay_slice(const mem::Slice& slice) {
     std::size_t leftover = 0;
     const auto progress =
         relay_.take(slice, link_->parser, service_.relay, service_.loop.buffers(), out, leftover);
-    // Comments are no progress.
-    if (!event_stream_ || relay_.events() > events_before) phase_begun_ = service_.loop.now();
+    // Comments and parts of events are no progress, but signs of life.
+    heard_ = service_.loop.now();
+    if (!event_stream_ || relay_.events() > events_before) phase_begun_ = heard_;
     send(std::move(out));
     if (!judge_begin()) return;
     if (progress == http::Progress::incomplete) return;
@@ -76,7 +78,7 @@ void Forward::pace() {
         link_->stream.hold_receiving();
     } else if (held_back_ && unsent <= unsent_bytes_max / 2 && !scarce) {
         held_back_ = false;
-        phase_begun_ = service_.loop.now();  // the silence was ours
+        note_progress();  // the silence was ours
     }
     if (!held_back_) listen();
 }

@@ -17,7 +17,6 @@ void Forward::listen() {
 
 // Bytes of the answer's body have come.
 void Forward::note_arrival() {
-    sent_at_ = service_.loop.now();
     if (exchange_.first_byte == Instant{}) {
         exchange_.first_byte = service_.loop.now();
         place_.first_byte();
@@ -48,12 +47,12 @@ bool Forward::splice_body() {
 
     const bool was_blocked = client_.unsent() > 0;
     const auto progress = run_.move(from, client_);
-    if (was_blocked && client_.unsent() == 0)
-        phase_begun_ = service_.loop.now();  // the silence was ours
+    if (was_blocked && client_.unsent() == 0) note_progress();  // the silence was ours
     if (const std::uint64_t moved = run_.take_moved(); moved > 0) {
         exchange_.bytes_out += moved;
+        sent_at_ = service_.loop.now();
         note_arrival();
-        phase_begun_ = service_.loop.now();
+        note_progress();
     }
     if (progress == SpliceRun::Progress::goes_on) service_.loop.make_ready(owner_);
     if (progress == SpliceRun::Progress::complete) end_run();

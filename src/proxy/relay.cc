@@ -346,7 +346,7 @@ bool Relay::end(mem::BufferPool& buffers, mem::Chain& out) {
 }
 
 bool Relay::insert(std::string_view event, mem::BufferPool& buffers, mem::Chain& out) {
-    if (oversized_) return false;
+    if (oversized_ || (plan_.raw && !(between_chunks_ && scanner_.at_boundary()))) return false;
     mem::Chain body = held_.empty_like();
     return body.append_copy(buffers, event) && emit(std::move(body), buffers, out);
 }

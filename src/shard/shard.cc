@@ -73,6 +73,9 @@ void Shard::watch(upstream::WatchPlan plan, void* owner, Told told) {
         },
         [](void* self, std::uint32_t endpoint) {
             return static_cast<Shard*>(self)->traffic_of(endpoint);
+        },
+        [](void* self, std::uint32_t endpoint, const upstream::Sign& sign) {
+            static_cast<Shard*>(self)->on_sign(endpoint, sign);
         });
     watch_.emplace(loop_, std::move(plan), this,
                    [](void* self, std::shared_ptr<const upstream::Catalog> catalog) {
@@ -108,6 +111,8 @@ void Shard::on_message(std::uint64_t payload) {
             return service_.dispatch.receive(message->number, message->slots);
         case Message::Kind::placed:
             return service_.dispatch.receive(*message->placed);
+        case Message::Kind::sign:
+            return service_.dispatch.see_sign(message->number, message->sign);
         case Message::Kind::health:
             // What another shard's traffic has seen is the watch's to judge; what the watch has
             // seen is so.
@@ -150,6 +155,15 @@ void Shard::on_health(const std::shared_ptr<const upstream::Endpoint>& endpoint,
         message.health = health;
     });
     service_.dispatch.see_health(*endpoint, health);
+}
+
+void Shard::on_sign(std::uint32_t endpoint, const upstream::Sign& sign) {
+    tell_peers([&](Message& message) {
+        message.kind = Message::Kind::sign;
+        message.number = endpoint;
+        message.sign = sign;
+    });
+    service_.dispatch.see_sign(endpoint, sign);
 }
 
 upstream::Traffic Shard::traffic_of(std::uint32_t endpoint) const {

@@ -408,6 +408,10 @@ void Dispatch::see_health(const Endpoint& endpoint, Health health) {
     serve_lines();
 }
 
+void Dispatch::see_sign(std::uint32_t endpoint, const Sign& sign) {
+    health_.note(endpoint, sign);
+}
+
 void Dispatch::receive(std::uint32_t slot_pool, const policy::SlotMessage& message) {
     SlotPool& pool = grown(slot_pools_, slot_pool);
     if (!pool.bounded()) {

@@ -44,13 +44,14 @@ std::string_view health_name(Health health) {
 class HealthWatch::Probe final : public io::Actor {
 public:
     Probe(io::Loop& loop, WatchedServer server, std::uint64_t seed, void* owner, Changed changed,
-          TrafficOf traffic_of)
+          TrafficOf traffic_of, Signed has_signed)
         : loop_(loop),
           server_(std::move(server)),
           prng_(seed),
           owner_(owner),
           changed_(changed),
           traffic_of_(traffic_of),
+          signed_(has_signed),
           fetch_(loop, *this),
           next_(this, [](void* self) {
               auto& probe = *static_cast<Probe*>(self);
@@ -107,6 +108,8 @@ private:
     void see(Step step);
     void see_status(Step step, const FetchAnswer& answer);
     void fine();
+    void live();
+    void well();
     void silent(const std::string& cause);
     void become(Health health, const std::string& cause);
     void schedule();
@@ -117,6 +120,7 @@ private:
     void* owner_;
     Changed changed_;
     TrafficOf traffic_of_;
+    Signed signed_;
     Fetch fetch_;
     io::Timer next_;
     Kind kind_ = Kind::unknown;
@@ -168,8 +172,10 @@ void HealthWatch::Probe::see(Step step) {
 
 void HealthWatch::Probe::see_status(Step step, const FetchAnswer& answer) {
     if (any_answer_will_do()) return fine();
-    if (answer.status == 503 && llm::read_failure_body(answer.body).says_loading)
+    if (answer.status == 503 && llm::read_failure_body(answer.body).says_loading) {
+        live();
         return become(Health::loading, "it is loading its model");
+    }
     // Only the first question is about the server's health; it need not serve the others.
     if (step == Step::alive && answer.status >= 500)
         return silent("its health check answered " + std::to_string(answer.status));
@@ -181,7 +187,11 @@ void HealthWatch::Probe::see_status(Step step, const FetchAnswer& answer) {
             return ask(Step::slots, "/slots", server_.setting.timeout * engine_patience);
     }
     if (step != Step::alive) engine_in_doubt_ = false;
-    fine();
+    // One that works on nothing works on nobody's request; what says nothing of that is a sign.
+    auto busy =
+        step == Step::slots ? llm::count_busy_slots(answer.body) : Result<std::uint32_t>(1U);
+    if (!busy || *busy > 0) live();
+    well();
 }
 
 // To ask it costs an idle server its sleep; a hang matters where there is work.
@@ -193,6 +203,15 @@ bool HealthWatch::Probe::engine_matters() {
 }
 
 void HealthWatch::Probe::fine() {
+    live();
+    well();
+}
+
+void HealthWatch::Probe::live() {
+    signed_(owner_, server_.endpoint->id, {.alive = loop_.now()});
+}
+
+void HealthWatch::Probe::well() {
     silences_ = 0;
     become(Health::up, "it answers");
 }
@@ -219,13 +238,13 @@ void HealthWatch::Probe::schedule() {
 // --- all of them ----------------------------------------------------------------------------
 
 HealthWatch::HealthWatch(io::Loop& loop, std::vector<WatchedServer> servers, std::uint64_t seed,
-                         void* owner, Changed changed, TrafficOf traffic_of) {
-    SLUICE_ASSERT(changed != nullptr && traffic_of != nullptr);
+                         void* owner, Changed changed, TrafficOf traffic_of, Signed has_signed) {
+    SLUICE_ASSERT(changed != nullptr && traffic_of != nullptr && has_signed != nullptr);
     for (auto& server : servers) {
         const std::uint32_t id = server.endpoint->id;
         if (id >= probes_.size()) probes_.resize(id + 1);
-        probes_[id] =
-            std::make_unique<Probe>(loop, std::move(server), seed + id, owner, changed, traffic_of);
+        probes_[id] = std::make_unique<Probe>(loop, std::move(server), seed + id, owner, changed,
+                                              traffic_of, has_signed);
     }
 }
 

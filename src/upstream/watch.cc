@@ -82,6 +82,7 @@ Result<WatchPlan> WatchPlan::create(const config::Settings& settings,
                      .breaker = settings.model_breaker,
                      .health = settings.model_health,
                      .queue = settings.model_queue,
+                     .heartbeat = settings.model_heartbeat,
                      .broken_stream = settings.model_broken_stream};
     for (const auto& model : settings.models)
         for (const auto& alias : model.aliases)

@@ -4,6 +4,7 @@
 import gzip
 import json
 import threading
+import time
 
 from backend import (DONE, LAST_CHUNK, answer_chat, chunk, delta, head, json_answer, loading_answer,
                      sse_head, usage_event)
@@ -132,18 +133,25 @@ class Timeouts(BackendCase):
         self.assertTrue(answer.complete)
         self.assertIn(b"[DONE]", answer.body)
 
-    def test_row_084_comments_are_no_progress(self):
+    def test_row_084_comments_put_it_off_while_they_come(self):
         for begin in (b"", chunk(delta("a"))):
             def script(peer, _, begin=begin):
                 peer.send(sse_head() + begin)
-                while not peer.wait_gone(0.1):
+                for _ in range(10):
+                    peer.wait_gone(0.1)
                     peer.send(chunk(b":\n\n"))
+                said_at.append(time.monotonic())
+                peer.wait_gone()
+                said_at.append(time.monotonic())
             with self.subTest(begin):
+                said_at = []
                 answer = self.ask(script, stream=True)
                 self.assertIn("error", json.loads(events(answer.body)[-1]))
                 self.assertNotIn(b"[DONE]", answer.body)
                 self.assertEqual(self.gateway.logged(id=answer.field("x-request-id"))["end"],
                                  "timeout")
+                wait_until(lambda: len(said_at) == 2, "it is left")
+                self.assertGreater(said_at[1] - said_at[0], 0.4)
 
     def test_row_091_a_model_that_does_not_load_in_time_gets_503(self):
         def script(peer, _):

@@ -85,6 +85,11 @@ struct Box : sim::LoopRig {
                 const auto& box = *static_cast<Box*>(self);
                 CHECK(id == box.endpoint->id);
                 return box.traffic;
+            },
+            [](void* self, std::uint32_t id, const Sign& sign) {
+                auto& box = *static_cast<Box*>(self);
+                CHECK(id == box.endpoint->id);
+                box.signs.push_back(sign);
             });
         watch->follow(models.catalog);
     }
@@ -130,6 +135,7 @@ struct Box : sim::LoopRig {
     Traffic traffic;
     std::vector<Asked> asked;
     std::vector<Change> changes;
+    std::vector<Sign> signs;
     std::optional<HealthWatch> watch;
 };
 

@@ -39,9 +39,11 @@ struct ModelTimeouts {
     Duration connect = Duration::seconds(1);
     Duration queue = Duration::seconds(60);        // for a free slot
     Duration load = Duration::seconds(300);        // for a model that is being loaded
-    Duration first_byte = Duration::seconds(300);  // request sent to first byte of the answer
-    Duration gap = Duration::seconds(60);          // between two events or reads of an answer
-    Duration total{};                              // from the request's head to the answer's end
+    Duration first_byte = Duration::seconds(900);  // request sent to first byte of the answer
+    Duration gap = Duration::seconds(900);         // between two events or reads of an answer
+    // The same two where the server shows no sign of life: no byte here, no answered health check.
+    Duration silence = Duration::seconds(60);
+    Duration total{};  // from the request's head to the answer's end
 
     bool operator==(const ModelTimeouts&) const = default;
 };
@@ -80,7 +82,7 @@ struct HealthSetting {
 struct QueueSetting {
     std::size_t length = 128;                       // requests; 0: none waits
     Duration notice_first = Duration::millis(500);  // a stream's client is told its place; 0: never
-    Duration notice_every = Duration::seconds(10);  // and again; 0: never
+    Duration notice_every = Duration::seconds(10);  // and again until its first word; 0: never
     std::string priority_header;                    // its name, lower case; empty: none counts
     Duration age = Duration::seconds(2);            // of waiting that is worth a class
 
@@ -134,6 +136,7 @@ struct ModelSetting {
     BreakerSetting breaker;
     HealthSetting health;
     QueueSetting queue;
+    Duration heartbeat = Duration::seconds(15);  // a silent stream's client hears of us; 0: never
     bool resume = false;  // a stream whose backend dies goes on on another one
     BrokenStream broken_stream = BrokenStream::end;
 

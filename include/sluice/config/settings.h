@@ -65,6 +65,7 @@ struct Settings {
     BreakerSetting model_breaker;
     HealthSetting model_health;
     QueueSetting model_queue;
+    Duration model_heartbeat = ModelSetting{}.heartbeat;
     BrokenStream model_broken_stream = BrokenStream::end;
 };
 

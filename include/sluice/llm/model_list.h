@@ -58,4 +58,7 @@ struct ServerProps {
 };
 Result<ServerProps> parse_server_props(std::string_view body);
 
+// How many slots a llama-server works in, by its GET /slots.
+Result<std::uint32_t> count_busy_slots(std::string_view body);
+
 }  // namespace sluice::llm

@@ -9,6 +9,11 @@
 // Both in seconds, decimals allowed. A client can only make a wait shorter, and what fires then is
 // its deadline and not the backend's failure (AttemptEnd::client_timeout). Zero switches a limit of
 // the gateway off; a client's zero, or what cannot be read, is none.
+//
+// A server that says nothing is not dead: it may read a long prompt, or hold a tool call back until
+// it is whole. `first_byte` and `gap` are for one that shows signs of life; one that shows none is
+// given up after `silence`. Comments and parts of an event are signs, and put `gap` off as well;
+// but a server whose engine hangs may send comments for ever, so not beyond comments_max.
 #pragma once
 
 #include "sluice/base/clock.h"
@@ -37,10 +42,16 @@ ClientTimeouts read_client_timeouts(const http::Head& head);
 // What the exchange waits for.
 enum class Phase : std::uint8_t { connect, queue, load, first_byte, gap };
 
+// How long comments alone keep a request going.
+inline constexpr Duration comments_max = Duration::seconds(900);
+
 struct PhaseTimes {
     Instant received;   // the request's head
     Instant began;      // the phase at hand; in `gap` the last event that was progress
     Instant last_sent;  // the last byte to the client, comments included; else as `received`
+    Instant heard;      // the last byte of the backend, whatever it was; else as `began`
+    // The last that is known of its life otherwise; zero where nobody asks for that.
+    Instant alive{};
 };
 
 enum class DeadlineName : std::uint8_t {
@@ -50,6 +61,7 @@ enum class DeadlineName : std::uint8_t {
     load,
     first_byte,
     gap,
+    silence,
     total,
     client_read,
     client_total,

@@ -98,7 +98,8 @@ struct Exchange {
     // --- of the body ---
     RequestState* request = nullptr;  // freed when the answer begins
     bool streamed = false;
-    bool usage_asked = false;  // by us, not by the client
+    bool counts_events = false;  // its client takes comments for silence
+    bool usage_asked = false;    // by us, not by the client
     policy::ClientTimeouts client_timeouts;
     bool client_retry = false;  // it says that this is not its first try
     std::uint8_t priority = policy::WaitQueue::class_default;

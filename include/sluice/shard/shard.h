@@ -25,11 +25,12 @@ namespace sluice::shard {
 
 // What a shard tells another one; allocated by the sender, freed by the receiver.
 struct Message {
-    enum class Kind : std::uint8_t { drain, catalog, statistics, health, slots, placed };
+    enum class Kind : std::uint8_t { drain, catalog, statistics, health, sign, slots, placed };
     Kind kind = Kind::drain;
     bool seen_by_traffic = false;  // health: not by the watch
     upstream::Health health = upstream::Health::up;
-    std::uint32_t number = 0;  // of a pool of slots
+    std::uint32_t number = 0;  // of a pool of slots; sign: of an endpoint
+    upstream::Sign sign;
     policy::SlotMessage slots;
     std::shared_ptr<const upstream::Endpoint> endpoint;  // shared with the catalogs that name it
     std::string cause;
@@ -110,6 +111,7 @@ private:
     void on_catalog(std::shared_ptr<const upstream::Catalog> catalog);
     void on_health(const std::shared_ptr<const upstream::Endpoint>& endpoint,
                    upstream::Health health, const std::string& cause);
+    void on_sign(std::uint32_t endpoint, const upstream::Sign& sign);
     upstream::Traffic traffic_of(std::uint32_t endpoint) const;
     int ring_of(std::size_t shard) const;
     void tell_placed();

@@ -223,6 +223,7 @@ public:
     // Of how many slots there are: their home lends them whether it has requests of its own or not.
     void learn(const Catalog& catalog);
     void see_health(const Endpoint& endpoint, Health health);
+    void see_sign(std::uint32_t endpoint, const Sign& sign);
     void receive(std::uint32_t slot_pool, const policy::SlotMessage& message);
     void receive(const DispatchNews& news);
     // What the other shards do not know yet; null: nothing. To be asked for after each turn.
@@ -232,6 +233,8 @@ public:
     void drain();
 
     Health health_of(const Endpoint& endpoint) const { return health_.of(endpoint.id); }
+    // The last sign of its life that health checks have seen; zero: none.
+    Instant alive(const Endpoint& endpoint) const { return health_.alive(endpoint.id); }
     TargetView view(const Target& target) const;
     // Of this shard, by endpoint id.
     const std::vector<Traffic>& traffic() const { return traffic_; }

@@ -8,6 +8,10 @@
 // stays awake for it, and one that sleeps wakes; so an idle server is not asked. Ollama is asked
 // for /api/version, vLLM for /health, others for the list of models. A refused connection is
 // believed at once, silence only the second time.
+//
+// Whoever waits for a silent answer wants to know whether its server lives: each check that was
+// answered is a sign of that. A llama-server that is in use answers for its engine, and only slots
+// at work are a sign: where none is, nobody works on what one waits for.
 #pragma once
 
 #include "sluice/base/prng.h"
@@ -17,6 +21,7 @@
 #include "sluice/upstream/endpoint.h"
 #include "sluice/upstream/fetch.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -27,6 +32,11 @@ namespace sluice::upstream {
 
 enum class Health : std::uint8_t { up, loading, down };
 std::string_view health_name(Health health);
+
+// What a check has shown of a server beside its health.
+struct Sign {
+    Instant alive;  // the last time that it showed that it lives; zero: it did not
+};
 
 // What a gateway has sent to a server.
 struct Traffic {
@@ -44,18 +54,34 @@ struct Traffic {
 class HealthTable {
 public:
     Health of(std::uint32_t endpoint) const {
-        return endpoint < states_.size() ? states_[endpoint] : Health::up;
+        return endpoint < states_.size() ? states_[endpoint].health : Health::up;
+    }
+    // The last sign of its life; zero: none is known.
+    Instant alive(std::uint32_t endpoint) const {
+        return endpoint < states_.size() ? states_[endpoint].alive : Instant{};
     }
     // True: that is news.
     bool set(std::uint32_t endpoint, Health health) {
         if (of(endpoint) == health) return false;
-        if (endpoint >= states_.size()) states_.resize(endpoint + 1, Health::up);
-        states_[endpoint] = health;
+        grown(endpoint).health = health;
         return true;
+    }
+    void note(std::uint32_t endpoint, const Sign& sign) {
+        State& state = grown(endpoint);
+        state.alive = std::max(state.alive, sign.alive);
     }
 
 private:
-    std::vector<Health> states_;
+    struct State {
+        Health health = Health::up;
+        Instant alive;
+    };
+    State& grown(std::uint32_t endpoint) {
+        if (endpoint >= states_.size()) states_.resize(endpoint + 1);
+        return states_[endpoint];
+    }
+
+    std::vector<State> states_;
 };
 
 struct WatchedServer {
@@ -75,8 +101,11 @@ public:
     // What all shards have sent there; it may be a few tenths of a second old.
     using TrafficOf = Traffic (*)(void* owner, std::uint32_t endpoint);
 
+    // A check was answered.
+    using Signed = void (*)(void* owner, std::uint32_t endpoint, const Sign& sign);
+
     HealthWatch(io::Loop& loop, std::vector<WatchedServer> servers, std::uint64_t seed, void* owner,
-                Changed changed, TrafficOf traffic_of);
+                Changed changed, TrafficOf traffic_of, Signed has_signed);
     ~HealthWatch();
 
     // Asks those that this catalog names, and no others.

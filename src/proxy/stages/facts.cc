@@ -8,6 +8,15 @@ Result<llm::RequestFacts> read_facts(RequestState& request) {
     return request.multipart != nullptr ? request.multipart->finish() : request.json.finish();
 }
 
+// Codex waits for events, any events, and not for comments. It is known by the two names of a
+// session that it sends, and no other client of this API is known to take an event that it does not
+// know.
+bool counts_events(const Exchange& exchange) {
+    return exchange.streamed && exchange.dialect() == llm::Dialect::responses &&
+           !exchange.request->header("session-id").empty() &&
+           !exchange.request->header("thread-id").empty();
+}
+
 }  // namespace
 
 Verdict facts_on_body(Exchange& exchange, Reply& reply) {
@@ -27,6 +36,7 @@ Verdict facts_on_body(Exchange& exchange, Reply& reply) {
     const auto& read = request.facts;
     exchange.streamed =
         read.stream || (exchange.endpoint->streams_by_default && !read.stream_given);
+    exchange.counts_events = counts_events(exchange);
     return Verdict::next;
 }
 

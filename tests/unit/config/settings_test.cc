@@ -123,8 +123,9 @@ TEST_CASE("the defaults are those of the documentation") {
     CHECK(settings.model_timeouts.connect == Duration::seconds(1));
     CHECK(settings.model_timeouts.queue == Duration::seconds(60));
     CHECK(settings.model_timeouts.load == Duration::seconds(300));
-    CHECK(settings.model_timeouts.first_byte == Duration::seconds(300));
-    CHECK(settings.model_timeouts.gap == Duration::seconds(60));
+    CHECK(settings.model_timeouts.first_byte == Duration::seconds(900));
+    CHECK(settings.model_timeouts.gap == Duration::seconds(900));
+    CHECK(settings.model_timeouts.silence == Duration::seconds(60));
     CHECK(settings.model_timeouts.total == Duration{});
     CHECK(settings.model_breaker.failures == 3);
     CHECK(settings.model_breaker.hard_open == Duration::seconds(1800));

@@ -74,13 +74,13 @@ TEST_CASE("a client's timeouts are seconds, decimals allowed") {
 
 TEST_CASE("each phase has its own limit, from its begin") {
     const PhaseTimeouts timeouts;
-    const PhaseTimes times{received, received + second * 7, received};
-    const char* const expected[] = {"connect 8", "queue 67", "load 307", "first_byte 307",
-                                    "gap 67"};
+    const PhaseTimes times{received, received + second * 7, received, received + second * 7};
+    const char* const expected[] = {"connect 8", "queue 67", "load 307", "first_byte 907",
+                                    "gap 907"};
     for (std::size_t i = 0; i < std::size(phases); ++i)
         CHECK(text(next_deadline(timeouts, {}, phases[i], times)) == expected[i]);
     for (const Phase phase : phases)
-        CHECK(text(next_deadline({{}, {}, {}, {}, {}, {}}, {}, phase, times)) == "none");
+        CHECK(text(next_deadline({{}, {}, {}, {}, {}, {}, {}}, {}, phase, times)) == "none");
 }
 
 TEST_CASE("what fires first") {
@@ -119,16 +119,66 @@ TEST_CASE("what fires first") {
     for (const Row& row : rows) {
         CAPTURE(row.expected);
         PhaseTimeouts timeouts;
+        timeouts.first_byte = second * 300;
+        timeouts.gap = second * 60;
         timeouts.total = second * row.total;
         ClientTimeouts client;
         if (row.client_read != 0) client.read = second * row.client_read;
         if (row.client_total != 0) client.total = second * row.client_total;
         const PhaseTimes times{received, received + second * row.began,
-                               received + second * row.last_sent};
+                               received + second * row.last_sent, received + second * row.began};
         const Deadline deadline = next_deadline(timeouts, client, row.phase, times);
         CHECK(text(deadline) == row.expected);
         CHECK(deadline.is_clients() == row.expected.starts_with("x-"));
     }
+}
+
+TEST_CASE("R5: what shows signs of life is waited for, and what shows none is not") {
+    struct Row {
+        Phase phase;
+        std::int64_t began;
+        std::int64_t heard;
+        std::int64_t alive;  // 0: nobody asks
+        std::string_view expected;
+    };
+    const Row rows[] = {
+        {Phase::first_byte, 2, 2, 0, "first_byte 902"},
+        {Phase::first_byte, 2, 2, 2, "silence 62"},
+        {Phase::first_byte, 2, 2, 500, "silence 560"},
+        {Phase::first_byte, 2, 2, 850, "first_byte 902"},
+        {Phase::gap, 10, 10, 10, "silence 70"},
+        {Phase::gap, 10, 10, 840, "silence 900"},
+        {Phase::gap, 10, 10, 860, "gap 910"},
+        // A byte is as good a sign as an answered check, whatever it was.
+        {Phase::gap, 10, 700, 10, "silence 760"},
+        // Comments are no progress for ever.
+        {Phase::gap, 10, 900, 900, "gap 910"},
+        {Phase::first_byte, 10, 905, 0, "first_byte 910"},
+        // Of the others it is not asked.
+        {Phase::queue, 10, 10, 10, "queue 70"},
+        {Phase::load, 10, 10, 10, "load 310"},
+        {Phase::connect, 10, 10, 10, "connect 11"},
+    };
+    const auto at = [](std::int64_t seconds) { return received + second * seconds; };
+    for (const Row& row : rows) {
+        CAPTURE(row.expected);
+        const PhaseTimes times{received, at(row.began), received, at(row.heard),
+                               row.alive == 0 ? Instant{} : at(row.alive)};
+        CHECK(text(next_deadline({}, {}, row.phase, times)) == row.expected);
+    }
+    // A limit that somebody has set means what it says; comments put it off, up to the longer one.
+    PhaseTimeouts short_gap;
+    short_gap.gap = second * 5;
+    CHECK(text(next_deadline(short_gap, {}, Phase::gap,
+                             {received, at(10), received, at(10), at(14)})) == "gap 15");
+    CHECK(text(next_deadline(short_gap, {}, Phase::gap,
+                             {received, at(10), received, at(800), {}})) == "gap 805");
+    CHECK(text(next_deadline(short_gap, {}, Phase::gap,
+                             {received, at(10), received, at(909), {}})) == "gap 910");
+    PhaseTimeouts patient;
+    patient.silence = {};
+    CHECK(text(next_deadline(patient, {}, Phase::gap,
+                             {received, at(10), received, at(10), at(10)})) == "gap 910");
 }
 
 TEST_CASE("a client can only make it shorter, and the earliest limit is never passed over") {
@@ -137,12 +187,15 @@ TEST_CASE("a client can only make it shorter, and the earliest limit is never pa
         return second * static_cast<std::int64_t>(prng.below(most));
     };
     for (int i = 0; i < 20'000; ++i) {
-        PhaseTimeouts timeouts{random_span(5),  random_span(9),  random_span(9),
+        PhaseTimeouts timeouts{random_span(5),  random_span(9),  random_span(9),  random_span(90),
                                random_span(90), random_span(90), random_span(200)};
         ClientTimeouts client;
         if (prng.chance(1, 2)) client.read = second + random_span(100);
         if (prng.chance(1, 2)) client.total = second + random_span(100);
-        const PhaseTimes times{received, received + random_span(50), received + random_span(50)};
+        const Instant began = received + random_span(50);
+        const Instant alive = prng.chance(1, 2) ? received + random_span(90) : Instant{};
+        const PhaseTimes times{received, began, received + random_span(50), began + random_span(9),
+                               alive};
         const Phase phase = phases[prng.below(std::size(phases))];
         const Deadline own = next_deadline(timeouts, {}, phase, times);
         const Deadline both = next_deadline(timeouts, client, phase, times);
@@ -193,5 +246,5 @@ TEST_CASE("R6c: the text names who, how long, and which") {
         const bool nobody = name == DeadlineName::queue || name == DeadlineName::load;
         CHECK(status_of(name) == (nobody ? 503 : 504));
     }
-    CHECK(texts.size() == 8);
+    CHECK(texts.size() == 9);
 }
