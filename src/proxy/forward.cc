@@ -468,6 +468,18 @@ void Forward::drop_link(bool reusable) {
     pool_->give_back(*std::exchange(link_, nullptr), reusable);
 }
 
+// It is closed from our side while its server has still to answer. A stream ends there with that,
+// but these kinds compute an answer in one piece to its end, whoever waits for it.
+void Forward::give_up_link() {
+    using upstream::Kind;
+    const Kind kind = exchange_.target->kind;
+    const bool computes_on = kind == Kind::llama_server || kind == Kind::unknown;
+    const bool asked = phase_ == Phase::waiting && sent_ && !exchange_.is_generic();
+    if (asked && computes_on && !exchange_.streamed)
+        place_.leave_running(exchange_.request->facts.max_tokens);
+    drop_link(false);
+}
+
 void Forward::fail(Error error) {
     SLUICE_ASSERT(!exchange_.answer_begun);
     SLUICE_ASSERT(link_ == nullptr && !place_.held());
@@ -481,7 +493,7 @@ void Forward::fail(Error error) {
 void Forward::abandon() {
     leave_line();
     take_usage();
-    if (link_ != nullptr) drop_link(false);
+    if (link_ != nullptr) give_up_link();
     if (place_.held()) place_.cancel();
     retry_ = {};
     phase_ = Phase::finished;
@@ -489,7 +501,7 @@ void Forward::abandon() {
 
 void Forward::interrupt(Error cause, End end) {
     leave_line();
-    if (link_ != nullptr) drop_link(false);
+    if (link_ != nullptr) give_up_link();
     if (place_.held()) place_.cancel();
     if (withholding_) drop_withheld();
     failure_end_ = end;

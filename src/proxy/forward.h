@@ -141,6 +141,7 @@ private:
                                                      : policy::Credential::gateway;
     }
     void drop_link(bool reusable);
+    void give_up_link();
     void fail(Error error);
     void enter(Phase phase);
     void note_progress() { phase_begun_ = heard_ = service_.loop.now(); }

@@ -216,7 +216,7 @@ void Forward::expire_phase(const policy::Deadline& deadline) {
                           queued ? Retry::yes : Retry::no, status, std::move(cause)},
                          End::timeout);
     server_lived_ = was_alive(deadline);
-    if (link_ != nullptr) drop_link(false);
+    if (link_ != nullptr) give_up_link();
     if (!unpassed) return lose_answer(Break::silence, std::move(cause), End::timeout);
     held_answer_ = nullptr;
     drop_withheld();

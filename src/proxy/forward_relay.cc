@@ -124,6 +124,7 @@ void Forward::finish(bool reusable) {
         ++service_.statistics.answers_broken[static_cast<std::size_t>(Break::error_event)];
         exchange_.error = "The backend ended its stream with an error: " + relay_.error_text();
     }
+    if (place_.held() && !broken) place_.note_tokens(exchange_.usage.completion);
     if (broken) {
         const auto said = llm::read_failure_body(relay_.error_text());
         release_place(policy::classify(facts_of(relay_.failure_kind(), said)), true);

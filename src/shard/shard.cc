@@ -112,6 +112,7 @@ void Shard::on_message(std::uint64_t payload) {
         case Message::Kind::placed:
             return service_.dispatch.receive(*message->placed);
         case Message::Kind::sign:
+            if (message->seen_by_traffic) return left_running(message->number);
             return service_.dispatch.see_sign(message->number, message->sign);
         case Message::Kind::health:
             // What another shard's traffic has seen is the watch's to judge; what the watch has
@@ -164,6 +165,16 @@ void Shard::on_sign(std::uint32_t endpoint, const upstream::Sign& sign) {
         message.sign = sign;
     });
     service_.dispatch.see_sign(endpoint, sign);
+}
+
+// The shard that watches the backends asks this one how long.
+void Shard::left_running(std::uint32_t endpoint) {
+    if (health_watch_.has_value()) return health_watch_->note_left(endpoint);
+    tell_peers([&](Message& message) {
+        message.kind = Message::Kind::sign;
+        message.seen_by_traffic = true;
+        message.number = endpoint;
+    });
 }
 
 upstream::Traffic Shard::traffic_of(std::uint32_t endpoint) const {
@@ -275,6 +286,7 @@ void Shard::drain() {
     if (health_watch_.has_value()) health_watch_->stop();
     loop_.timers().disarm(reconcile_);  // nobody asks for counters any more
     service_.drain();
+    service_.dispatch.forget_left();
     loop_.timers().arm(drain_deadline_, loop_.now() + settings_.timeouts.drain);
 }
 

@@ -13,6 +13,11 @@ using policy::FailureClass;
 // A mebibyte, taken when the first model of several replicas asks for it.
 constexpr std::size_t prefix_entries = 64 * 1024;
 
+// Requests that were left, a shard; more of them are forgotten at once.
+constexpr std::size_t left_max = 4096;
+// A server that tells what it computes is believed for that long.
+constexpr Duration told_for = Duration::seconds(60);
+
 policy::BalanceKind kind_of(const Model& model) {
     using config::Balance;
     switch (model.setting.balance) {
@@ -57,10 +62,12 @@ Dispatch::Dispatch(io::Loop& loop, std::uint64_t seed)
       prng_(seed),
       seed_(prng_.next()),
       turns_(std::make_unique<Turns>()),
+      overdue_(this, [](void* self) { static_cast<Dispatch*>(self)->free_overdue(); }),
       tick_(this, [](void* self) { static_cast<Dispatch*>(self)->return_idle_slots(); }) {}
 
 Dispatch::~Dispatch() {
     SLUICE_ASSERT(waiting_ == 0 && placed_ == 0);
+    forget_left();
     loop_.timers().disarm(tick_);
 }
 
@@ -264,6 +271,7 @@ void Dispatch::take(const Model& model, const Target& target, Place& place) {
     place.target_ = &target;
     place.model_ = &model;
     place.attempt_ = begun.attempt;
+    place.left_ = {};
     place.slotted_ = pool.bounded();
     // Of one target without slots the others have nothing to decide.
     place.told_ = shards_ > 1 && (place.slotted_ || model.targets.size() > 1);
@@ -321,6 +329,16 @@ void Place::first_byte() {
     dispatch_->state_of(*target_).balance.latency.observe(now - begun_, now);
 }
 
+void Place::note_tokens(std::uint64_t tokens) {
+    SLUICE_ASSERT(held());
+    dispatch_->state_of(*target_).pace.observe(dispatch_->loop_.now() - begun_, tokens);
+}
+
+void Place::leave_running(std::optional<std::uint64_t> tokens_max) {
+    SLUICE_ASSERT(held());
+    left_ = dispatch_->state_of(*target_).pace.left(tokens_max, dispatch_->loop_.now() - begun_);
+}
+
 void Place::release(const TryEnd& end) {
     SLUICE_ASSERT(held());
     std::exchange(dispatch_, nullptr)->over(*this, &end);
@@ -376,19 +394,97 @@ void Dispatch::over(const Place& place, const TryEnd* end) {
         const auto change = judge(state, place, *end);
         if (change && peers_ != nullptr) peers_->breaker_changed(target, change);
     }
-    SLUICE_ASSERT(state.in_flight > 0);
-    --state.in_flight;
     --placed_;
     --traffic_[state.endpoint].in_flight;
+    const auto index = static_cast<std::size_t>(&target - place.model_->targets.data());
+    const Left held{.target = target.id,
+                    .endpoint = state.endpoint,
+                    .slot_pool = target.slot_pool,
+                    .model = place.model_->id,
+                    .index = static_cast<std::uint32_t>(index),
+                    .slotted = place.slotted_,
+                    .told = place.told_,
+                    .since = now,
+                    .until = now + place.left_};
+    const bool stays = place.left_.ns > 0 && keep(held);
     if (peers_ != nullptr) peers_->traffic_changed();
-    if (place.slotted_) pool_of(target).release();
-    if (place.told_) tell(DispatchNews::Change::Of::target, target.id, target.slot_pool, -1);
-    if (place.model_->id < lines_.size() && lines_[place.model_->id] != nullptr) {
-        ModelLines& lines = *lines_[place.model_->id];
-        const auto index = &target - place.model_->targets.data();
-        lines.drain.released(now, !lines.any_for(static_cast<std::size_t>(index)));
-    }
+    if (stays) return;
+    free(held);
     serve_lines();
+}
+
+// What a place held is free for others.
+void Dispatch::free(const Left& place) {
+    SLUICE_ASSERT(place.target < targets_.size() && targets_[place.target] != nullptr);
+    TargetState& state = *targets_[place.target];
+    SLUICE_ASSERT(state.in_flight > 0);
+    --state.in_flight;
+    if (place.slotted) slot_pools_[place.slot_pool]->release();
+    if (place.told) tell(DispatchNews::Change::Of::target, place.target, place.slot_pool, -1);
+    if (place.model >= lines_.size() || lines_[place.model] == nullptr) return;
+    ModelLines& lines = *lines_[place.model];
+    lines.drain.released(loop_.now(), !lines.any_for(place.index));
+}
+
+// --- requests that were left ----------------------------------------------------------------
+
+std::size_t Dispatch::left_running() const {
+    return left_.size();
+}
+
+// False: it is not kept for the server's sake.
+bool Dispatch::keep(const Left& place) {
+    if (left_forgotten_ || left_.size() >= left_max) return false;
+    Left& kept = left_.emplace_back(place);
+    if (health_.tells(kept.endpoint)) kept.until = std::max(kept.until, kept.since + told_for);
+    ++traffic_[kept.endpoint].left_running;
+    if (!overdue_.armed() || kept.until < overdue_.deadline())
+        loop_.timers().arm(overdue_, kept.until);
+    if (peers_ != nullptr) peers_->left_running(kept.endpoint);
+    return true;
+}
+
+// The server has said how many of those that it computed then it still does: the oldest are over.
+void Dispatch::free_left(std::uint32_t endpoint, const Sign& sign) {
+    std::size_t here = 0;
+    for (const Left& left : left_)
+        here += left.endpoint == endpoint && left.since <= sign.since ? 1 : 0;
+    std::size_t over = here - std::min<std::size_t>(here, sign.left_running);
+    for (Left& left : left_) {
+        if (left.endpoint != endpoint || left.since > sign.since) continue;
+        left.until = over > 0 ? Instant{} : std::max(left.until, loop_.now() + told_for);
+        over -= over > 0 ? 1 : 0;
+    }
+    free_overdue();
+}
+
+void Dispatch::free_overdue() {
+    const Instant now = loop_.now();
+    Instant next = io::TimerWheel::never;
+    bool any = false;
+    std::erase_if(left_, [&](const Left& left) {
+        if (left.until > now) {
+            next = std::min(next, left.until);
+            return false;
+        }
+        --traffic_[left.endpoint].left_running;
+        free(left);
+        return any = true;
+    });
+    if (left_.empty())
+        loop_.timers().disarm(overdue_);
+    else
+        loop_.timers().arm(overdue_, next);
+    if (!any) return;
+    if (peers_ != nullptr) peers_->traffic_changed();
+    serve_lines();
+}
+
+void Dispatch::forget_left() {
+    left_forgotten_ = true;
+    for (Left& left : left_)
+        left.until = Instant{};
+    free_overdue();
 }
 
 // --- news -----------------------------------------------------------------------------------
@@ -410,6 +506,7 @@ void Dispatch::see_health(const Endpoint& endpoint, Health health) {
 
 void Dispatch::see_sign(std::uint32_t endpoint, const Sign& sign) {
     health_.note(endpoint, sign);
+    if (sign.since != Instant{}) free_left(endpoint, sign);
 }
 
 void Dispatch::receive(std::uint32_t slot_pool, const policy::SlotMessage& message) {

@@ -27,10 +27,25 @@ struct Dispatch::TargetState {
     policy::Doubts doubts;
     policy::Rests rests;
     policy::BalanceState balance;
+    policy::Pace pace;
     std::uint32_t in_flight = 0;
     std::uint32_t in_flight_elsewhere = 0;  // on other shards, as they told
     std::uint32_t endpoint = 0;
     std::uint64_t identity = 0;
+};
+
+// What a place holds at its target, without the catalog that it was chosen from: it may outlive
+// that.
+struct Dispatch::Left {
+    std::uint32_t target = 0;
+    std::uint32_t endpoint = 0;
+    std::uint32_t slot_pool = 0;
+    std::uint32_t model = 0;
+    std::uint32_t index = 0;  // of the target in its model
+    bool slotted = false;
+    bool told = false;  // other shards know of it
+    Instant since;
+    Instant until;  // then it is given up whatever the server does
 };
 
 // The slots that some targets share, as far as this shard may use them.

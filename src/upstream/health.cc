@@ -14,6 +14,7 @@ using Probing = config::HealthSetting::Probe;
 
 constexpr Duration loading_gap = Duration::millis(25);  // somebody waits for it
 constexpr Duration down_gap_max = Duration::millis(250);
+constexpr Duration left_gap_max = Duration::millis(250);  // somebody may wait for its slot
 // An engine answers between two batches, and a batch of a long prompt takes its time.
 constexpr int engine_patience = 10;  // times the timeout
 constexpr int silences_max = 2;      // in a row, and it is down
@@ -89,6 +90,13 @@ public:
         loop_.make_ready(*this);
     }
 
+    void note_left() {
+        const Instant soon = loop_.now() + left_gap_max;
+        if (stopping_ || !followed_ || !asks_engine() || !next_.armed() || next_.deadline() <= soon)
+            return;
+        loop_.timers().arm(next_, soon);
+    }
+
     void advance() override;
     void bury() override {}
 
@@ -109,6 +117,7 @@ private:
     void see_status(Step step, const FetchAnswer& answer);
     void fine();
     void live();
+    void see_slots(std::string_view body);
     void well();
     void silent(const std::string& cause);
     void become(Health health, const std::string& cause);
@@ -127,6 +136,9 @@ private:
     Health health_ = Health::up;
     Step step_ = Step::none;
     int silences_ = 0;
+    std::uint32_t left_ = 0;  // requests that nobody waits for, by its last answer
+    Instant asked_;           // for its slots; and the time before
+    Instant asked_before_;
     std::uint64_t placed_ = 0;      // requests there were when the engine was asked last
     bool engine_in_doubt_ = false;  // it was silent, or traffic has seen something
     bool followed_ = false;
@@ -183,14 +195,16 @@ void HealthWatch::Probe::see_status(Step step, const FetchAnswer& answer) {
         return ask(Step::props, "/props", server_.setting.timeout);
     if (step == Step::props && answer.status == 200) {
         auto props = llm::parse_server_props(answer.body);
-        if (props && props->tells_of_slots && !props->sleeping && !props->router)
+        if (props && props->tells_of_slots && !props->sleeping && !props->router) {
+            asked_ = loop_.now();
             return ask(Step::slots, "/slots", server_.setting.timeout * engine_patience);
+        }
     }
     if (step != Step::alive) engine_in_doubt_ = false;
-    // One that works on nothing works on nobody's request; what says nothing of that is a sign.
-    auto busy =
-        step == Step::slots ? llm::count_busy_slots(answer.body) : Result<std::uint32_t>(1U);
-    if (!busy || *busy > 0) live();
+    if (step == Step::slots)
+        see_slots(answer.body);
+    else
+        live();
     well();
 }
 
@@ -198,7 +212,7 @@ void HealthWatch::Probe::see_status(Step step, const FetchAnswer& answer) {
 bool HealthWatch::Probe::engine_matters() {
     const Traffic traffic = traffic_of_(owner_, server_.endpoint->id);
     const bool sent = std::exchange(placed_, traffic.placed) != traffic.placed;
-    return sent || traffic.in_flight > 0 || engine_in_doubt_ ||
+    return sent || traffic.in_flight > 0 || traffic.left_running > 0 || engine_in_doubt_ ||
            server_.setting.probe == Probing::slots;
 }
 
@@ -209,6 +223,21 @@ void HealthWatch::Probe::fine() {
 
 void HealthWatch::Probe::live() {
     signed_(owner_, server_.endpoint->id, {.alive = loop_.now()});
+}
+
+// One that works on nothing works on nobody's request. Requests are on their way while it answers,
+// so what is said of those that were left is the worst of two answers.
+void HealthWatch::Probe::see_slots(std::string_view body) {
+    auto busy = llm::count_busy_slots(body);
+    if (!busy) return live();
+    const Traffic traffic = traffic_of_(owner_, server_.endpoint->id);
+    const auto waited_for = static_cast<std::uint32_t>(traffic.in_flight);
+    const std::uint32_t left = *busy > waited_for ? *busy - waited_for : 0;
+    const std::uint32_t before = std::exchange(left_, left);
+    signed_(owner_, server_.endpoint->id,
+            {.alive = *busy > 0 ? loop_.now() : Instant{},
+             .since = std::exchange(asked_before_, asked_),
+             .left_running = std::max(left, before)});
 }
 
 void HealthWatch::Probe::well() {
@@ -229,6 +258,9 @@ void HealthWatch::Probe::schedule() {
     Duration gap = usual;
     if (health_ == Health::loading) gap = std::min(usual, loading_gap);
     if (health_ == Health::down) gap = std::min(usual, down_gap_max);
+    if (health_ == Health::up && asks_engine() &&
+        traffic_of_(owner_, server_.endpoint->id).left_running > 0)
+        gap = std::min(usual, left_gap_max);
     // A fifth more or less, so that the servers of a pool are not all asked at once.
     const auto spread = static_cast<std::uint64_t>(gap.ns / 5 * 2 + 1);
     const Duration jitter{static_cast<std::int64_t>(prng_.below(spread)) - gap.ns / 5};
@@ -278,6 +310,10 @@ void HealthWatch::stop() {
 bool HealthWatch::stopped() const {
     return std::ranges::all_of(
         probes_, [](const auto& probe) { return probe == nullptr || probe->stopped(); });
+}
+
+void HealthWatch::note_left(std::uint32_t endpoint) {
+    if (endpoint < probes_.size() && probes_[endpoint] != nullptr) probes_[endpoint]->note_left();
 }
 
 void HealthWatch::suspect(std::uint32_t endpoint, Health seen, const std::string& cause) {

@@ -27,8 +27,10 @@ struct Heard final : Dispatch::Peers {
         states.push_back(change.to);
     }
     void traffic_changed() override { ++traffic_changes; }
+    void left_running(std::uint32_t) override { ++left; }
     int slot_messages = 0;
     int traffic_changes = 0;
+    int left = 0;
     std::vector<BreakerState> states;
 };
 

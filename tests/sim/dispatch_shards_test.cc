@@ -32,6 +32,7 @@ struct Shards : LoopRig {
         }
         void breaker_changed(const Target&, const policy::BreakerChange&) override {}
         void traffic_changed() override {}
+        void left_running(std::uint32_t) override {}
 
         Shards& all;
         std::size_t index;

@@ -4,6 +4,7 @@
 #include "sluice/policy/rests.h"
 
 #include <array>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -453,4 +454,132 @@ TEST_CASE("requests are counted for the server they go to, and each change is to
     CHECK(traffic.placed == 2);
     CHECK(traffic.in_flight == 0);
     CHECK(box.heard.traffic_changes == 4);
+}
+
+// --- requests that were left ----------------------------------------------------------------
+
+namespace {
+
+// A model whose server has so many slots, and knows how long an answer takes.
+Model& with_slots(Box& box, std::uint32_t slots) {
+    Model& model = box.models.add("m", 1, Kind::llama_server);
+    model.targets[0].slots = slots;
+    return model;
+}
+
+void leave(Box& box, const Model& model, std::optional<std::uint64_t> tokens_max = {}) {
+    Place place;
+    REQUIRE(box.place(model, place).finding == Finding::placed);
+    place.leave_running(tokens_max);
+    place.cancel();
+}
+
+Finding look(Box& box, const Model& model) {
+    Place place;
+    const Finding finding = box.place(model, place).finding;
+    if (place.held()) place.cancel();
+    return finding;
+}
+
+}  // namespace
+
+TEST_CASE("R12: a request that was left holds its slot until it is likely to be done") {
+    Box box;
+    const Model& model = with_slots(box, 2);
+    Place place;
+    REQUIRE(box.place(model, place).finding == Finding::placed);
+    box.wait(Duration::seconds(10));
+    place.note_tokens(100);
+    place.release(FailureClass::none);
+    leave(box, model);
+    CHECK(box.heard.left == 1);
+    CHECK(box.dispatch.placed() == 0);
+    CHECK(box.dispatch.left_running() == 1);
+    CHECK(look(box, model) == Finding::placed);
+    leave(box, model, 10);
+    CHECK(look(box, model) == Finding::busy);
+    box.wait(Duration::millis(1100));  // ten tokens
+    CHECK(look(box, model) == Finding::placed);
+    CHECK(box.dispatch.left_running() == 1);
+    box.wait(Duration::seconds(20));
+    CHECK(box.dispatch.left_running() == 0);
+    CHECK(box.heard.states.empty());
+}
+
+TEST_CASE("R12: who waits is served when the server says that it is done, and not before") {
+    Box box;
+    const Model& model = with_slots(box, 1);
+    const std::uint32_t endpoint = model.targets[0].endpoint->id;
+    const auto says = [&](std::uint32_t left) {
+        box.dispatch.see_sign(
+            endpoint, {.alive = box.loop.now(), .since = box.loop.now(), .left_running = left});
+    };
+    const Instant before = box.loop.now();
+    box.wait(Duration::millis(10));
+    leave(box, model);
+    Guest guest(box.dispatch, model);
+    REQUIRE(guest.queue());
+    // What it said before that.
+    box.dispatch.see_sign(endpoint, {.alive = before, .since = before, .left_running = 0});
+    CHECK(guest.waiting());
+    for (int i = 0; i < 300; ++i) {
+        box.wait(Duration::seconds(1));
+        says(1);
+    }
+    CHECK(guest.waiting());
+    says(0);
+    CHECK_FALSE(guest.waiting());
+    CHECK(guest.place.held());
+    guest.done();
+    CHECK(box.dispatch.left_running() == 0);
+    // Another server's word is not this one's; and one that tells no more is believed for a while.
+    leave(box, model);
+    box.dispatch.see_sign(endpoint + 1, {.alive = {}, .since = box.loop.now(), .left_running = 0});
+    CHECK(look(box, model) == Finding::busy);
+    box.wait(Duration::seconds(61));
+    CHECK(look(box, model) == Finding::placed);
+}
+
+TEST_CASE("R12: as many stay as the server says, the last that were left") {
+    Box box;
+    const Model& model = with_slots(box, 4);
+    const std::uint32_t endpoint = model.targets[0].endpoint->id;
+    for (int i = 0; i < 4; ++i)
+        leave(box, model);
+    CHECK(look(box, model) == Finding::busy);
+    for (const std::size_t left : {3U, 3U, 1U}) {
+        box.dispatch.see_sign(endpoint, {.alive = {},
+                                         .since = box.loop.now(),
+                                         .left_running = static_cast<std::uint32_t>(left)});
+        CHECK(box.dispatch.left_running() == left);
+    }
+    // It may compute for others, too.
+    box.dispatch.see_sign(endpoint, {.alive = {}, .since = box.loop.now(), .left_running = 9});
+    CHECK(box.dispatch.left_running() == 1);
+    CHECK(box.dispatch.traffic()[endpoint].left_running == 1);
+    box.dispatch.forget_left();
+    CHECK(box.dispatch.left_running() == 0);
+    CHECK(box.dispatch.traffic()[endpoint].left_running == 0);
+    leave(box, model);
+    CHECK(box.dispatch.left_running() == 0);
+    CHECK(box.loop.timers().armed() == 0);
+}
+
+TEST_CASE("R12: another target that is free is taken, where slots are not known as well") {
+    for (const std::uint32_t slots : {1U, 0U}) {
+        Box box;
+        Model& model = box.models.add("m", 2);
+        for (Target& target : model.targets)
+            target.slots = slots;
+        Place place;
+        REQUIRE(box.place(model, place).finding == Finding::placed);
+        const Target* left = &place.target();
+        place.leave_running({});
+        place.cancel();
+        for (int i = 0; i < 5; ++i) {
+            REQUIRE(box.place(model, place).finding == Finding::placed);
+            CHECK(&place.target() != left);
+            place.release(FailureClass::none);
+        }
+    }
 }

@@ -14,6 +14,8 @@ constexpr Duration first_byte_max = Duration::millis(80);
 constexpr Duration pause_max = Duration::millis(30);
 // Of a process that ends: its connections are closed before its port is.
 constexpr Duration port_outlives_max = Duration::millis(20);
+// Each after such a pause: longer than a gap is.
+constexpr std::size_t comments_of_life = 40;
 
 constexpr std::string_view head_end = "\r\n\r\n";
 constexpr std::string_view loading_body =
@@ -173,6 +175,7 @@ void FailingServer::begin_text(const Try& asked, Mood mood) {
         case Mood::well:
         case Mood::breaks:
         case Mood::stops:
+        case Mood::hesitates:
         case Mood::mixed:
             break;
     }
@@ -203,8 +206,13 @@ void FailingServer::begin_text(const Try& asked, Mood mood) {
                           body.substr(0, body.size() / 2));
         pieces_.push_back(body.substr(body.size() / 2));
     }
+    if (mood == Mood::hesitates && asked.stream)
+        pieces_.insert(pieces_.begin() + static_cast<std::ptrdiff_t>(
+                                             simulation().prng().between(1, pieces_.size() - 1)),
+                       comments_of_life, chunk(":\n\n"));
     // It breaks before its last piece.
-    if (mood != Mood::well) pieces_.resize(simulation().prng().between(0, pieces_.size() - 1));
+    if (mood == Mood::breaks || mood == Mood::stops)
+        pieces_.resize(simulation().prng().between(0, pieces_.size() - 1));
     write_text();
 }
 

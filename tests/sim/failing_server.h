@@ -27,7 +27,8 @@ enum class Mood : std::uint8_t {
     bad_head,     // what comes is not HTTP
     error_first,  // an error event before any text
     breaks,       // in the middle of the text
-    stops,        // the same, and the connection stays
+    stops,        // the same, and the connection stays; its health checks are answered
+    hesitates,    // the same for longer than any limit, with comments, and then it goes on
     mixed,        // any of these, by request
 };
 inline constexpr std::size_t moods = static_cast<std::size_t>(Mood::mixed) + 1;

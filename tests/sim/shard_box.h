@@ -63,6 +63,7 @@ public:
         expect(service.exchanges.in_use() == 0, "an exchange is left");
         expect(service.dispatch.placed() == 0, "a place is left");
         expect(service.dispatch.waiting() == 0, "somebody is left waiting");
+        expect(service.dispatch.left_running() == 0, "a slot is taken by what was left");
         expect(service.retries.in_flight() == 0 && service.retries.under_way() == 0,
                "a token of the retry budget is left");
         expect(service.pipes.lent() == 0, "a pipe is left");

@@ -250,6 +250,12 @@ void Scene::recover() {
     for (const auto& backend : backends_)
         set_mood(*backend, Mood::well);
     run_for(Duration::seconds(10));
+    expect(run([this] {
+               return std::ranges::all_of(boxes_, [](const auto& box) {
+                   return box->shard().service().dispatch.left_running() == 0;
+               });
+           }),
+           "a slot is taken for ever by what was left");
     const std::size_t before = tries_.all().size();
     for (std::size_t i = 0; i < 4 * backends_.size(); ++i) {
         begin_try({}, false);

@@ -27,7 +27,7 @@ namespace sluice::shard {
 struct Message {
     enum class Kind : std::uint8_t { drain, catalog, statistics, health, sign, slots, placed };
     Kind kind = Kind::drain;
-    bool seen_by_traffic = false;  // health: not by the watch
+    bool seen_by_traffic = false;  // health, sign: not by the watch
     upstream::Health health = upstream::Health::up;
     std::uint32_t number = 0;  // of a pool of slots; sign: of an endpoint
     upstream::Sign sign;
@@ -101,6 +101,7 @@ public:
     void breaker_changed(const upstream::Target& target,
                          const policy::BreakerChange& change) override;
     void traffic_changed() override { statistics_changed(); }
+    void left_running(std::uint32_t endpoint) override;
     void write_metrics(std::string& out) override;
 
     proxy::Service& service() { return service_; }

@@ -29,6 +29,7 @@
 #include "sluice/policy/breaker.h"
 #include "sluice/policy/drain_rate.h"
 #include "sluice/policy/failure.h"
+#include "sluice/policy/pace.h"
 #include "sluice/policy/prefix_index.h"
 #include "sluice/policy/slot_ledger.h"
 #include "sluice/policy/wait_queue.h"
@@ -71,6 +72,7 @@ public:
           model_(other.model_),
           attempt_(other.attempt_),
           begun_(other.begun_),
+          left_(other.left_),
           slotted_(other.slotted_),
           told_(other.told_) {}
     Place& operator=(Place&& other) noexcept {
@@ -80,6 +82,7 @@ public:
         model_ = other.model_;
         attempt_ = other.attempt_;
         begun_ = other.begun_;
+        left_ = other.left_;
         slotted_ = other.slotted_;
         told_ = other.told_;
         return *this;
@@ -90,6 +93,12 @@ public:
     const Target& target() const { return *target_; }
     // The first byte of an answer's body came.
     void first_byte();
+    // The answer was whole and had so many tokens.
+    void note_tokens(std::uint64_t tokens);
+    // The try is given up, but the server will compute its answer of at most that many tokens all
+    // the same. What is released or cancelled then is the request; its slot stays taken until the
+    // server says that it is free or, where it does not tell, is likely to be done.
+    void leave_running(std::optional<std::uint64_t> tokens_max);
     // The try is over.
     void release(const TryEnd& end);
     void release(policy::FailureClass failure) { release({.failure = failure}); }
@@ -103,6 +112,7 @@ private:
     const Model* model_ = nullptr;
     policy::Breaker::Attempt attempt_;
     Instant begun_;
+    Duration left_;         // it is likely to be computed for that long; zero: it is not
     bool slotted_ = false;  // it has a slot to give back
     bool told_ = false;     // other shards know that it is in flight
 };
@@ -177,6 +187,8 @@ public:
         virtual void send_slots(std::uint32_t slot_pool, const policy::SlotMessage& message) = 0;
         virtual void breaker_changed(const Target& target, const policy::BreakerChange& change) = 0;
         virtual void traffic_changed() = 0;
+        // A request was left that the server computes on.
+        virtual void left_running(std::uint32_t endpoint) = 0;
 
     protected:
         ~Peers() = default;
@@ -218,6 +230,10 @@ public:
     std::size_t waiting() const { return waiting_; }
     // Places that are held.
     std::size_t placed() const { return placed_; }
+    // Requests that are over here, and not on their servers.
+    std::size_t left_running() const;
+    // The shard ends, and does not wait for servers: their slots are free, now and from now on.
+    void forget_left();
 
     // --- news ---
     // Of how many slots there are: their home lends them whether it has requests of its own or not.
@@ -246,6 +262,7 @@ public:
 private:
     friend class Place;
 
+    struct Left;
     struct TargetState;
     struct SlotPool;
     struct ModelLines;
@@ -280,6 +297,10 @@ private:
     void take(const Model& model, const Target& target, Place& place);
     void over(const Place& place, const TryEnd* end);
     policy::BreakerChange judge(TargetState& state, const Place& place, const TryEnd& end);
+    void free(const Left& place);
+    bool keep(const Left& place);
+    void free_left(std::uint32_t endpoint, const Sign& sign);
+    void free_overdue();
     Line& line_for(const Wish& wish, ModelLines& lines);
     void count_waiting(Line& line, int more);
     std::size_t waiting_on_box(const Model& model) const;
@@ -306,6 +327,9 @@ private:
     std::size_t waiting_ = 0;                    // in all lines
     std::size_t placed_ = 0;
     bool serving_ = false;
+    std::vector<Left> left_;  // in the order in which they were left
+    io::Timer overdue_;       // while there are any
+    bool left_forgotten_ = false;
     io::Timer tick_;  // while borrowed slots are idle
 };
 

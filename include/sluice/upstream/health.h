@@ -36,16 +36,22 @@ std::string_view health_name(Health health);
 // What a check has shown of a server beside its health.
 struct Sign {
     Instant alive;  // the last time that it showed that it lives; zero: it did not
+    // Of the requests that clients had left by `since`, at most so many are still computed.
+    // `since` is zero where it does not tell.
+    Instant since;
+    std::uint32_t left_running = 0;
 };
 
 // What a gateway has sent to a server.
 struct Traffic {
     std::uint64_t placed = 0;  // requests until now
     std::uint64_t in_flight = 0;
+    std::uint64_t left_running = 0;  // that clients have left, and it computes on
 
     Traffic& operator+=(const Traffic& other) {
         placed += other.placed;
         in_flight += other.in_flight;
+        left_running += other.left_running;
         return *this;
     }
 };
@@ -69,12 +75,18 @@ public:
     void note(std::uint32_t endpoint, const Sign& sign) {
         State& state = grown(endpoint);
         state.alive = std::max(state.alive, sign.alive);
+        state.tells |= sign.since != Instant{};
+    }
+    // It has told how many requests it is computing.
+    bool tells(std::uint32_t endpoint) const {
+        return endpoint < states_.size() && states_[endpoint].tells;
     }
 
 private:
     struct State {
         Health health = Health::up;
         Instant alive;
+        bool tells = false;
     };
     State& grown(std::uint32_t endpoint) {
         if (endpoint >= states_.size()) states_.resize(endpoint + 1);
@@ -115,6 +127,8 @@ public:
 
     // Traffic has seen it so; it is asked at once.
     void suspect(std::uint32_t endpoint, Health seen, const std::string& cause);
+    // A client has left a request that it computes on: it is asked soon whether it still does.
+    void note_left(std::uint32_t endpoint);
 
 private:
     class Probe;

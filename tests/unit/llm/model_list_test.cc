@@ -159,3 +159,15 @@ TEST_CASE("the slots of a llama-server are read from its properties") {
         CHECK(bad.error().source == Source::backend);
     }
 }
+
+TEST_CASE("R12: slots at work are counted, and what does not tell is not zero") {
+    CHECK(count_busy_slots("[]").value() == 0);
+    CHECK(count_busy_slots(R"([{"id":0,"is_processing":false},{"id":1,"is_processing":true},)"
+                           R"({"is_processing":true,"next_token":[{"n_remain":3}]}])")
+              .value() == 2);
+    for (const std::string_view body :
+         {"", "{}", "[", R"([{"id":0}])", R"([{"is_processing":1}])", "[1]", "null"}) {
+        CAPTURE(body);
+        CHECK_FALSE(count_busy_slots(body).ok());
+    }
+}
