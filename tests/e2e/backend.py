@@ -214,6 +214,8 @@ class Backend:
         self.early = None     # called with the head alone; True: it has done all there is to do
         self.models = models
         self.loading = False  # so say the answers to probes
+        self.mute = False     # there are none
+        self.slots = None     # of a llama-server: what it says to GET /slots
         self.requests = []
         self.probes = []
         self.started = []     # heads that arrived, complete or not
@@ -292,10 +294,16 @@ class Backend:
         self.script(peer, request)
 
     def _answer_probe(self, peer, request):
+        if self.mute:
+            return
         if self.loading:
             peer.send(loading_answer())
+        elif self.slots is not None and request.path in ("/props", "/slots"):
+            peer.send(json_answer(self.slots if request.path == "/slots" else
+                                  {"total_slots": len(self.slots), "endpoint_slots": True}))
         elif request.path.endswith("/models"):
-            entries = [{"id": name, "object": "model", "created": 1, "owned_by": "test"}
+            owner = "test" if self.slots is None else "llamacpp"
+            entries = [{"id": name, "object": "model", "created": 1, "owned_by": owner}
                        for name in self.models]
             peer.send(json_answer({"object": "list", "data": entries}))
         elif request.path.endswith("/health"):

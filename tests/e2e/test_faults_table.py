@@ -9,7 +9,7 @@ import unittest
 from harness import ROOT, main
 
 TABLE = os.path.join(ROOT, "docs", "faults.md")
-UNIT = os.path.join(ROOT, "tests", "unit")
+TESTS = os.path.join(ROOT, "tests")
 # Requests, clients and streams: these sections are shown whole.
 WHOLE = {str(number) for number in [*range(1, 93), *range(96, 109)]}
 # A plain number, or one of a list of its own: R5, R5a.
@@ -40,8 +40,9 @@ def numbers(text):
 
 def rows_of_unit(name):
     found = set()
+    folder = TESTS if name.startswith("sim/") else os.path.join(TESTS, "unit")
     for case in re.findall(r'TEST_CASE\(\s*"(?:faults? ([\d, ]+)|(R[\w, ]+)):',
-                           read(f"{UNIT}/{name}.cc")):
+                           read(f"{folder}/{name}.cc")):
         found |= numbers("".join(case))
     return found
 

@@ -17,7 +17,8 @@ import tempfile
 import time
 import unittest
 
-from harness import Gateway, best_of, chat_request, events, main, request, settings
+from harness import (Gateway, best_of, chat_request, defaults, events, main, request,
+                     settings)
 from sdk_calls import Call, call, missing
 from wire import Client, Closed, wait_until
 
@@ -317,6 +318,73 @@ class Killed(unittest.TestCase):
         seen = going.result()
         self.assertIsNone(seen["finish"])
         self.assertEqual(seen["error"]["kind"], "APIError")
+
+
+@unittest.skipIf(WHY_NOT, WHY_NOT)
+class OneSlot(unittest.TestCase):
+    """Silence that is none of death, and answers that nobody waits for."""
+
+    def serve(self, **timeouts):
+        self.server = Llama(CHAT, "--alias", "tiny-chat", "-np", "1", "-c", "4096")
+        self.addCleanup(self.server.stop)
+        self.gateway = Gateway("--model", f"tiny-chat={self.server.url}", *defaults(
+            {"health": {"interval": "200ms", "timeout": "500ms"}, "timeouts": timeouts}))
+        self.addCleanup(self.gateway.stop)
+
+    def occupied(self, address):
+        """The client of a long answer that is not streamed, when the only slot works for it."""
+        client = Client(address)
+        self.addCleanup(client.close)
+        client.send(chat_request(model="tiny-chat", max_tokens=4000, ignore_eos=True))
+        wait_until(lambda: self.server.busy_slots() == 1, "it is computed")
+        return client
+
+    def test_R5_a_server_that_works_for_others_first_is_waited_for(self):
+        self.serve(silence="300ms")
+        for stream in (True, False):
+            self.occupied(self.server.address)
+            began = time.monotonic()
+            with self.gateway.client() as client:
+                answer = client.ask(chat_request(model="tiny-chat", stream=stream, max_tokens=3))
+            self.assertEqual((answer.status, answer.complete), (200, True))
+            self.assertIn(b"[DONE]" if stream else b"choices", answer.body)
+            print(f"     it said nothing for {time.monotonic() - began:.1f} s", flush=True)
+
+    def test_R5_one_that_is_stopped_shows_no_life(self):
+        self.serve(silence="1s")
+        for stream in (True, False):
+            with self.gateway.client() as client:
+                client.send(chat_request(model="tiny-chat", stream=stream, max_tokens=4000,
+                                         ignore_eos=True))
+                wait_until(lambda: self.server.busy_slots() == 1, "it is computed")
+                self.server.process.send_signal(signal.SIGSTOP)
+                began = time.monotonic()
+                answer = client.read()
+                self.assertIn(b"(silence)", answer.body)
+                self.assertLess(time.monotonic() - began, 15)
+                self.server.process.send_signal(signal.SIGCONT)
+            wait_until(lambda: self.server.busy_slots() == 0, "it is done with it")
+
+    def test_R12_its_slot_stays_taken_while_it_computes_on(self):
+        self.serve()
+        client = self.occupied(self.gateway.address)
+        client.close()
+        self.gateway.logged(end="client_gone")
+        self.assertEqual(self.server.busy_slots(), 1)
+        began = time.monotonic()
+        with self.gateway.client() as client:
+            client.send(chat_request(model="tiny-chat", max_tokens=3))
+            wait_until(self.waits, "the next one waits in the gateway's line")
+            wait_until(lambda: self.server.busy_slots() == 0 or not self.waits(), "it is done", 60)
+            self.assertTrue(self.waits(), "it was sent to a server that was busy")
+            answer = client.read()
+            self.assertEqual((answer.status, answer.complete), (200, True))
+        print(f"     it waited for {time.monotonic() - began:.1f} s", flush=True)
+
+    def waits(self):
+        with self.gateway.client() as client:
+            text = client.ask(request("GET", "/metrics")).body
+        return b'\nsluice_requests_waiting{shard="0"} 1\n' in text
 
 
 @unittest.skipIf(WHY_NOT, WHY_NOT)

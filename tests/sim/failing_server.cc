@@ -206,14 +206,19 @@ void FailingServer::begin_text(const Try& asked, Mood mood) {
                           body.substr(0, body.size() / 2));
         pieces_.push_back(body.substr(body.size() / 2));
     }
-    if (mood == Mood::hesitates && asked.stream)
-        pieces_.insert(pieces_.begin() + static_cast<std::ptrdiff_t>(
-                                             simulation().prng().between(1, pieces_.size() - 1)),
-                       comments_of_life, chunk(":\n\n"));
-    // It breaks before its last piece.
-    if (mood == Mood::breaks || mood == Mood::stops)
-        pieces_.resize(simulation().prng().between(0, pieces_.size() - 1));
+    spoil(mood);
     write_text();
+}
+
+// The text is there: what becomes of it in that mood.
+void FailingServer::spoil(Mood mood) {
+    const bool breaks = mood == Mood::breaks || mood == Mood::stops;
+    if (breaks) return pieces_.resize(simulation().prng().between(0, pieces_.size() - 1));
+    const bool stream = pieces_.size() > 2;  // a document has two
+    if (mood != Mood::hesitates || !stream) return;
+    const auto at = simulation().prng().between(1, pieces_.size() - 1);
+    pieces_.insert(pieces_.begin() + static_cast<std::ptrdiff_t>(at), comments_of_life,
+                   chunk(":\n\n"));
 }
 
 void FailingServer::write_text() {

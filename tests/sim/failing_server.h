@@ -72,6 +72,7 @@ private:
     void answer_post(Try& asked);
     Mood mood_now();
     void begin_text(const Try& asked, Mood mood);
+    void spoil(Mood mood);
     void write_text();
     void respond(int status, std::string_view fields, std::string_view body);
     void end_work();

@@ -152,6 +152,7 @@ config::Settings Scene::random_settings() {
     // A shard asks another one for a slot while a request waits for it.
     if (variation_.shards > 1 && pool.queue.length == 0) pool.queue.length = 128;
     pool.queue.notice_first = prng_.chance(1, 2) ? random_millis(1, 300) : Duration{};
+    pool.heartbeat = prng_.chance(1, 2) ? random_millis(5, 100) : Duration{};
     config::ModelSetting spare = pool;
     spare.name = "spare";
     const bool spare_alone = variation_.fallback && variation_.backends > 1;
