@@ -13,6 +13,8 @@ namespace {
 using Key = AnswerKey;
 using Place = AnswerPlace;
 
+constexpr std::size_t quotes = 2;  // around a string
+
 // Counts that no answer of this world has are not believed.
 constexpr std::uint64_t tokens_max = std::uint64_t{1} << 40;
 
@@ -35,6 +37,7 @@ Key root_key(std::string_view name) {
             if (is(name, "delta")) return Key::delta;
             return is(name, "model") ? Key::frame : Key::other;
         case 6:
+            if (is(name, "output")) return Key::output;
             return is(name, "object") ? Key::object : Key::other;
         case 7:
             if (is(name, "choices")) return Key::choices;
@@ -60,6 +63,8 @@ Key root_key(std::string_view name) {
             return is(name, "prompt_eval_count") ? Key::evaluated : Key::other;
         case 18:
             return is(name, "system_fingerprint") ? Key::frame : Key::other;
+        case 24:
+            return is(name, "prompt_eval_cached_count") ? Key::evaluated_cached : Key::other;
         default:
             return Key::other;
     }
@@ -119,6 +124,8 @@ Key find_key(Place place, std::string_view name) {
             return delta_key(name);
         case Place::usage:
             return usage_key(name);
+        case Place::item:
+            return is(name, "content") ? Key::content : Key::other;
         case Place::details:
             return is(name, "cached_tokens") ? Key::cached_tokens : Key::other;
         case Place::timings:
@@ -133,6 +140,8 @@ Place place_inside(Place place, Key key, bool is_object) {
     switch (place) {
         case Place::root:
             if (key == Key::choices && !is_object) return Place::choices;
+            if (key == Key::content && !is_object) return Place::blocks;
+            if (key == Key::output && !is_object) return Place::output;
             if (!is_object) return Place::nowhere;
             if (key == Key::usage) return Place::usage;
             if (key == Key::timings) return Place::timings;
@@ -147,6 +156,12 @@ Place place_inside(Place place, Key key, bool is_object) {
         case Place::delta:
             if (key == Key::usage && is_object) return Place::usage;
             return key == Key::tool_calls && !is_object ? Place::tool_calls : Place::nowhere;
+        case Place::blocks:
+            return is_object ? Place::delta : Place::nowhere;
+        case Place::output:
+            return is_object ? Place::item : Place::nowhere;
+        case Place::item:
+            return key == Key::content && !is_object ? Place::blocks : Place::nowhere;
         case Place::usage:
             return key == Key::details && is_object ? Place::details : Place::nowhere;
         default:
@@ -197,11 +212,14 @@ const char* AnswerHandler::on_string(int depth, const JsonText& string) {
     if (string.text.empty()) return nullptr;
     switch (key_) {
         case Key::content:
-            facts_.content = true;
-            break;
         // Ollama's generated text; Responses' and Anthropic's pieces are told by their type.
         case Key::response:
             facts_.content = true;
+            facts_.content_bytes += string.span.end - string.span.begin - quotes;
+            break;
+        // Responses' piece of text stands in the event itself.
+        case Key::delta:
+            facts_.content_bytes += string.span.end - string.span.begin - quotes;
             break;
         case Key::type:
             facts_.classify(string.text);
@@ -277,7 +295,7 @@ const char* AnswerHandler::on_open(int depth, bool is_object, std::size_t) {
 }
 
 // Behind another one: what that said is kept apart.
-void AnswerHandler::begin_further_choice() {
+[[gnu::cold]] void AnswerHandler::begin_further_choice() {
     content_before_ |= std::exchange(facts_.content, false);
     finished_before_ |= std::exchange(facts_.finished, false);
 }

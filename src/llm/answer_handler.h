@@ -21,6 +21,9 @@ enum class AnswerPlace : std::uint8_t {
     choices,     // "choices": [
     choice,      // ... {
     delta,       // "delta", "message", "response": where content stands, in several dialects
+    blocks,      // "content": [ of Anthropic's messages, or of Responses' output
+    output,      // Responses' "output": [
+    item,        // ... {
     tool_calls,  // "tool_calls": [
     usage,
     details,  // "prompt_tokens_details", "input_tokens_details"
@@ -33,6 +36,7 @@ enum class AnswerKey : std::uint8_t {
     frame,  // what every event of a stream repeats: id, object, model ...
     // --- containers ---
     choices,
+    output,
     delta,
     message,
     response,
@@ -61,8 +65,9 @@ enum class AnswerKey : std::uint8_t {
     cache_n,
     prompt_n,
     predicted_n,
-    evaluated,  // Ollama's prompt_eval_count, llama-server's tokens_evaluated
-    predicted,  // Ollama's eval_count, llama-server's tokens_predicted
+    evaluated,         // Ollama's prompt_eval_count, llama-server's tokens_evaluated
+    evaluated_cached,  // Ollama's
+    predicted,         // Ollama's eval_count, llama-server's tokens_predicted
     end,
 };
 
@@ -98,6 +103,7 @@ struct AnswerFacts {
     bool choices_empty = false;  // "choices": []
     bool usage_at_root = false;  // "usage": {...} beside it
     bool carries_other = false;  // anything that the frame of an event does not hold
+    std::size_t content_bytes = 0;
     Choices choices;             // an answer without choices is one of one choice
     std::uint32_t number = EventFacts::unnumbered;
 

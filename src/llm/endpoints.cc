@@ -20,15 +20,25 @@ constexpr Endpoint json(std::string_view path, Dialect dialect, Streaming stream
     return {.path = path, .dialect = dialect, .kind = model_in_json, .streaming = streaming};
 }
 
+constexpr Endpoint reads(Endpoint endpoint) {
+    endpoint.tokens = Tokens::read;
+    return endpoint;
+}
+
+constexpr Endpoint writes(Endpoint endpoint) {
+    endpoint.tokens = Tokens::written;
+    return endpoint;
+}
+
 constexpr Endpoint with_usage(Endpoint endpoint) {
     endpoint.usage_injectable = true;
-    return endpoint;
+    return writes(endpoint);
 }
 
 constexpr Endpoint streams_unasked(std::string_view path) {
     Endpoint endpoint = json(path, Dialect::ollama, Streaming::ndjson);
     endpoint.streams_by_default = true;
-    return endpoint;
+    return writes(endpoint);
 }
 
 constexpr Endpoint upload(std::string_view path, EndpointKind kind, Streaming streaming) {
@@ -48,9 +58,9 @@ constexpr std::array table{
     // --- OpenAI ---
     with_usage(json("/v1/chat/completions", openai, sse)),
     with_usage(json("/v1/completions", openai, sse)),
-    json("/v1/embeddings", openai, none),
+    reads(json("/v1/embeddings", openai, none)),
     json("/v1/moderations", openai, none),
-    json("/v1/responses", Dialect::responses, sse),
+    writes(json("/v1/responses", Dialect::responses, sse)),
     json("/v1/responses/input_tokens", Dialect::responses, none),
     json("/v1/audio/speech", openai, sse),
     upload("/v1/audio/transcriptions", model_in_multipart, sse),
@@ -61,30 +71,30 @@ constexpr std::array table{
     models("/v1/models", models_list),
     models("/models", models_list),
     // --- Anthropic ---
-    json("/v1/messages", Dialect::anthropic, sse),
+    writes(json("/v1/messages", Dialect::anthropic, sse)),
     json("/v1/messages/count_tokens", Dialect::anthropic, none),
     // --- reranking, by the names that Jina, vLLM and llama-server use ---
-    json("/v1/rerank", openai, none),
-    json("/v1/reranking", openai, none),
-    json("/rerank", openai, none),
-    json("/reranking", openai, none),
+    reads(json("/v1/rerank", openai, none)),
+    reads(json("/v1/reranking", openai, none)),
+    reads(json("/rerank", openai, none)),
+    reads(json("/reranking", openai, none)),
     // --- llama-server ---
     with_usage(json("/chat/completions", openai, sse)),
     json("/v1/chat/completions/input_tokens", openai, none),
     json("/chat/completions/input_tokens", openai, none),
-    json("/completion", native, sse),
-    json("/completions", native, sse),
-    json("/infill", native, sse),
-    json("/embedding", native, none),
-    json("/embeddings", native, none),
+    writes(json("/completion", native, sse)),
+    writes(json("/completions", native, sse)),
+    writes(json("/infill", native, sse)),
+    reads(json("/embedding", native, none)),
+    reads(json("/embeddings", native, none)),
     json("/tokenize", native, none),
     json("/detokenize", native, none),
     json("/apply-template", native, none),
     // --- Ollama ---
     streams_unasked("/api/chat"),
     streams_unasked("/api/generate"),
-    json("/api/embed", Dialect::ollama, none),
-    json("/api/embeddings", Dialect::ollama, none),
+    reads(json("/api/embed", Dialect::ollama, none)),
+    reads(json("/api/embeddings", Dialect::ollama, none)),
     json("/api/show", Dialect::ollama, none),
 };
 

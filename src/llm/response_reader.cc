@@ -22,6 +22,15 @@ bool ResponseReader::error() const {
     return state_ != nullptr && state_->handler.facts().error;
 }
 
+bool ResponseReader::answers() const {
+    return state_ != nullptr &&
+           (state_->handler.facts().content || state_->handler.facts().choices.named != 0);
+}
+
+std::size_t ResponseReader::content_bytes() const {
+    return state_ != nullptr ? state_->handler.facts().content_bytes : 0;
+}
+
 void ResponseReader::feed(std::string_view bytes) {
     if (state_ == nullptr) state_ = std::make_unique<State>();
     if (state_->json.step == JsonStep::failed) return;

@@ -19,6 +19,7 @@ struct Report {
     std::uint64_t prompt = 0;
     std::uint64_t completion = 0;
     std::uint64_t cached = 0;
+    bool cached_known = false;
 };
 
 bool has_usage(const AnswerCounts& c) {
@@ -33,6 +34,7 @@ bool has_timings(const AnswerCounts& c) {
 Report read_usage(const AnswerCounts& c) {
     Report report;
     report.cached = c.has(Key::cached_tokens) ? c.get(Key::cached_tokens) : c.get(Key::cache_read);
+    report.cached_known = c.has(Key::cached_tokens) || c.has(Key::cache_read);
     if (c.has(Key::prompt_tokens) || c.has(Key::completion_tokens)) {
         report.prompt = c.get(Key::prompt_tokens);
         report.completion = c.get(Key::completion_tokens);
@@ -48,9 +50,11 @@ Report read_report(const AnswerCounts& c) {
     if (has_usage(c)) return read_usage(c);
     if (has_timings(c)) {
         return {c.get(Key::cache_n) + c.get(Key::prompt_n), c.get(Key::predicted_n),
-                c.get(Key::cache_n)};
+                c.get(Key::cache_n), c.has(Key::cache_n)};
     }
-    if (c.answer_whole) return {c.get(Key::evaluated), c.get(Key::predicted), 0};
+    if (c.answer_whole)
+        return {c.get(Key::evaluated), c.get(Key::predicted), c.get(Key::evaluated_cached),
+                c.has(Key::evaluated_cached)};
     return {};
 }
 
@@ -137,7 +141,7 @@ bool belongs_to_dialect(std::string_view name) {
 }
 
 // What an event is that is neither one whole JSON value nor [DONE].
-EventFacts read_no_json(std::string_view name, std::string_view data) {
+[[gnu::cold]] EventFacts read_no_json(std::string_view name, std::string_view data) {
     EventFacts facts;
     const bool blank = data.find_first_not_of(" \t\r\n") == data.npos;
     facts.silent = blank || !belongs_to_dialect(name);
@@ -163,6 +167,7 @@ void merge_usage(const AnswerCounts& counts, Usage& usage) {
         usage.prompt = report.prompt;
     }
     usage.completion = std::max(usage.completion, report.completion);
+    usage.cached_known |= report.cached_known;
     usage.known |= !counts.preliminary;
 }
 
@@ -183,7 +188,7 @@ EventFacts read_event(std::string_view name, std::string_view data, Usage& usage
         facts.silent = true;
         return facts;
     }
-    if (data.size() <= done_mark_bytes_max && is_done_mark(data)) {
+    if (data == "[DONE]" || (data.size() <= done_mark_bytes_max && is_done_mark(data))) {
         facts.done = true;
         return facts;
     }
@@ -202,6 +207,8 @@ EventFacts read_event(std::string_view name, std::string_view data, Usage& usage
     facts.finished = answer.finished;
     facts.content = answer.content;
     facts.choices = answer.choices;
+    facts.answers = answer.content || answer.choices.named != 0;
+    facts.content_bytes = static_cast<std::uint32_t>(answer.content_bytes);
     if (facts.choices.named == 0) {
         // A dialect of one choice, which has no number.
         facts.choices.said = answer.content ? 1 : 0;
@@ -219,8 +226,9 @@ void read_tail(std::string_view tail, Usage& usage) {
     AnswerHandler handler;
     JsonWalker walker(tail, handler);
     handler.on_open(1, true, 0);
-    TailMember members[] = {{"usage"},      {"timings"},          {"prompt_eval_count"},
-                            {"eval_count"}, {"tokens_evaluated"}, {"tokens_predicted"}};
+    TailMember members[] = {
+        {"usage"},      {"timings"},          {"prompt_eval_count"}, {"prompt_eval_cached_count"},
+        {"eval_count"}, {"tokens_evaluated"}, {"tokens_predicted"}};
     find_last_members(tail, members);
     for (const TailMember& member : members) {
         if (member.value == 0) continue;

@@ -16,6 +16,7 @@
 #include "sluice/http/head_reader.h"
 #include "sluice/http/writer.h"
 #include "sluice/llm/refusal.h"
+#include "sluice/llm/token_rate.h"
 #include "sluice/net/stream.h"
 #include "sluice/policy/advice.h"
 #include "sluice/policy/failure.h"
@@ -196,6 +197,7 @@ private:
     void pace();
     void end_answer(bool reusable);
     void take_usage();
+    std::uint64_t written_tokens(const llm::TokenRate& rate) const;
     void finish(bool reusable);
     void break_off(Error error, End end, const llm::Refusal* refusal = nullptr);
     std::string last_event(const Error& error, const llm::Refusal* refusal) const;

@@ -4,6 +4,7 @@
 #include "sluice/llm/errors.h"
 #include "sluice/proxy/pipeline.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -13,9 +14,6 @@ namespace {
 // A client that takes nothing holds at most this much of its stream; at half of it the backend is
 // listened to again.
 constexpr std::size_t unsent_bytes_max = 32 * limits::KiB;
-
-// English text and JSON around it; only where a backend did not count.
-constexpr std::uint64_t bytes_a_token = 4;
 
 }  // namespace
 
@@ -107,10 +105,30 @@ void Forward::take_usage() {
     exchange_.usage = relay_.usage();
     if (resumes_ && resume_->stream)
         exchange_.usage = llm::usage_of_resumed(exchange_.usage, resume_->stream->tokens_before());
-    if (exchange_.usage.known || !event_stream_ || exchange_.status != 200) return;
-    exchange_.usage_estimated = true;
-    exchange_.usage.prompt = exchange_.body_bytes / bytes_a_token;
-    exchange_.usage.completion = relay_.content_events();
+    if (exchange_.status != 200 || exchange_.is_generic() || !relay_.reads()) return;
+    const llm::Tokens counted = exchange_.endpoint->tokens;
+    if (counted == llm::Tokens::none) return;
+    llm::Usage& usage = exchange_.usage;
+    ModelRates& rates = service_.rates_of(*exchange_.model);
+    if (usage.known && !resumes_) {
+        rates.prompt.learn(exchange_.body_bytes, usage.prompt);
+        rates.completion.learn(relay_.content_bytes(), usage.completion);
+    }
+    // The JSON around a prompt is a part of its rate, as the template around it is of its tokens.
+    if (usage.prompt == 0) {
+        exchange_.usage_estimated = true;
+        usage.prompt = rates.prompt.tokens_in(exchange_.body_bytes);
+    }
+    // What a message_start tells of the text is not the end of it.
+    if (counted != llm::Tokens::written || (usage.known && usage.completion > 0)) return;
+    exchange_.usage_estimated |= !usage.known || written_tokens(rates.completion) > 0;
+    usage.completion = std::max(usage.completion, written_tokens(rates.completion));
+}
+
+// About one a piece of a stream, until the model's rate is known.
+std::uint64_t Forward::written_tokens(const llm::TokenRate& rate) const {
+    if (event_stream_ && !rate.known()) return relay_.content_events();
+    return rate.tokens_in(relay_.content_bytes()) + relay_.textless_events();
 }
 
 void Forward::finish(bool reusable) {

@@ -120,7 +120,8 @@ std::string_view RecordWriter::write(const Exchange& exchange, Instant now,
     if (exchange.usage.known || exchange.usage_estimated) {
         put_number(",\"prompt_tokens\":", as_signed(exchange.usage.prompt));
         put_number(",\"completion_tokens\":", as_signed(exchange.usage.completion));
-        put_number(",\"cached_tokens\":", as_signed(exchange.usage.cached));
+        if (exchange.usage.cached_known)
+            put_number(",\"cached_tokens\":", as_signed(exchange.usage.cached));
     }
     if (exchange.usage_estimated) put(",\"tokens_estimated\":true");
     if (exchange.first_byte != Instant{})

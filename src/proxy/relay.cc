@@ -195,7 +195,7 @@ void Relay::read_document(std::string_view part) {
     if (tail_ != nullptr)
         tail_->append(part);
     else if (plan_.in == http::Framing::length && part.size() == plan_.length)
-        llm::read_event({}, part, usage_);
+        content_bytes_ += llm::read_event({}, part, usage_).content_bytes;
     else
         reader_.feed(part);
 }
@@ -249,6 +249,8 @@ llm::EventFacts Relay::read_event(const sse::Event& event) {
     events_ += facts.silent ? 0 : 1;
     if (place_ != nullptr && !facts.silent) place_->take(event.data, facts.number);
     content_events_ += facts.content ? 1 : 0;
+    content_bytes_ += facts.content_bytes;
+    textless_events_ += facts.content && facts.content_bytes == 0 ? 1 : 0;
     // What is said behind a choice's end needs another one.
     open_choices_ |= (facts.choices.named & ~ended_choices_) | facts.choices.said;
     open_choices_ &= ~facts.choices.ended;
@@ -330,7 +332,10 @@ bool Relay::emit_size_line(std::uint64_t size, mem::BufferPool& buffers, mem::Ch
 
 bool Relay::begin_run(std::uint64_t bytes, mem::BufferPool& buffers, mem::Chain& out) {
     SLUICE_ASSERT(held_.empty());
-    if (plan_.readable) tail_ = std::make_unique<std::string>();
+    if (plan_.readable) {
+        tail_ = std::make_unique<std::string>();
+        content_bytes_ += bytes;  // as if all of it were text
+    }
     return !is_chunked(plan_.out) || emit_size_line(bytes, buffers, out);
 }
 

@@ -190,6 +190,11 @@ void Service::count(const Exchange& exchange) {
     if (reporter != nullptr) reporter->statistics_changed();
 }
 
+ModelRates& Service::rates_of(const upstream::Model& model) {
+    if (model.id >= rates.size()) rates.resize(model.id + 1);
+    return rates[model.id];
+}
+
 std::string Service::request_id(std::string_view given) {
     if (is_plain(given)) return std::string(given);
     std::array<char, 4 + 32> id = {'r', 'e', 'q', '_'};

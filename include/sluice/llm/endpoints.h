@@ -28,6 +28,9 @@ enum class EndpointKind : std::uint8_t {
 // How an answer is streamed when the request asks for it.
 enum class Streaming : std::uint8_t { none, sse, ndjson };
 
+// What an endpoint's answers cost: nothing that is counted, tokens read, or written as well.
+enum class Tokens : std::uint8_t { none, read, written };
+
 struct Endpoint {
     std::string_view path;  // exact, except for model_by_id, where it is the prefix
     http::Method method = http::Method::post;
@@ -38,6 +41,7 @@ struct Endpoint {
     bool streams_by_default = false;
     // "stream_options": {"include_usage": true} is known here and may be put in.
     bool usage_injectable = false;
+    Tokens tokens = Tokens::none;
 
     // Its streams say how the generation ended; one that does not was cut.
     bool says_finish() const { return usage_injectable || dialect != Dialect::openai; }

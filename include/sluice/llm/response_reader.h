@@ -25,6 +25,10 @@ public:
     bool complete() const;
     // The answer is an error object of whatever dialect.
     bool error() const;
+    // It has choices, or text of whatever dialect: then an "error" beside it is none.
+    bool answers() const;
+    // Of that text, as it is written in JSON.
+    std::size_t content_bytes() const;
 
 private:
     struct State;

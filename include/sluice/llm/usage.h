@@ -4,10 +4,12 @@
 // prompt_tokens_details.cached_tokens), Responses `usage` (input_tokens, output_tokens, also inside
 // `response`), Anthropic `usage` (input_tokens without the cached ones, cache_read_input_tokens,
 // output_tokens; message_start then message_delta), llama-server `timings` (cache_n, prompt_n,
-// predicted_n), Ollama (prompt_eval_count, eval_count), llama-server's native `tokens_evaluated`,
-// `tokens_predicted` (its `tokens_cached` counts the generated ones in and is not used).
+// predicted_n), Ollama (prompt_eval_count, prompt_eval_cached_count, eval_count), llama-server's
+// native `tokens_evaluated`, `tokens_predicted` (its `tokens_cached` counts the generated ones in
+// and is not used).
 //
-// A report whose counts are all zero says nothing. Within a stream counts only grow: of several
+// A report whose counts are all zero says nothing, and a count of zero beside others is not told:
+// Ollama leaves out those that it does not know. Within a stream counts only grow: of several
 // reports the largest counts stay, so one that comes twice is counted once. llama-server reports
 // each of `n` choices by itself, and nothing tells that from a repeated report: there the largest
 // choice is counted.
@@ -22,6 +24,7 @@ struct Usage {
     std::uint64_t prompt = 0;      // tokens read, cached ones included
     std::uint64_t completion = 0;  // tokens written
     std::uint64_t cached = 0;      // of `prompt`, served from the backend's prompt cache
+    bool cached_known = false;     // the backend told that; a null or nothing is no 0
     // The backend told; else nothing here may be trusted. What Anthropic's message_start tells
     // fills the counts, but it is known only with the report at the end.
     bool known = false;
@@ -42,6 +45,7 @@ struct EventFacts {
     // Ollama's "done": true, llama-server's "stop": true.
     bool done = false;
     bool error = false;     // an error object
+    bool answers = false;   // has choices, or text of whatever dialect
     bool finished = false;  // a choice has its finish_reason / stop_reason
     bool content = false;   // carries generated text, reasoning or a tool call piece
     bool usage_only =
@@ -51,6 +55,7 @@ struct EventFacts {
     // it (a heartbeat by a name of its own): like a comment.
     bool silent = false;
     Choices choices;
+    std::uint32_t content_bytes = 0;  // of the text in it, as it is written in JSON
     static constexpr std::uint32_t unnumbered = ~std::uint32_t{0};
     std::uint32_t number = unnumbered;  // its sequence_number (Responses)
 };

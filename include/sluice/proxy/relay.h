@@ -138,6 +138,12 @@ public:
     std::uint64_t events() const { return events_; }
     // Events that carried generated text: about as many as tokens.
     std::uint64_t content_events() const { return content_events_; }
+    // Of that text, as it is written in JSON; of an answer that is no stream too.
+    std::uint64_t content_bytes() const { return content_bytes_ + reader_.content_bytes(); }
+    // Events that carried a piece without text: of a tool call.
+    std::uint64_t textless_events() const { return textless_events_; }
+    // The answer is read: what is not told of it can be estimated.
+    bool reads() const { return plan_.event_stream || plan_.readable; }
     // Framing could not be written for want of a buffer; take() failed for that, not the backend.
     bool out_of_buffers() const { return out_of_buffers_; }
 
@@ -188,6 +194,8 @@ private:
     bool between_chunks_ = true;  // the raw framing that has left is
     bool ended_inside_ = false;   // the stream ended in the middle of an event
     std::uint64_t content_events_ = 0;
+    std::uint64_t content_bytes_ = 0;
+    std::uint64_t textless_events_ = 0;
     std::string error_text_;
 };
 

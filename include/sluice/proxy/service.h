@@ -7,6 +7,7 @@
 #include "sluice/http/head.h"
 #include "sluice/io/loop.h"
 #include "sluice/io/pipe_pool.h"
+#include "sluice/llm/token_rate.h"
 #include "sluice/mem/slab.h"
 #include "sluice/policy/consumers.h"
 #include "sluice/policy/request_memory.h"
@@ -68,6 +69,12 @@ protected:
 // The item of CDN-Loop that means this run of a gateway, of which no other has the number.
 std::string hop_of(std::uint64_t gateway);
 
+// What a model's tokens come to, in each direction.
+struct ModelRates {
+    llm::TokenRate prompt;  // of the bytes of a request's body
+    llm::TokenRate completion;
+};
+
 struct Service {
     Service(io::Loop& shard_loop, const config::Settings& all, LineSink& log, std::uint64_t seed);
     ~Service();
@@ -101,6 +108,8 @@ struct Service {
     // A client that sends behind its answer is read on, up to so many at once (see reading_on.h).
     void begin_reading_on(OpenConnection& connection);
     void end_reading_on(OpenConnection& connection);
+    // Learned by this shard.
+    ModelRates& rates_of(const upstream::Model& model);
     // A connection of that address has ended.
     void forget_client(const std::string& client);
 
@@ -137,6 +146,7 @@ struct Service {
     enum class Supply : std::uint8_t { plenty, low, exhausted };
     Supply buffers_seen = Supply::plenty;  // the last that everybody was told
     std::uint64_t body_bytes_charged = 0;
+    std::vector<ModelRates> rates;  // by the model's id
 
     RecordWriter record;
 

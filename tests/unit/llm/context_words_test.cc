@@ -25,123 +25,122 @@ bool lower_case(std::string_view text) {
     return text.find_first_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ") == text.npos;
 }
 
+const CountCase cases[] = {
+    {"This model's maximum context length is 16384 tokens. However, you requested 122946 "
+     "tokens (112946 in the messages, 10000 in the completion).",
+     16384, 122946},
+    {"This model's maximum context length is 8192 tokens. However, you requested 4096 output "
+     "tokens and your prompt contains at least 4097 input tokens, for a total of at least "
+     "8193 tokens.",
+     8192, 8193},
+    {"This model's maximum context length is 8192 tokens. However, your messages resulted in "
+     "8545 tokens.",
+     8192, 8545},
+    {"The decoder prompt (length 5000) is longer than the maximum model length of 4096.", 4096,
+     5000},
+    {"prompt is too long: 203284 tokens > 200000 maximum", 200000, 203284},
+    {"request (1523 tokens) exceeds the available context size (512 tokens), try increasing it",
+     512, 1523},
+    {"The input (691793 tokens) is longer than the model's context length (540000 tokens).", 540000,
+     691793},
+    {"Trying to keep the first 5000 tokens when context the overflows. However, the model is "
+     "loaded with context length of only 4096 tokens",
+     4096, 5000},
+    {"The input token count (1234) exceeds the maximum number of tokens allowed (1000).", 1000,
+     1234},
+    // --- local servers ---
+    {"the request exceeds the available context size, try increasing it", 0, 0},
+    {"Context size has been exceeded.", 0, 0},
+    {"rpc error: code = Internal desc = request (9 tokens) exceeds the available context size "
+     "(4 tokens), try increasing it",
+     4, 9},
+    {"Requested tokens (9437) exceed context window of 8192", 8192, 9437},
+    {"Input prompt (5000 tokens) is too long and exceeds limit of 4096", 4096, 5000},
+    {"max context 8192 tokens, the prompt had at least 8193", 8192, 8193},
+    {"Input length (691 tokens) exceeds the maximum allowed length (400 tokens). Use a shorter "
+     "input or enable --allow-auto-truncate.",
+     400, 691},
+    {"Requested token count exceeds the model's maximum context length of 4096 tokens. You "
+     "requested a total of 5000 tokens",
+     4096, 0},
+    {"the input length exceeds the context length", 0, 0},
+    {"prompt too long; exceeded max context length by 4 tokens", 0, 0},
+    {"the prompt is longer than the context length currently available to the model", 0, 0},
+    {"The number of tokens to keep from the initial prompt is greater than the context length.", 0,
+     0},
+    {"Request length 71599 + 2048 is greater than max_seq_len 65536", 65536, 71599},
+    {"Prompt sequence length is greater than 4096, perhaps consider using `truncate_sequence`?",
+     4096, 0},
+    {"Prompt length (8193) exceeds maximum input length (8192). Set log level to info", 8192, 8193},
+    {"the rendered prompt is 3000 tokens; the model context is 2048", 2048, 3000},
+    {"prompt has 9000 tokens, but the configured context size is 8192 tokens", 8192, 9000},
+    {"Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096. Given: 4500 "
+     "`inputs` tokens and 512 `max_new_tokens`",
+     4096, 4500},
+    // --- embeddings ---
+    {"input (513 tokens) is too large to process. increase the physical batch size (current "
+     "batch size: 512)",
+     512, 513},
+    {"input is too large to process. increase the physical batch size", 0, 0},
+    {"input (900 tokens) is larger than the max context size (512 tokens). skipping", 512, 900},
+    {"Input validation error: `inputs` must have less than 512 tokens. Given: 598", 512, 598},
+    {"the input length exceeds the batch size; increase num_batch", 0, 0},
+    {"This model's maximum context length is 512 tokens. However, you requested 700 tokens in "
+     "the input for embedding generation. Please reduce the length of the input.",
+     512, 700},
+    {"This model's maximum context length is 8192 tokens, however you requested 9100 tokens "
+     "(9100 in your prompt; 0 for the completion). Please reduce your prompt",
+     8192, 9100},
+    {"Invalid 'input': maximum input length is 8192 tokens.", 8192, 0},
+    {"400 Bad Request: Too many input tokens. Max input tokens: 8192, request input token "
+     "count: 9279 ",
+     8192, 9279},
+    {"Failed to encode text: Single text cannot exceed 8194 tokens. 8202 tokens given.", 8194, 0},
+    {"The max allowed tokens per submitted batch is 120000. Your batch has 130000 tokens after "
+     "truncation.",
+     120000, 130000},
+    // --- providers ---
+    {"Your input exceeds the context window of this model. Please adjust your input", 0, 0},
+    {"Input tokens exceed the configured limit of 272000 tokens. Your messages resulted in "
+     "300000 tokens.",
+     272000, 300000},
+    {"Please reduce the length of the messages or completion. Current length is 32769 while "
+     "limit is 32768",
+     32768, 32769},
+    {"The prompt is too long: 9000, model maximum context length: 8192", 8192, 9000},
+    {"input length and `max_tokens` exceed context limit: 199000 + 21333 > 200000", 0, 0},
+    {"Unable to submit request because the input token count is 135538 but model only supports "
+     "up to 131072",
+     131072, 135538},
+    {"The input token count exceeds the maximum number of tokens allowed 1048576.", 1048576, 0},
+    {"Input is too long for requested model.", 0, 0},
+    {"Prompt contains 40000 tokens and 0 draft tokens, too large for model with 32768 maximum "
+     "context length",
+     32768, 40000},
+    {"This model's maximum prompt length is 131072 but the request contains 537812 tokens.", 131072,
+     537812},
+    {"This endpoint's maximum context length is 8192 tokens. However, you requested about 9000 "
+     "tokens (8000 of text input, 1000 in the output).",
+     8192, 9000},
+    {"Your request exceeded model token limit: 262144", 262144, 0},
+    {"invalid params, context window exceeds limit", 0, 0},
+    {"Range of input length should be [1, 6000]", 0, 0},
+    {"Prompt exceeds max length", 0, 0},
+    {"prompt token count of 140000 exceeds the limit of 128000", 128000, 140000},
+    {"Requested input length 9000 exceeds maximum input length 8192", 8192, 9000},
+    {"5021: The estimated number of input and maximum output tokens (8810) exceeded this model "
+     "context window limit (8192)",
+     8192, 8810},
+    {"too many tokens: size limit exceeded by 300 tokens. Try using shorter or fewer inputs.", 0,
+     0},
+    {"litellm.ContextWindowExceededError: litellm.BadRequestError: too long", 0, 0},
+    {"maximum context length is 99999999999999999999999 tokens", 0, 0},
+    {"maximum context length is", 0, 0},
+};
+
 }  // namespace
 
 TEST_CASE("R13: every known wording of a context that is too small, and its counts") {
-    const CountCase cases[] = {
-        {"This model's maximum context length is 16384 tokens. However, you requested 122946 "
-         "tokens (112946 in the messages, 10000 in the completion).",
-         16384, 122946},
-        {"This model's maximum context length is 8192 tokens. However, you requested 4096 output "
-         "tokens and your prompt contains at least 4097 input tokens, for a total of at least "
-         "8193 tokens.",
-         8192, 8193},
-        {"This model's maximum context length is 8192 tokens. However, your messages resulted in "
-         "8545 tokens.",
-         8192, 8545},
-        {"The decoder prompt (length 5000) is longer than the maximum model length of 4096.", 4096,
-         5000},
-        {"prompt is too long: 203284 tokens > 200000 maximum", 200000, 203284},
-        {"request (1523 tokens) exceeds the available context size (512 tokens), try increasing it",
-         512, 1523},
-        {"The input (691793 tokens) is longer than the model's context length (540000 tokens).",
-         540000, 691793},
-        {"Trying to keep the first 5000 tokens when context the overflows. However, the model is "
-         "loaded with context length of only 4096 tokens",
-         4096, 5000},
-        {"The input token count (1234) exceeds the maximum number of tokens allowed (1000).", 1000,
-         1234},
-        // --- local servers ---
-        {"the request exceeds the available context size, try increasing it", 0, 0},
-        {"Context size has been exceeded.", 0, 0},
-        {"rpc error: code = Internal desc = request (9 tokens) exceeds the available context size "
-         "(4 tokens), try increasing it",
-         4, 9},
-        {"Requested tokens (9437) exceed context window of 8192", 8192, 9437},
-        {"Input prompt (5000 tokens) is too long and exceeds limit of 4096", 4096, 5000},
-        {"max context 8192 tokens, the prompt had at least 8193", 8192, 8193},
-        {"Input length (691 tokens) exceeds the maximum allowed length (400 tokens). Use a shorter "
-         "input or enable --allow-auto-truncate.",
-         400, 691},
-        {"Requested token count exceeds the model's maximum context length of 4096 tokens. You "
-         "requested a total of 5000 tokens",
-         4096, 0},
-        {"the input length exceeds the context length", 0, 0},
-        {"prompt too long; exceeded max context length by 4 tokens", 0, 0},
-        {"the prompt is longer than the context length currently available to the model", 0, 0},
-        {"The number of tokens to keep from the initial prompt is greater than the context length.",
-         0, 0},
-        {"Request length 71599 + 2048 is greater than max_seq_len 65536", 65536, 71599},
-        {"Prompt sequence length is greater than 4096, perhaps consider using `truncate_sequence`?",
-         4096, 0},
-        {"Prompt length (8193) exceeds maximum input length (8192). Set log level to info", 8192,
-         8193},
-        {"the rendered prompt is 3000 tokens; the model context is 2048", 2048, 3000},
-        {"prompt has 9000 tokens, but the configured context size is 8192 tokens", 8192, 9000},
-        {"Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096. Given: 4500 "
-         "`inputs` tokens and 512 `max_new_tokens`",
-         4096, 4500},
-        // --- embeddings ---
-        {"input (513 tokens) is too large to process. increase the physical batch size (current "
-         "batch size: 512)",
-         512, 513},
-        {"input is too large to process. increase the physical batch size", 0, 0},
-        {"input (900 tokens) is larger than the max context size (512 tokens). skipping", 512, 900},
-        {"Input validation error: `inputs` must have less than 512 tokens. Given: 598", 512, 598},
-        {"the input length exceeds the batch size; increase num_batch", 0, 0},
-        {"This model's maximum context length is 512 tokens. However, you requested 700 tokens in "
-         "the input for embedding generation. Please reduce the length of the input.",
-         512, 700},
-        {"This model's maximum context length is 8192 tokens, however you requested 9100 tokens "
-         "(9100 in your prompt; 0 for the completion). Please reduce your prompt",
-         8192, 9100},
-        {"Invalid 'input': maximum input length is 8192 tokens.", 8192, 0},
-        {"400 Bad Request: Too many input tokens. Max input tokens: 8192, request input token "
-         "count: 9279 ",
-         8192, 9279},
-        {"Failed to encode text: Single text cannot exceed 8194 tokens. 8202 tokens given.", 8194,
-         0},
-        {"The max allowed tokens per submitted batch is 120000. Your batch has 130000 tokens after "
-         "truncation.",
-         120000, 130000},
-        // --- providers ---
-        {"Your input exceeds the context window of this model. Please adjust your input", 0, 0},
-        {"Input tokens exceed the configured limit of 272000 tokens. Your messages resulted in "
-         "300000 tokens.",
-         272000, 300000},
-        {"Please reduce the length of the messages or completion. Current length is 32769 while "
-         "limit is 32768",
-         32768, 32769},
-        {"The prompt is too long: 9000, model maximum context length: 8192", 8192, 9000},
-        {"input length and `max_tokens` exceed context limit: 199000 + 21333 > 200000", 0, 0},
-        {"Unable to submit request because the input token count is 135538 but model only supports "
-         "up to 131072",
-         131072, 135538},
-        {"The input token count exceeds the maximum number of tokens allowed 1048576.", 1048576, 0},
-        {"Input is too long for requested model.", 0, 0},
-        {"Prompt contains 40000 tokens and 0 draft tokens, too large for model with 32768 maximum "
-         "context length",
-         32768, 40000},
-        {"This model's maximum prompt length is 131072 but the request contains 537812 tokens.",
-         131072, 537812},
-        {"This endpoint's maximum context length is 8192 tokens. However, you requested about 9000 "
-         "tokens (8000 of text input, 1000 in the output).",
-         8192, 9000},
-        {"Your request exceeded model token limit: 262144", 262144, 0},
-        {"invalid params, context window exceeds limit", 0, 0},
-        {"Range of input length should be [1, 6000]", 0, 0},
-        {"Prompt exceeds max length", 0, 0},
-        {"prompt token count of 140000 exceeds the limit of 128000", 128000, 140000},
-        {"Requested input length 9000 exceeds maximum input length 8192", 8192, 9000},
-        {"5021: The estimated number of input and maximum output tokens (8810) exceeded this model "
-         "context window limit (8192)",
-         8192, 8810},
-        {"too many tokens: size limit exceeded by 300 tokens. Try using shorter or fewer inputs.",
-         0, 0},
-        {"litellm.ContextWindowExceededError: litellm.BadRequestError: too long", 0, 0},
-        {"maximum context length is 99999999999999999999999 tokens", 0, 0},
-        {"maximum context length is", 0, 0},
-    };
     for (const CountCase& c : cases) {
         CAPTURE(c.message);
         const ErrorFacts facts = read_failure_body(openai_error(c.message));
@@ -167,7 +166,7 @@ TEST_CASE("R13: each row says who says so, and can be found") {
 TEST_CASE("R13: the shapes that such words come in") {
     for (
         const std::string_view body :
-        {R"j({"error":"`inputs` must have less than 512 tokens. Given: 598","error_type":"Validation"})j",
+        {R"j({"error":"`inputs` must have less than 512 tokens. Given: 598","error_type":"x"})j",
          R"({"message":"too many tokens: size limit exceeded by 3 tokens."})",
          R"({"detail":"This model's maximum context length is 512 tokens"})",
          R"({"detail":[{"loc":["body"],"msg":"exceeds the maximum context length"}]})",
