@@ -255,4 +255,13 @@ ErrorFacts read_failure_body(std::string_view body) {
     return facts;
 }
 
+bool may_refuse_field(int status, const ErrorFacts& error, std::string_view body,
+                      std::string_view field) {
+    if (status == 401 || status == 403 || status == 429 || error.context == ContextSign::exact)
+        return false;
+    if (body.find(field) != body.npos) return true;
+    const bool at_fault = status == 400 || status == 422;
+    return at_fault && (error.says_foreign_field || (error.says_nothing && error.code.empty()));
+}
+
 }  // namespace sluice::llm

@@ -103,6 +103,31 @@ constexpr std::array unsupported_phrases{
     Phrase{"audio input is not supported", Where::begin},
 };
 
+// A field that is not known: pydantic (vLLM, SGLang), serde, Go, proxies. They often name it.
+constexpr std::array field_phrases{
+    Phrase{"extra inputs are not permitted", Where::anywhere},  // pydantic 2
+    Phrase{"extra fields not permitted", Where::anywhere},      // pydantic 1
+    Phrase{"unexpected fields in the request", Where::begin},   // transformers serve
+    Phrase{"additional properties are not allowed", Where::anywhere},
+    Phrase{"unknown field", Where::anywhere},  // serde, Go
+    Phrase{"unknown parameter", Where::anywhere},
+    Phrase{"unknown argument", Where::anywhere},
+    Phrase{"unrecognized request argument", Where::anywhere},  // OpenAI
+    Phrase{"unexpected keyword argument", Where::anywhere},    // Python
+    Phrase{"unsupported parameter", Where::anywhere},
+    Phrase{"unsupported field", Where::anywhere},
+};
+// What says no more than the status does; the whole message.
+constexpr std::array empty_messages{
+    Phrase{"", Where::begin},
+    Phrase{"bad request", Where::begin},
+    Phrase{"invalid request", Where::begin},
+    Phrase{"unprocessable entity", Where::begin},
+    Phrase{"validation error", Where::begin},
+    Phrase{"bad request.", Where::begin},
+    Phrase{"invalid request.", Where::begin},
+};
+
 constexpr char lower(char c) {
     return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
 }
@@ -206,6 +231,10 @@ void apply_error_message(std::string_view message, ErrorFacts& facts) {
     facts.says_overloaded |= says_any(message, overload_phrases);
     facts.says_overloaded |= says_any(message, overload_pairs);
     facts.says_unsupported |= says_any(message, unsupported_phrases);
+    facts.says_foreign_field = says_any(message, field_phrases);
+    facts.says_nothing =
+        std::any_of(empty_messages.begin(), empty_messages.end(),
+                    [message](const Phrase& phrase) { return same_letters(message, phrase.text); });
 }
 
 }  // namespace sluice::llm

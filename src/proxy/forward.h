@@ -186,6 +186,8 @@ private:
     bool pass_on_held();
     void judge_held();
     void relay_held();
+    void ask_plainly();
+    void note_plain_answer();
     void send(mem::Chain&& bytes);
     void drop_withheld();
     void stop_withholding();
@@ -298,6 +300,7 @@ private:
     bool event_stream_ = false;  // the answer comes in events, of this form
     sse::Form form_ = sse::Form::event_stream;
     bool usage_injected_ = false;  // into the request to this target
+    bool plainly_ = false;         // it is asked again without what we add
     bool link_keeps_alive_ = false;
     bool held_back_ = false;  // the client is slow: the backend's receive is on hold
     bool client_must_close_ = false;

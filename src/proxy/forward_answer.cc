@@ -3,6 +3,7 @@
 #include "sluice/base/limits.h"
 #include "sluice/http/writer.h"
 #include "sluice/llm/failure_body.h"
+#include "sluice/proxy/event_log.h"
 
 #include <utility>
 
@@ -24,6 +25,9 @@ constexpr http::FieldSet not_forwarded = {
 // What is told of another try, which is decided here.
 constexpr http::FieldSet retry_fields = {http::FieldId::retry_after, http::FieldId::retry_after_ms,
                                          http::FieldId::x_should_retry};
+
+// What is added to requests for streams (see stages/usage.cc).
+constexpr std::string_view usage_field = "stream_options";
 
 // A stream that has said nothing by then is passed on as it is.
 constexpr std::size_t withheld_bytes_max = 16 * limits::KiB;
@@ -89,6 +93,12 @@ void Forward::begin_answer(const http::Head& head) {
     const bool may_read = !encoded && !exchange_.is_generic();
     event_stream_ = may_read && (json_lines || is_type(type, "text/event-stream"));
     const bool readable = may_read && is_type(type, "application/json");
+    // What we asked for could not be taken out again.
+    if (encoded && usage_injected_ && head.status == 200) {
+        drop_link(false);
+        return ask_plainly();
+    }
+    if (plainly_ && head.status < 400) note_plain_answer();
     const bool hide = usage_injected_ && event_stream_;
     body_expected_ = head.framing == http::Framing::length ? head.content_length > 0
                                                            : head.framing != http::Framing::none;
@@ -281,6 +291,9 @@ void Forward::judge_held() {
                                      .error = &said,
                                      .credential = credential()};
     const auto failure = policy::classify(facts);
+    if (usage_injected_ &&
+        llm::may_refuse_field(held_answer_->status, said, held_answer_->body, usage_field))
+        return ask_plainly();
     if (said.n_ctx) context_min_ = std::max(context_min_, *said.n_ctx);
     if (failure == FailureClass::loading)
         service_.saw_health(*exchange_.model, *exchange_.target, upstream::Health::loading,
@@ -303,6 +316,31 @@ policy::RetryAdvice Forward::advice_for(const HeldAnswer& held) const {
                            .tried_elsewhere = failed_elsewhere_,
                            .known = known_wait(),
                            .said = held.advice});
+}
+
+// The server may not know what we added to the request: that is no failure of anybody's, and it is
+// asked once more without that.
+void Forward::ask_plainly() {
+    SLUICE_ASSERT(usage_injected_ && !plainly_);
+    SLUICE_ASSERT(link_ == nullptr && place_.held());
+    held_answer_ = nullptr;
+    plainly_ = true;
+    try_target(upstream::Pool::Freshness::any);
+}
+
+// It answers what it refused with an addition: nothing is added for this server any more.
+void Forward::note_plain_answer() {
+    SLUICE_ASSERT(plainly_ && !usage_injected_);
+    if (!pool_->takes_additions()) return;
+    pool_->add_nothing();
+    write_event(service_.access_log, "addition_refused",
+                {{"backend", backend()},
+                 {"model", exchange_.model->name},
+                 {"field", usage_field},
+                 {"detail",
+                  "It refuses requests with this field, which the gateway added to learn "
+                  "the tokens of streams: it is no longer added for this server, and "
+                  "tokens are estimated where it does not tell them."}});
 }
 
 // It is the answer after all.

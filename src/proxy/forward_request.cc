@@ -12,7 +12,8 @@ namespace sluice::proxy {
 bool Forward::send_request() {
     const upstream::Target& target = *exchange_.target;
     const RequestState& request = *exchange_.request;
-    usage_injected_ = exchange_.usage_asked && target.kind != upstream::Kind::llama_server;
+    usage_injected_ = exchange_.usage_asked && target.kind != upstream::Kind::llama_server &&
+                      pool_->takes_additions() && !plainly_;
     const auto kind = request.multipart != nullptr ? llm::BodyKind::multipart : llm::BodyKind::json;
     const std::string& name =
         target.upstream_name.empty() ? request.asked_model : target.upstream_name;

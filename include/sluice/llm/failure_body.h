@@ -52,9 +52,16 @@ struct ErrorFacts {
     bool says_blocked = false;                     // a content filter said no
     bool says_overloaded = false;   // it has no room at the moment: busy, overloaded, out of memory
     bool says_unsupported = false;  // this server cannot do what was asked, whoever asks
+    bool says_foreign_field = false;  // it does not know a field of the request, whichever
+    bool says_nothing = false;        // not why
 };
 
 // Of an error response's body, or of the data of one event of a stream.
 ErrorFacts read_failure_body(std::string_view body);
+
+// Whether a refusal, which has that status and body, may be for the sake of this field: it names
+// it, or it is of a kind that does not say which one it was.
+bool may_refuse_field(int status, const ErrorFacts& error, std::string_view body,
+                      std::string_view field);
 
 }  // namespace sluice::llm

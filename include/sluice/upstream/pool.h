@@ -82,6 +82,9 @@ public:
     // and only its head should be.
     bool expects_large() const { return expects_large_; }
     void expect_large(bool large) { expects_large_ = large; }
+    // The server refuses requests for what the gateway adds to them.
+    bool takes_additions() const { return takes_additions_; }
+    void add_nothing() { takes_additions_ = false; }
     // Closes all idle links.
     void close_idle();
 
@@ -114,6 +117,7 @@ private:
     std::size_t links_ = 0;
     PoolCounters counters_;
     bool expects_large_ = false;
+    bool takes_additions_ = true;
 };
 
 // All pools of a shard.

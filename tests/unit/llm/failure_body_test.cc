@@ -241,6 +241,34 @@ TEST_CASE("a message that repeats the client's words cannot harm others") {
     }
 }
 
+TEST_CASE("R9: a refusal may be for the sake of a field that was added") {
+    struct Case {
+        int status;
+        std::string_view body;
+        bool may;
+    };
+    const Case cases[] = {
+        {400, R"({"error":{"message":"Unrecognized request argument: stream_options"}})", true},
+        {422, R"({"detail":[{"loc":["body","stream_options"],"msg":"no"}]})", true},
+        {422, R"({"detail":[{"loc":["body"],"msg":"Extra inputs are not permitted"}]})", true},
+        {422, R"({"detail":"Unexpected fields in the request: ..."})", true},
+        {500, R"({"error":"unknown field: stream_options"})", true},
+        {400, R"({"error":{"message":"Bad Request"}})", true},
+        {400, "", true},
+        {400, R"({"error":{"message":"temperature must be below 2"}})", false},
+        {400, R"({"error":{"message":"no","code":"model_not_found"}})", false},
+        {401, R"({"error":{"message":"stream_options"}})", false},
+        {404, "", false},
+        {500, R"({"error":"unknown field: x"})", false},
+        {400, llama_context, false},
+    };
+    for (const Case& c : cases) {
+        CAPTURE(c.body);
+        const ErrorFacts error = read_failure_body(c.body);
+        CHECK(may_refuse_field(c.status, error, c.body, "stream_options") == c.may);
+    }
+}
+
 TEST_CASE("a text that is cut tells what came before the cut") {
     // From the first key on that decides, every longer begin says the same.
     const std::size_t message_end = llama_context.find("context size") + 12;
