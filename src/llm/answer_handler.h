@@ -52,7 +52,7 @@ enum class AnswerKey : std::uint8_t {
     error,
     done,  // Ollama's `done`, llama-server's `stop`
     finish_reason,
-    index,  // of a choice
+    index,     // of a choice
     sequence,  // sequence_number, of a Responses event
     // --- counts: all from here on ---
     prompt_tokens,
@@ -104,7 +104,7 @@ struct AnswerFacts {
     bool usage_at_root = false;  // "usage": {...} beside it
     bool carries_other = false;  // anything that the frame of an event does not hold
     std::size_t content_bytes = 0;
-    Choices choices;             // an answer without choices is one of one choice
+    Choices choices;  // an answer without choices is one of one choice
     std::uint32_t number = EventFacts::unnumbered;
 
     // What the type of an event says: its SSE name, or "type" in its data.

@@ -115,7 +115,7 @@ void Forward::start_try() {
     exchange_.target = &place_.target();
     exchange_.request->tried |= bit_of_target();
     note_wait();
-    retried_link_ = sends_again_ = plainly_ = false;
+    retried_link_ = sends_again_ = plainly_ = disguised_ = false;
     held_answer_ = nullptr;
     if (resumes_ && !plan_to_resume()) return find_place();
     if (resumes_ && resume_->plan.length_reached) return end_at_length();

@@ -75,7 +75,9 @@ public:
     // What the client is told of another try, behind a failure.
     policy::RetryAdvice advice() const;
     // Of an answer that is done: what passed through pipes may have held an error.
-    End answer_end() const { return relay_.passed_error() ? End::backend_error : End::ok; }
+    End answer_end() const {
+        return relay_.passed_error() || disguised_ ? End::backend_error : End::ok;
+    }
     // The connection to the client cannot carry another answer.
     bool client_must_close() const { return client_must_close_; }
     // Its end would look like that of the answer, which broke without the client's being told.
@@ -186,12 +188,20 @@ private:
     bool pass_on_held();
     void judge_held();
     void relay_held();
+    bool refuses_addition(const llm::ErrorFacts& said) const;
     void ask_plainly();
+    void refuse_coding();
     void note_plain_answer();
     void send(mem::Chain&& bytes);
     void drop_withheld();
     void stop_withholding();
     bool judge_begin();
+    bool judge_document();
+    bool judge_stream();
+    void refuse_instead();
+    void refuse_document();
+    std::string refused() const;
+    bool may_withhold(const http::Head& head, bool readable) const;
 
     // --- the answer's body (forward_relay.cc, forward_splice.cc, forward_events.cc) ---
     void relay_received();
@@ -310,7 +320,8 @@ private:
     bool spliced_ = false;           // a part of the answer was
     bool events_complete_ = false;   // the copy of them says so
     bool bytes_behind_ = false;      // and something came behind them
-    bool withholding_ = false;       // the stream's begin, until it says something
+    bool withholding_ = false;       // the answer's begin, until it says something
+    bool disguised_ = false;         // a refusal that said 200
     bool committed_ = false;         // to status 200, by comments
     bool retried_link_ = false;      // a fresh one, after a kept-alive one was closed
     bool sends_again_ = false;       // and that one may have brought the request there

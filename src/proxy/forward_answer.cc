@@ -2,8 +2,8 @@
 #include "forward.h"
 #include "sluice/base/limits.h"
 #include "sluice/http/writer.h"
+#include "sluice/llm/errors.h"
 #include "sluice/llm/failure_body.h"
-#include "sluice/proxy/event_log.h"
 
 #include <utility>
 
@@ -26,17 +26,28 @@ constexpr http::FieldSet not_forwarded = {
 constexpr http::FieldSet retry_fields = {http::FieldId::retry_after, http::FieldId::retry_after_ms,
                                          http::FieldId::x_should_retry};
 
-// What is added to requests for streams (see stages/usage.cc).
-constexpr std::string_view usage_field = "stream_options";
+// The status that an error stands for which came with 200.
+int status_of(const llm::ErrorFacts& said) {
+    if (said.status != 0) return said.status;
+    if (said.context != llm::ContextSign::none) return 400;
+    return said.says_loading || said.says_overloaded ? 503 : 500;
+}
 
 // A stream that has said nothing by then is passed on as it is.
 constexpr std::size_t withheld_bytes_max = 16 * limits::KiB;
+
+// A type that servers give to anything.
+bool is_unnamed(std::string_view type);
 
 bool is_type(std::string_view value, std::string_view type) {
     value = value.substr(0, value.find(';'));
     while (value.ends_with(' '))
         value.remove_suffix(1);
     return http::same_name(value, type);
+}
+
+bool is_unnamed(std::string_view type) {
+    return type.empty() || is_type(type, "text/plain") || is_type(type, "application/octet-stream");
 }
 
 }  // namespace
@@ -91,13 +102,13 @@ void Forward::begin_answer(const http::Head& head) {
     const bool json_lines = is_type(type, "application/x-ndjson");
     form_ = json_lines ? sse::Form::json_lines : sse::Form::event_stream;
     const bool may_read = !encoded && !exchange_.is_generic();
-    event_stream_ = may_read && (json_lines || is_type(type, "text/event-stream"));
-    const bool readable = may_read && is_type(type, "application/json");
-    // What we asked for could not be taken out again.
-    if (encoded && usage_injected_ && head.status == 200) {
-        drop_link(false);
-        return ask_plainly();
-    }
+    const bool guessed = may_read && exchange_.streamed && head.status == 200 &&
+                         exchange_.endpoint->streaming == llm::Streaming::sse &&
+                         exchange_.endpoint->says_finish() && is_unnamed(type);
+    event_stream_ = may_read && (json_lines || guessed || is_type(type, "text/event-stream"));
+    const bool unnamed = !guessed && exchange_.endpoint->says_finish() && is_unnamed(type);
+    const bool readable = may_read && (unnamed || is_type(type, "application/json"));
+    if (encoded && usage_injected_ && head.status == 200) return refuse_coding();
     if (plainly_ && head.status < 400) note_plain_answer();
     const bool hide = usage_injected_ && event_stream_;
     body_expected_ = head.framing == http::Framing::length ? head.content_length > 0
@@ -111,14 +122,15 @@ void Forward::begin_answer(const http::Head& head) {
                               ? head.content_length <= HeldAnswer::bytes_max
                               : !exchange_.is_generic() || head.framing == http::Framing::none;
     if (head.status >= 400 && !event_stream_ && is_short) return hold(head);
+    if (committed_ && readable && head.status == 200 && is_short) return hold(head);
     if (committed_ && (!event_stream_ || head.status != 200))
         return fail_answer("answered with no stream, although a stream was asked for.");
 
     // A stream of declared length could not be ended with an error event: chunks can.
     const auto out = choose_framing(head.framing, exchange_.client_minor, event_stream_);
     client_must_close_ = out == http::Framing::until_close;
-    withholding_ = event_stream_ && head.status == 200 && exchange_.endpoint->says_finish() &&
-                   exchange_.model->has_others() && !resumes_;
+    withholding_ = may_withhold(head, readable);
+    const bool withholds_events = withholding_ && event_stream_ && exchange_.model->has_others();
     prepare_to_resume();
     if (!committed_ && !write_answer_head(head, out)) {
         drop_link(false);
@@ -128,7 +140,7 @@ void Forward::begin_answer(const http::Head& head) {
     }
     const bool raw = choose_answer_lane({.in = head.framing,
                                          .out = out,
-                                         .events_taken_out = hide || withholding_ || resume_,
+                                         .events_taken_out = hide || withholds_events || resume_,
                                          .bytes_ahead = head.content_length});
     relay_.begin({.in = head.framing,
                   .out = out,
@@ -137,6 +149,8 @@ void Forward::begin_answer(const http::Head& head) {
                   .form = form_,
                   .readable = readable,
                   .hide_usage_event = hide,
+                  .examined = readable && withholding_,
+                  .guessed = guessed,
                   .must_finish = head.status == 200 && exchange_.endpoint->says_finish(),
                   .responses = event_stream_ && exchange_.dialect() == llm::Dialect::responses,
                   .raw = raw,
@@ -147,6 +161,21 @@ void Forward::begin_answer(const http::Head& head) {
     pool_->expect_large(exchange_.lane.lane == Lane::splice);
     enter(Phase::relaying);
     if (!withholding_) pass_on();
+}
+
+// Whether the begin of an answer is kept until it is seen to be none: a stream's up to its first
+// word where others could answer, else up to whatever comes first; a document's up to a sign.
+bool Forward::may_withhold(const http::Head& head, bool readable) const {
+    if (head.status != 200 || resumes_ || !body_expected_) return false;
+    if (!event_stream_)
+        return readable && !committed_ &&
+               (head.framing != http::Framing::length ||
+                head.content_length <= HeldAnswer::bytes_max);
+    if (!exchange_.endpoint->says_finish()) return false;
+    // What leaves through pipes is read behind its leaving; and a client that would not be told
+    // that it waits gets its head at once.
+    const bool piped = service_.settings.relay == config::RelayMode::splice;
+    return exchange_.model->has_others() || (!piped && next_notice() != io::TimerWheel::never);
 }
 
 // From here on the answer is the client's, and nothing is tried again.
@@ -286,14 +315,17 @@ bool Forward::pass_on_held() {
 void Forward::judge_held() {
     const auto said =
         exchange_.is_generic() ? llm::ErrorFacts{} : llm::read_failure_body(held_answer_->body);
+    if (held_answer_->status < 400) {
+        if (!said.is_error) return refuse_document();
+        disguised_ = true;
+        held_answer_->status = status_of(said);
+    }
     const policy::FailureFacts facts{.end = AttemptEnd::answered,
                                      .status = held_answer_->status,
                                      .error = &said,
                                      .credential = credential()};
     const auto failure = policy::classify(facts);
-    if (usage_injected_ &&
-        llm::may_refuse_field(held_answer_->status, said, held_answer_->body, usage_field))
-        return ask_plainly();
+    if (refuses_addition(said)) return ask_plainly();
     if (said.n_ctx) context_min_ = std::max(context_min_, *said.n_ctx);
     if (failure == FailureClass::loading)
         service_.saw_health(*exchange_.model, *exchange_.target, upstream::Health::loading,
@@ -303,8 +335,7 @@ void Forward::judge_held() {
         return relay_held();
     }
     move_on(facts, Error::backend(held_answer_->status, Retry::no,
-                                  "The backend refused with status " +
-                                      std::to_string(held_answer_->status) +
+                                  "The backend" + refused() +
                                       (said.message.empty() ? "." : ": " + said.message)));
 }
 
@@ -316,31 +347,6 @@ policy::RetryAdvice Forward::advice_for(const HeldAnswer& held) const {
                            .tried_elsewhere = failed_elsewhere_,
                            .known = known_wait(),
                            .said = held.advice});
-}
-
-// The server may not know what we added to the request: that is no failure of anybody's, and it is
-// asked once more without that.
-void Forward::ask_plainly() {
-    SLUICE_ASSERT(usage_injected_ && !plainly_);
-    SLUICE_ASSERT(link_ == nullptr && place_.held());
-    held_answer_ = nullptr;
-    plainly_ = true;
-    try_target(upstream::Pool::Freshness::any);
-}
-
-// It answers what it refused with an addition: nothing is added for this server any more.
-void Forward::note_plain_answer() {
-    SLUICE_ASSERT(plainly_ && !usage_injected_);
-    if (!pool_->takes_additions()) return;
-    pool_->add_nothing();
-    write_event(service_.access_log, "addition_refused",
-                {{"backend", backend()},
-                 {"model", exchange_.model->name},
-                 {"field", usage_field},
-                 {"detail",
-                  "It refuses requests with this field, which the gateway added to learn "
-                  "the tokens of streams: it is no longer added for this server, and "
-                  "tokens are estimated where it does not tell them."}});
 }
 
 // It is the answer after all.
@@ -402,26 +408,71 @@ void Forward::stop_withholding() {
 // Something of the stream has come: what it is decides whether another backend is asked.
 // False: this one is not read any further.
 bool Forward::judge_begin() {
+    event_stream_ = relay_.plan().event_stream;  // where that was a guess it is settled now
     if (!withholding_) return true;
+    return event_stream_ ? judge_stream() : judge_document();
+}
+
+bool Forward::judge_stream() {
     if (relay_.saw_error() && relay_.content_events() == 0) {
-        const auto said = llm::read_failure_body(relay_.error_text());
-        drop_link(false);
-        if (committed_) {  // told in its own words, where nobody else will do
-            held_answer_ = std::make_unique<HeldAnswer>();
-            held_answer_->status = said.status != 0 ? said.status : 502;
-            held_answer_->body = relay_.error_text();
-        }
-        drop_withheld();
-        relay_.withdraw_error();
-        move_on(facts_of(Break::error_event, said),
-                Error::backend(502, Retry::no,
-                               "The backend ended its stream with an error: " + said.message));
+        refuse_instead();
         return false;
     }
-    if (relay_.content_events() > 0 || relay_.saw_finish() || relay_.saw_done() ||
+    const bool alone = !exchange_.model->has_others() && !withheld_.empty();
+    if (alone || relay_.content_events() > 0 || relay_.saw_finish() || relay_.saw_done() ||
         withheld_.size() > withheld_bytes_max)
         stop_withholding();
     return true;
+}
+
+bool Forward::judge_document() {
+    if (relay_.document() == Relay::Document::error) {
+        refuse_instead();
+        return false;
+    }
+    if (relay_.document() == Relay::Document::answer) stop_withholding();
+    return true;
+}
+
+// The client was told that a stream comes, and the answer is none.
+void Forward::refuse_document() {
+    held_answer_ = nullptr;
+    move_on({.end = AttemptEnd::malformed},
+            Error::backend(502, Retry::no,
+                           "The backend answered with no stream, although one was asked for."));
+}
+
+// Its status says 200, but it is a refusal: what it says counts, and the client gets no 200 either.
+void Forward::refuse_instead() {
+    SLUICE_ASSERT(withholding_ && held_answer_ == nullptr);
+    std::string text = relay_.error_text();
+    const auto said = llm::read_failure_body(text);
+    drop_link(false);
+    drop_withheld();
+    relay_.withdraw_error();
+    disguised_ = true;
+    held_answer_ = std::make_unique<HeldAnswer>();
+    held_answer_->status = status_of(said);
+    held_answer_->reason = http::reason_phrase(held_answer_->status);
+    held_answer_->fields = "Content-Type: application/json\r\n";
+    // An event of Responses holds more than the error, and one that is no JSON less.
+    const bool whole = said.is_error && exchange_.dialect() != llm::Dialect::responses &&
+                       text.starts_with('{') && text.ends_with('}');
+    // Behind a notice the event is made of what it said.
+    if (!whole && !committed_)
+        text = llm::error_body(
+            exchange_.dialect(),
+            {.status = held_answer_->status, .message = said.message, .code = said.code});
+    held_answer_->body = std::move(text);
+    judge_held();
+}
+
+// How its refusal reads in a sentence about it.
+std::string Forward::refused() const {
+    if (disguised_)
+        return event_stream_ ? " ended its stream with an error"
+                             : " answered with an error, although with status 200";
+    return " refused with status " + std::to_string(held_answer_->status);
 }
 
 }  // namespace sluice::proxy

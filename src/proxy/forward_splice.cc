@@ -38,6 +38,7 @@ void Forward::empty_pipes() {
 bool Forward::splice_body() {
     if (event_stream_) return splice_events();
     if (phase_ != Phase::relaying) return phase_ == Phase::finished;
+    if (withholding_) return false;
     if (!run_.active() && !begin_run()) return false;
     net::Stream& from = link_->stream;
     // What was on its way into buffers is relayed from there, and leaves first.

@@ -12,6 +12,11 @@ namespace {
 constexpr std::string_view crlf = "\r\n";
 constexpr std::string_view last_chunk = "0\r\n\r\n";
 
+// A document that has not said by then that it is an error is none; and one that is longer than
+// this is not held back.
+constexpr std::size_t error_sign_bytes_max = 1 * limits::KiB;
+constexpr std::size_t error_document_bytes_max = 64 * limits::KiB;
+
 bool is_chunked(http::Framing framing) {
     return framing == http::Framing::chunked;
 }
@@ -178,6 +183,8 @@ Relay::Reading Relay::read_pieces(std::string_view text, RelayScratch& scratch) 
     scratch.released.clear();
     scratch.waiting.clear();
     for (const auto& piece : scratch.pieces) {
+        if (plan_.guessed) [[unlikely]]
+            settle_guess(text.substr(piece.begin, piece.end - piece.begin));
         if (plan_.event_stream) {
             scan_events(text, piece, scratch, reading);
             continue;
@@ -195,9 +202,44 @@ void Relay::read_document(std::string_view part) {
     if (tail_ != nullptr)
         tail_->append(part);
     else if (plan_.in == http::Framing::length && part.size() == plan_.length)
-        content_bytes_ += llm::read_event({}, part, usage_).content_bytes;
+        read_whole_document(part);
     else
         reader_.feed(part);
+    if (plan_.examined && document_ == Document::undecided) examine(part);
+}
+
+void Relay::read_whole_document(std::string_view part) {
+    const auto facts = llm::read_event({}, part, usage_);
+    content_bytes_ += facts.content_bytes;
+    if (!plan_.examined) return;
+    document_ = facts.error && !facts.answers ? Document::error : Document::answer;
+    if (document_ == Document::error) error_text_ = part.substr(0, error_document_bytes_max);
+}
+
+// A document in several pieces: what it is may show in any of them.
+void Relay::examine(std::string_view part) {
+    SLUICE_ASSERT(document_ == Document::undecided);
+    const std::size_t most = reader_.error() ? error_document_bytes_max : error_sign_bytes_max;
+    if (reader_.answers() || error_text_.size() + part.size() > most)
+        document_ = Document::answer;
+    else if (reader_.complete())
+        document_ = reader_.error() ? Document::error : Document::answer;
+    if (document_ == Document::answer)
+        std::string().swap(error_text_);
+    else
+        error_text_ += part;
+}
+
+// The first byte of a body that may be events tells whether it is something else.
+void Relay::settle_guess(std::string_view text) {
+    const std::size_t at = text.find_first_not_of(" \t\r\n");
+    if (at == text.npos) return;
+    plan_.guessed = false;
+    const bool is_json = text[at] == '{' || text[at] == '[';
+    if (!is_json && text[at] != '<') return;
+    plan_.event_stream = plan_.must_finish = plan_.hide_usage_event = false;
+    plan_.readable = plan_.examined = is_json;
+    if (!is_json) document_ = Document::answer;
 }
 
 void Relay::scan_events(std::string_view text, const http::BodyPiece& piece, RelayScratch& scratch,
@@ -261,6 +303,7 @@ llm::EventFacts Relay::read_event(const sse::Event& event) {
 }
 
 void Relay::see_end() {
+    if (plan_.examined && document_ == Document::undecided) document_ = Document::answer;
     if (tail_ != nullptr) llm::read_tail(*tail_, usage_);
     sse::Event event;
     ended_inside_ |= plan_.event_stream && !scanner_.at_boundary();

@@ -36,8 +36,11 @@ struct RelayPlan {
     sse::Form form = sse::Form::event_stream;
     bool readable = false;          // otherwise JSON whose usage is read
     bool hide_usage_event = false;  // the client did not ask for the event that only reports usage
-    bool must_finish = false;       // a stream that says how a generation ended
-    bool responses = false;         // events of the Responses API, which are numbered
+    bool examined = false;          // of such a document it is asked whether it is an error
+    // Its type does not say so, but it may be an event stream: its first byte tells.
+    bool guessed = false;
+    bool must_finish = false;  // a stream that says how a generation ended
+    bool responses = false;    // events of the Responses API, which are numbered
     // Every byte leaves as it comes, framing included, and at once: events that nobody holds back.
     bool raw = false;
     // What the events say is kept, and an error among them breaks the stream; or the stream goes on
@@ -109,6 +112,11 @@ public:
     std::string failure(const http::Parser& parser) const;
     Break failure_kind() const;
 
+    // What a document that is examined turns out to be; once it has ended, or has become too long
+    // for an error, one of the latter two.
+    enum class Document : std::uint8_t { undecided, error, answer };
+    Document document() const { return document_; }
+
     // What passed so far.
     const llm::Usage& usage() const;
     bool saw_done() const { return saw_done_; }
@@ -158,6 +166,9 @@ private:
 
     Reading read_pieces(std::string_view text, RelayScratch& scratch);
     void read_document(std::string_view part);
+    void read_whole_document(std::string_view part);
+    void examine(std::string_view part);
+    void settle_guess(std::string_view text);
     void scan_events(std::string_view text, const http::BodyPiece& piece, RelayScratch& scratch,
                      Reading& reading);
     llm::EventFacts read_event(const sse::Event& event);
@@ -179,6 +190,7 @@ private:
     mem::Chain held_;   // the begin of an event whose end has not come
     std::unique_ptr<llm::ResponsesPlace> place_;  // of a stream of that API
     std::unique_ptr<std::string> tail_;           // of a document whose middle was not read
+    Document document_ = Document::undecided;
     bool oversized_ = false;  // the event that is passing is longer than may be held
     bool out_of_buffers_ = false;
     bool saw_done_ = false;
