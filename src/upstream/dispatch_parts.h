@@ -4,6 +4,7 @@
 
 #include "sluice/base/list.h"
 #include "sluice/policy/doubts.h"
+#include "sluice/policy/hash.h"
 #include "sluice/policy/rests.h"
 #include "sluice/upstream/dispatch.h"
 
@@ -20,6 +21,12 @@ T& grown(std::vector<std::unique_ptr<T>>& all, std::uint32_t id) {
     if (id >= all.size()) all.resize(id + 1);
     if (all[id] == nullptr) all[id] = std::make_unique<T>();
     return *all[id];
+}
+
+// Whose limit it is: the client's, where the backend sees its credentials; 0: ours, or nobody's.
+inline std::uint64_t credential_of(const Target& target, std::string_view credentials) {
+    const bool clients = target.setting.key.empty() && !credentials.empty();
+    return clients ? policy::hash_text(credentials) : 0;
 }
 
 struct Dispatch::TargetState {
