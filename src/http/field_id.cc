@@ -17,6 +17,8 @@ struct Known {
 
 constexpr Known known[] = {
     {"accept-encoding", FieldId::accept_encoding},
+    {"api-key", FieldId::api_key},
+    {"apikey", FieldId::apikey},
     {"authorization", FieldId::authorization},
     {"cache-control", FieldId::cache_control},
     {"connection", FieldId::connection},
@@ -28,6 +30,7 @@ constexpr Known known[] = {
     {"forwarded", FieldId::forwarded},
     {"host", FieldId::host},
     {"origin", FieldId::origin},
+    {"referer", FieldId::referer},
     {"request-id", FieldId::request_id},
     {"retry-after", FieldId::retry_after},
     {"retry-after-ms", FieldId::retry_after_ms},
@@ -40,6 +43,7 @@ constexpr Known known[] = {
     {"x-forwarded-for", FieldId::x_forwarded_for},
     {"x-forwarded-host", FieldId::x_forwarded_host},
     {"x-forwarded-proto", FieldId::x_forwarded_proto},
+    {"x-goog-api-key", FieldId::x_goog_api_key},
     {"x-real-ip", FieldId::x_real_ip},
     {"x-request-id", FieldId::x_request_id},
     {"x-request-timeout", FieldId::x_request_timeout},
@@ -135,8 +139,11 @@ FieldId field_id(std::string_view name) {
     SLUICE_ASSERT(!name.empty());
     const Known& each = table[slot_of(name, factor)];
     if (each.name.size() == name.size() && is_name(name.data(), each.name)) return each.id;
-    if (name.size() <= 8 || (name.front() | 0x20) != 'x') return FieldId::other;
+    const char first = static_cast<char>(name.front() | 0x20);
+    if (name.size() <= 8 || (first != 'x' && first != 's')) return FieldId::other;
     const std::uint64_t begin = eight_bytes(name.data());
+    if (begin == eight_bytes("sec-fetc") && name.size() > 10 && is_name(name.data() + 8, "h-"))
+        return FieldId::sec_fetch;
     if (begin == eight_bytes("x-sluice") && name[8] == '-') return FieldId::x_sluice;
     if (begin == eight_bytes("x-consum") && name.size() > 9 && is_name(name.data() + 8, "er"))
         return FieldId::x_consumer;

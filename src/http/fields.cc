@@ -21,6 +21,20 @@ bool starts_like(std::string_view name, std::string_view prefix) {
     return name.size() >= prefix.size() && reads_like(name.substr(0, prefix.size()), prefix);
 }
 
+// Fields that a request is judged by, of which two readers could take different ones.
+constexpr FieldSet only_once = {FieldId::content_type, FieldId::origin, FieldId::sec_fetch_site};
+
+const char* twice(FieldId id) {
+    switch (id) {
+        case FieldId::content_type:
+            return "Content-Type is there more than once.";
+        case FieldId::origin:
+            return "Origin is there more than once.";
+        default:
+            return "Sec-Fetch-Site is there more than once.";
+    }
+}
+
 // Another field of the head that differs only in '_' and '-'.
 bool has_twin(const Head& head, std::string_view name) {
     return std::ranges::any_of(head.fields(), [name](const Field& other) {
@@ -86,6 +100,7 @@ Verdict FieldReader::add(Head& head, const FieldLine& line) {
         return {431, "There are more header fields than the 100 that are accepted."};
     }
     const FieldId id = field_id(line.name);
+    if (request_ && only_once.contains(id) && head.has(id)) return bad_request(twice(id));
     head.storage[head.count++] = {line.name, line.value, id, line.as_is};
     head.present.add(id);
     if (request_ && line.underscore) {

@@ -7,6 +7,7 @@
 
 #include <llhttp.h>
 
+#include <algorithm>
 #include <limits>
 #include <new>
 #include <string>
@@ -79,6 +80,20 @@ Method to_method(std::uint8_t code) {
     }
 }
 
+// A copy of the head for llhttp where it must read another spelling, else empty. Behind a framing
+// it takes no tab for white space, which RFC 9110 section 5.6.3 does, and it knows no minor version
+// above 1. The values themselves are read from the text, by us.
+std::string respelled(std::string_view text, std::size_t fields_begin, bool request) {
+    const std::size_t minor_at = request ? fields_begin - 3 : std::string_view("HTTP/1.").size();
+    SLUICE_ASSERT(minor_at < fields_begin && text[minor_at] >= '0' && text[minor_at] <= '9');
+    const bool tabs = text.find('\t', fields_begin) != text.npos;
+    if (text[minor_at] <= '1' && !tabs) return {};
+    std::string copy(text);
+    copy[minor_at] = std::min(copy[minor_at], '1');
+    std::replace(copy.begin() + static_cast<std::ptrdiff_t>(fields_begin), copy.end(), '\t', ' ');
+    return copy;
+}
+
 }  // namespace
 
 struct Parser::HeadPass {
@@ -88,7 +103,11 @@ struct Parser::HeadPass {
     std::string_view value;  // likewise; not trimmed at its end
     const char* line;        // where the next field line must begin
     const char* end;         // of the text
+    const char* text;        // its begin
+    const char* read;        // where llhttp reads it: there, or a copy of it
     Verdict verdict{};
+
+    const char* in_text(const char* at) const { return text + (at - read); }
 };
 
 struct Parser::BodyPass {
@@ -116,12 +135,12 @@ struct Parser::Hooks {
     }
 
     static int on_name(llhttp_t* m, const char* at, std::size_t length) {
-        head(m).name = {at, length};
+        head(m).name = {head(m).in_text(at), length};
         return HPE_OK;
     }
 
     static int on_value(llhttp_t* m, const char* at, std::size_t length) {
-        head(m).value = {at, length};
+        head(m).value = {head(m).in_text(at), length};
         return HPE_OK;
     }
 
@@ -305,7 +324,10 @@ bool Parser::read_plain_fields(std::string_view text, std::size_t fields_begin, 
     while (at != end && *at != '\r') {
         const char* const next = read_field_line(at, end, line);
         if (next == nullptr || fields.add(head, line).refused()) return false;
-        if (judged.contains(head.storage[head.count - 1].id) && !judge(at, next)) return false;
+        if (judged.contains(head.storage[head.count - 1].id)) {
+            const bool tab = std::find(at, next, '\t') != next;  // to be read in another spelling
+            if (tab || !judge(at, next)) return false;
+        }
         at = next;
     }
     if (end - at < 2 || at[1] != '\n' || !judge(at, at + 2)) return false;
@@ -321,16 +343,19 @@ Progress Parser::read_fields(std::string_view text, std::size_t fields_begin, He
                              bool to_head_request) {
     static constexpr llhttp_settings_t settings = Hooks::settings(true);
     const char* const first = text.data() + fields_begin;
-    HeadPass pass{
-        head, FieldReader(side_ == Side::request), {}, {}, first, text.data() + text.size()};
+    const bool request = side_ == Side::request;
+    const std::string copy = respelled(text, fields_begin, request);
+    const char* const read = copy.empty() ? text.data() : copy.data();
+    HeadPass pass{head,  FieldReader(request),      {},          {},
+                  first, text.data() + text.size(), text.data(), read};
     llhttp_t& machine = new_machine(machine_, to_type(side_), settings);
     machine.data = &pass;
-    const llhttp_errno_t code = llhttp_execute(&machine, text.data(), text.size());
+    const llhttp_errno_t code = llhttp_execute(&machine, read, text.size());
     machine.data = nullptr;
 
     if (pass.verdict.refused()) return fail(pass.verdict.status, pass.verdict.words);
     if (code == HPE_PAUSED) return conclude_head(pass, text, to_head_request);
-    if (code != HPE_OK) return refused_by_machine(code, first);
+    if (code != HPE_OK) return refused_by_machine(code, read + fields_begin);
     if (text.size() == limits::head_bytes_max) {
         return fail(431, "The head is longer than the 32 KiB that are accepted.");
     }
@@ -339,7 +364,7 @@ Progress Parser::read_fields(std::string_view text, std::size_t fields_begin, He
 
 Progress Parser::conclude_head(HeadPass& pass, std::string_view text, bool to_head_request) {
     llhttp_t& machine = as_machine(machine_);
-    const char* end = llhttp_get_error_pos(&machine);
+    const char* end = pass.in_text(llhttp_get_error_pos(&machine));
     if (end != pass.line + 2 || pass.line[0] != '\r' || pass.line[1] != '\n') {
         return fail(400, "The head does not end in an empty line.");
     }

@@ -2,6 +2,8 @@
 
 #include "grammar.h"
 
+#include <algorithm>
+
 namespace sluice::http {
 
 namespace {
@@ -9,17 +11,16 @@ namespace {
 constexpr std::string_view root = "/";
 constexpr std::string_view asterisk = "*";
 
-// "HTTP/1.0" or "HTTP/1.1"; RFC 9112 section 2.3: one digit, a dot, one digit, capitals.
+// "HTTP/1.0" or "HTTP/1.1"; RFC 9112 section 2.3: one digit, a dot, one digit, capitals. A higher
+// minor version is spoken as the highest one that is known (RFC 9110 section 2.5).
 Verdict read_version(std::string_view text, Head& head) {
     const bool shaped = text.size() == 8 && text.starts_with("HTTP/") && is_digit(text[5]) &&
                         text[6] == '.' && is_digit(text[7]);
     if (!shaped) {
         return bad_request("The first line does not end in an HTTP version such as HTTP/1.1.");
     }
-    if (text[5] != '1' || text[7] > '1') {
-        return {505, "Only HTTP/1.1 and HTTP/1.0 are spoken here."};
-    }
-    head.minor = text[7] - '0';
+    if (text[5] != '1') return {505, "Only HTTP/1.1 and HTTP/1.0 are spoken here."};
+    head.minor = text[7] == '0' ? 0 : 1;
     return fine;
 }
 
@@ -29,7 +30,8 @@ void split_query(Head& head) {
     head.query = mark == head.target.npos ? std::string_view{} : head.target.substr(mark + 1);
 }
 
-// "http://host[:port]/path?query", cut to its origin-form (RFC 9112 section 3.2.2).
+// "http://host[:port]/path?query", cut to its origin-form (RFC 9112 section 3.2.2). An empty path
+// is "/"; before a query it stands in no text, so that target and path are set apart.
 Verdict read_absolute_target(std::string_view target, Head& head) {
     const std::size_t scheme_end = target.find("://");
     const std::string_view scheme = target.substr(0, scheme_end);
@@ -37,14 +39,17 @@ Verdict read_absolute_target(std::string_view target, Head& head) {
         return bad_request("The request target neither begins with '/' nor is an http URL.");
     }
     const std::string_view rest = target.substr(scheme_end + 3);
-    const std::size_t slash = rest.find('/');
-    head.host = rest.substr(0, slash);
+    const std::size_t host_end = std::min(rest.find_first_of("/?"), rest.size());
+    head.host = rest.substr(0, host_end);
     if (!is_authority(head.host)) {
         return bad_request("The host of the request target is not of the form host[:port].");
     }
-    if (slash != rest.npos) {
-        head.target = rest.substr(slash);
-    } else {
+    // RFC 9110 section 7.4: the origin that is asked for is another one than the one that listens.
+    if (same_name(scheme, "https")) {
+        return {421, "No https is spoken on this port: ask for the same URL with http."};
+    }
+    head.target = rest.substr(host_end);
+    if (head.target.empty()) {
         // RFC 9112 section 3.2.4: an empty path means the server itself for OPTIONS.
         head.target = head.method_text == "OPTIONS" ? asterisk : root;
     }
@@ -64,6 +69,10 @@ Verdict read_target(std::string_view target, Head& head) {
         return verdict;
     }
     split_query(head);
+    if (head.path.empty()) {
+        head.path = root;
+        head.target = {};
+    }
     return fine;
 }
 

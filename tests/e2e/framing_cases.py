@@ -139,7 +139,7 @@ for target in (b"*", b"localhost:80", b"v1/models", b"ftp://{host}/v1/models", b
 case(24, "CONNECT", b"CONNECT {host} HTTP/1.1\r\n" + HOST + b"\r\n" + SMUGGLED, 405, 501)
 case(24, "CONNECT of a path", b"CONNECT /v1/models HTTP/1.1\r\n" + HOST + b"\r\n", 400, 405, 501)
 case(25, "TRACE", b"TRACE /v1/models HTTP/1.1\r\n" + HOST + b"\r\n", 405, 501)
-for version in (b"HTTP/1.10", b"http/1.1", b"HTTP/3.0", b"HTTP/2.0", b"HTTP/0.9", b"HTTP/1.2",
+for version in (b"HTTP/1.10", b"http/1.1", b"HTTP/3.0", b"HTTP/2.0", b"HTTP/0.9", b"HTTP/0.1",
                 b"HTTP/1", b"HTTP/1.1x", b"HTTP /1.1", b"HTTPS/1.1", b"ICE/1.0"):
     case(26, f"version {version.decode()}",
          b"GET /v1/models " + version + b"\r\n" + HOST + b"\r\n", 400, 505)

@@ -271,7 +271,7 @@ class Splits(BodyCase):
 
     def test_row_048_refusals(self):
         for data in (LINE + HOST + LENGTH + CHUNKED + b"\r\n", LINE + HOST + b"X-A : b\r\n\r\n",
-                     LINE + HOST + HOST + b"\r\n", LINE.replace(b"1.1", b"1.9") + HOST + b"\r\n"):
+                     LINE + HOST + HOST + b"\r\n", LINE.replace(b"1.1", b"2.1") + HOST + b"\r\n"):
             with self.subTest(data):
                 status, seen = self.same_at_every_offset(data)
                 self.assertIn(status, (400, 505))

@@ -12,6 +12,8 @@ namespace sluice::http {
 enum class FieldId : std::uint8_t {
     other,  // nothing that the gateway acts on by its name
     accept_encoding,
+    api_key,
+    apikey,
     authorization,
     cache_control,
     connection,
@@ -23,6 +25,7 @@ enum class FieldId : std::uint8_t {
     forwarded,
     host,
     origin,
+    referer,
     request_id,
     retry_after,
     retry_after_ms,
@@ -35,6 +38,7 @@ enum class FieldId : std::uint8_t {
     x_forwarded_for,
     x_forwarded_host,
     x_forwarded_proto,
+    x_goog_api_key,
     x_real_ip,
     x_request_id,
     x_request_timeout,
@@ -45,6 +49,7 @@ enum class FieldId : std::uint8_t {
     // --- families: nothing but the family matters ---
     hop_by_hop,          // of one hop by their definition (RFC 9110 section 7.6.1), not named above
     cross_origin_grant,  // access-control-*: which pages may read an answer
+    sec_fetch,           // the other sec-fetch-*: what a browser says of the page that asks
     x_consumer,          // x-consumer*
     x_sluice,            // the other x-sluice-*
 };
@@ -67,6 +72,7 @@ public:
     constexpr void add(FieldId id) {
         if (id != FieldId::other) bits_ |= std::uint64_t{1} << static_cast<unsigned>(id);
     }
+    constexpr bool meets(FieldSet other) const { return (bits_ & other.bits_) != 0; }
     constexpr FieldSet operator|(FieldSet more) const {
         more.bits_ |= bits_;
         return more;

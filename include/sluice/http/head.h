@@ -47,7 +47,8 @@ struct Head {
     // --- request ---
     Method method = Method::other;
     std::string_view method_text;
-    // As sent: path and query. An absolute-form target is cut to it; "*" only with OPTIONS.
+    // As sent: path and query. An absolute-form target is cut to it; "*" only with OPTIONS. A null
+    // view where that had no path before its query: then it is path, '?' and query.
     std::string_view target;
     std::string_view path;   // target without the query; see check_path() before it decides
     std::string_view query;  // without the '?'

@@ -6,10 +6,11 @@
 //   2. parse_body() with every following run of bytes, in any split, until `complete`.
 // After `failed` the connection is of no further use: answer with error().status and close.
 // Strictness (rows 1 to 45 of the fault list): llhttp with no lenient flag, plus the checks that it
-// does not make. A refused request is the client's fault with 400, 414, 417, 431, 501 or 505; a
-// refused response is the backend's with 502. CONNECT, TRACE, a 101 and expectations other than
+// does not make. A refused request is the client's fault with 400, 414, 417, 421, 431, 501 or 505;
+// a refused response is the backend's with 502. CONNECT, TRACE, a 101 and expectations other than
 // 100-continue never come out as a complete head.
-// What is refused does not depend on how the bytes were split. Nothing is allocated but on failure.
+// What is refused does not depend on how the bytes were split. Nothing is allocated but on failure,
+// and for the few heads that llhttp must read in another spelling (tabs, HTTP/1.2).
 #pragma once
 
 #include "sluice/base/result.h"

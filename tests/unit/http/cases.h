@@ -55,6 +55,13 @@ inline Outcome run_response(std::string text, bool to_head_request = false) {
     return run({Parser::Side::response, std::move(text), to_head_request});
 }
 
+inline Message only(const Outcome& outcome) {
+    CAPTURE(outcome.words);
+    CHECK_FALSE(outcome.failed);
+    REQUIRE(outcome.messages.size() == 1);
+    return outcome.messages[0];
+}
+
 // Every text is refused with that status, nothing of it comes out as a message but (`before`) what
 // stood in front of the fault, and it is the client's fault.
 inline void check_refused(int status, const std::vector<std::string>& texts,

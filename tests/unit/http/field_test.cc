@@ -180,6 +180,32 @@ TEST_CASE("fault 40: only 100-continue is expected, and only in HTTP/1.1") {
                                 "Expect: 100\r\n", "Expect: 100-continue\r\nExpect: x\r\n"}));
 }
 
+TEST_CASE("C9: what a request is judged by is there once") {
+    for (const std::string name : {"Content-Type", "Origin", "Sec-Fetch-Site"}) {
+        CAPTURE(name);
+        check_refused(400, {post(name + ": a\r\n" + name + ": b\r\n"),
+                            post(name + ": a\r\nX: y\r\n" + name + ": a\r\n"),
+                            post(name + ": a\r\n" + name + ":\r\n")});
+        check_accepted({post(name + ": a\r\nX: a\r\nX: a\r\nAccept: a\r\nAccept: b\r\n")});
+    }
+    // An answer is the backend's own.
+    CHECK_FALSE(
+        run_response("HTTP/1.1 204 No\r\nContent-Type: a\r\nContent-Type: b\r\n\r\n").failed);
+}
+
+TEST_CASE("C9: what a browser says of the page that asks is known by its family") {
+    for (const std::string name : {"sec-fetch-mode", "Sec-Fetch-Dest", "SEC-FETCH-USER",
+                                   "sec-fetch-storage-access", "sec-fetch-x"}) {
+        CAPTURE(name);
+        CHECK(field_id(name) == FieldId::sec_fetch);
+    }
+    CHECK(field_id("Sec-Fetch-Site") == FieldId::sec_fetch_site);
+    CHECK(field_id("Referer") == FieldId::referer);
+    for (const std::string name :
+         {"sec-fetch", "sec-fetch-", "sec-fetcher", "sec-gpc", "sec-fetchy-x"})
+        CHECK(field_id(name) == FieldId::other);
+}
+
 TEST_CASE("fault 41: underscore twins of known fields are refused") {
     check_refused(
         400,

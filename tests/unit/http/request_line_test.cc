@@ -84,26 +84,21 @@ TEST_CASE("fault 21: a Host that is not host[:port] is refused") {
 
 TEST_CASE("fault 22: an absolute target must agree with Host, and is cut to its origin form") {
     const std::string end = "\r\n\r\n";
-    check_refused(400, {"GET http://a/ HTTP/1.1\r\nHost: b" + end,
-                        "GET http://a:80/ HTTP/1.1\r\nHost: a" + end,
-                        "GET http://a/ HTTP/1.1\r\nHost: a:80" + end,
-                        "GET http://a:81/ HTTP/1.1\r\nHost: a:80" + end,
-                        "GET http://user@a/ HTTP/1.1\r\nHost: a" + end,
-                        "GET http://user@a/ HTTP/1.1\r\nHost: user@a" + end,
-                        "GET http://user@a/ HTTP/1.0" + end,
-                        "GET http://a%41/ HTTP/1.0" + end,
-                        "GET http:///x HTTP/1.1\r\nHost: a" + end,
-                        "GET http:// HTTP/1.1\r\nHost: a" + end,
-                        "GET http:/a HTTP/1.1\r\nHost: a" + end,
-                        "GET http:a HTTP/1.1\r\nHost: a" + end,
-                        "GET http://a?x HTTP/1.1\r\nHost: a" + end,
-                        "GET http://a:99999/ HTTP/1.1\r\nHost: a:99999" + end,
-                        "GET http://a\\@b/ HTTP/1.1\r\nHost: a" + end,
-                        "GET ftp://a/ HTTP/1.1\r\nHost: a" + end,
-                        "GET file:///etc/passwd HTTP/1.1\r\nHost: a" + end,
-                        "GET javascript://a/ HTTP/1.1\r\nHost: a" + end,
-                        "GET ://a/ HTTP/1.1\r\nHost: a" + end,
-                        "GET http://a/x#y HTTP/1.1\r\nHost: a" + end});
+    check_refused(
+        400,
+        {"GET http://a/ HTTP/1.1\r\nHost: b" + end, "GET http://a:80/ HTTP/1.1\r\nHost: a" + end,
+         "GET http://a/ HTTP/1.1\r\nHost: a:80" + end,
+         "GET http://a:81/ HTTP/1.1\r\nHost: a:80" + end,
+         "GET http://user@a/ HTTP/1.1\r\nHost: a" + end,
+         "GET http://user@a/ HTTP/1.1\r\nHost: user@a" + end, "GET http://user@a/ HTTP/1.0" + end,
+         "GET http://a%41/ HTTP/1.0" + end, "GET http:///x HTTP/1.1\r\nHost: a" + end,
+         "GET http:// HTTP/1.1\r\nHost: a" + end, "GET http:/a HTTP/1.1\r\nHost: a" + end,
+         "GET http:a HTTP/1.1\r\nHost: a" + end,
+         "GET http://a:99999/ HTTP/1.1\r\nHost: a:99999" + end,
+         "GET http://a\\@b/ HTTP/1.1\r\nHost: a" + end, "GET ftp://a/ HTTP/1.1\r\nHost: a" + end,
+         "GET file:///etc/passwd HTTP/1.1\r\nHost: a" + end,
+         "GET javascript://a/ HTTP/1.1\r\nHost: a" + end, "GET ://a/ HTTP/1.1\r\nHost: a" + end,
+         "GET http://a/x#y HTTP/1.1\r\nHost: a" + end});
     const Outcome outcome =
         run_request("GET HTTP://A.example:80/v1/models?x=1/2 HTTP/1.1\r\nHost: a.EXAMPLE:80" + end);
     REQUIRE(outcome.messages.size() == 1);
@@ -152,9 +147,8 @@ TEST_CASE("a method that nobody knows is refused with 501, what is no method wit
 }
 
 TEST_CASE("fault 26: other versions are refused, with 505 where they are well formed") {
-    check_refused(
-        505, each(line, {"GET / HTTP/0.9", "GET / HTTP/1.2", "GET / HTTP/1.9", "GET / HTTP/2.0",
-                         "GET / HTTP/3.0", "GET / HTTP/9.9", "GET / HTTP/0.0", "GET / HTTP/2.1"}));
+    check_refused(505, each(line, {"GET / HTTP/0.9", "GET / HTTP/2.0", "GET / HTTP/3.0",
+                                   "GET / HTTP/9.9", "GET / HTTP/0.0", "GET / HTTP/2.1"}));
     check_refused(505, {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"});
     check_refused(
         400,
@@ -166,6 +160,56 @@ TEST_CASE("fault 26: other versions are refused, with 505 where they are well fo
                     "GET / HTTP/-1.1", "GET / RTSP/1.0",  "GET / ICE/1.0",   "SOURCE / ICE/1.0",
                     "GET HTTP/1.1",    "HTTP/1.1 200 OK"}));
     check_refused(400, {"GET /\r\n\r\n", "GET / \r\n\r\n"});
+}
+
+TEST_CASE("C9: a minor version above 1 is served as 1.1") {
+    for (const char minor : std::string("123456789")) {
+        CAPTURE(minor);
+        const std::string version = std::string("HTTP/1.") + minor;
+        const Outcome outcome = run_request(
+            "POST /a?b HTTP/1.1\r\nHost: a\r\nX: \ty\t\r\n"
+            "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+            "GET /c " +
+            version + "\r\nHost: a\r\n\r\n");
+        CHECK_FALSE(outcome.failed);
+        REQUIRE(outcome.messages.size() == 2);
+        CHECK(outcome.messages[1].minor == 1);
+        CHECK(outcome.messages[1].keep_alive);
+        CHECK(outcome.messages[1].target == "/c");
+        const Message answered =
+            only(run_response(version + " 200 OK\r\nContent-Length: 2\r\n\r\nhi"));
+        CHECK(answered.minor == 1);
+        CHECK(answered.body == "hi");
+    }
+    check_refused(400, {"GET / HTTP/1.2\r\n\r\n"});  // as HTTP/1.1 it needs a Host
+}
+
+TEST_CASE("C9: an absolute target may go on with its query") {
+    const auto target = [](const std::string& text, const std::string& method = "GET") {
+        const Message got = only(run_request(method + " " + text + " HTTP/1.1\r\nHost: h\r\n\r\n"));
+        return got.target;
+    };
+    CHECK(target("http://h?x").empty());  // "/?x" stands nowhere in the text
+    CHECK(target("http://h/?x") == "/?x");
+    CHECK(target("http://h?x", "OPTIONS").empty());
+    CHECK(target("http://h", "OPTIONS") == "*");
+    const std::string text = "GET http://h?x/y?z HTTP/1.1\r\nHost: h\r\n\r\n";
+    Parser parser(Parser::Side::request);
+    Head head;
+    REQUIRE(parser.parse_head(text, head) == Progress::complete);
+    CHECK(head.host == "h");
+    CHECK(head.path == "/");
+    CHECK(head.query == "x/y?z");
+    check_refused(400, each(line, {"GET http://?x HTTP/1.1", "GET http://a@a?x HTTP/1.1",
+                                   "GET http://b?x HTTP/1.1", "GET http://a:?x HTTP/1.1",
+                                   "GET http:?x HTTP/1.1"}));
+}
+
+TEST_CASE("C9: https on a port without TLS is misdirected") {
+    check_refused(421, each(line, {"GET https://a/ HTTP/1.1", "GET HTTPS://a/ HTTP/1.1",
+                                   "POST https://a/v1/x?y HTTP/1.1", "GET https://a HTTP/1.1",
+                                   "GET https://a?x HTTP/1.1"}));
+    check_refused(400, each(line, {"GET https:// HTTP/1.1", "GET httpss://a/ HTTP/1.1"}));
 }
 
 TEST_CASE("fault 27: at most two empty lines before the request line are tolerated") {

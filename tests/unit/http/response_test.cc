@@ -27,13 +27,6 @@ void check_bad_gateway(const std::vector<std::string>& texts, std::size_t before
     }
 }
 
-Message only(const Outcome& outcome) {
-    CAPTURE(outcome.words);
-    CHECK_FALSE(outcome.failed);
-    REQUIRE(outcome.messages.size() == 1);
-    return outcome.messages[0];
-}
-
 }  // namespace
 
 TEST_CASE("an answer of each framing") {
@@ -74,7 +67,6 @@ TEST_CASE("status lines") {
                                    "HTTP/1.1",
                                    "HTTP/1.1 ",
                                    "HTTP/2.0 200 OK",
-                                   "HTTP/1.2 200 OK",
                                    "HTTP/0.9 200 OK",
                                    "HTTP/2 200",
                                    "http/1.1 200 OK",
