@@ -10,40 +10,37 @@
 namespace sluice::policy {
 namespace {
 
-constexpr std::string_view bearer = "Bearer ";
-
 bool is_key(std::string_view text) {
     return !text.empty() && text.size() <= key_bytes_max &&
            std::ranges::all_of(text, [](char c) { return c > 0x20 && c < 0x7f; });
 }
 
-// The value of that field, which has to be there once; empty otherwise.
-std::string_view only_value(const http::Head& head, http::FieldId id) {
-    std::string_view value;
-    int found = 0;
-    for (const http::Field& field : head.fields()) {
-        if (field.id != id) continue;
-        value = field.value;
-        ++found;
-    }
-    return found == 1 ? value : std::string_view();
+// What stands behind the scheme, which is Bearer; empty otherwise.
+std::string_view behind_bearer(std::string_view credentials) {
+    constexpr std::string_view scheme = "Bearer";
+    if (!http::same_name(credentials.substr(0, scheme.size()), scheme)) return {};
+    credentials.remove_prefix(scheme.size());
+    const std::size_t spaces = std::min(credentials.find_first_not_of(' '), credentials.size());
+    return spaces == 0 ? std::string_view() : credentials.substr(spaces);
 }
 
 }  // namespace
 
 std::optional<std::string_view> presented_key(const http::Head& head) {
-    using http::FieldId;
-    std::string_view bearer_key;
-    if (head.has(FieldId::authorization)) {
-        bearer_key = only_value(head, FieldId::authorization);
-        if (!bearer_key.starts_with(bearer)) return std::nullopt;
-        bearer_key.remove_prefix(bearer.size());
-        if (!is_key(bearer_key)) return std::nullopt;
-        if (!head.has(FieldId::x_api_key)) return bearer_key;
+    if (!head.present.meets(key_fields)) return std::nullopt;
+    std::optional<std::string_view> found;
+    http::FieldSet seen;
+    for (const http::Field& field : head.fields()) {
+        if (!key_fields.contains(field.id)) continue;
+        if (seen.contains(field.id)) return std::nullopt;
+        seen.add(field.id);
+        const bool scheme_first = field.id == http::FieldId::authorization;
+        const std::string_view key = scheme_first ? behind_bearer(field.value) : field.value;
+        if (!is_key(key) || (found && *found != key)) return std::nullopt;
+        found = key;
     }
-    const std::string_view key = only_value(head, FieldId::x_api_key);
-    if (!is_key(key) || (!bearer_key.empty() && bearer_key != key)) return std::nullopt;
-    return key;
+    SLUICE_ASSERT(found.has_value());
+    return found;
 }
 
 Consumers::Consumers(const std::vector<config::ConsumerSetting>& settings) {

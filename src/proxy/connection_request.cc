@@ -2,6 +2,9 @@
 #include "connection.h"
 #include "sluice/http/writer.h"
 #include "sluice/policy/hash.h"
+#include "sluice/policy/key_form.h"
+
+#include <algorithm>
 
 #include <algorithm>
 
@@ -18,22 +21,54 @@ constexpr http::FieldSet own = {
     http::FieldId::x_forwarded_proto,
     http::FieldId::x_real_ip,
     http::FieldId::x_request_id,
-    http::FieldId::authorization,  // kept apart: they go only where we have no key of our own
-    http::FieldId::x_api_key,
     http::FieldId::x_consumer,  // who a client is, is ours to say
     http::FieldId::x_sluice,
     http::FieldId::x_sluice_backend,
-    http::FieldId::origin,  // checked here; a backend would answer with its own rules
+    // Checked here: a backend would answer with its own rules. And where its clients browse is not
+    // its business.
+    http::FieldId::origin,
+    http::FieldId::referer,
+    http::FieldId::sec_fetch_site,
+    http::FieldId::sec_fetch,
 };
+
+// Kept apart: these go only where we have no key of our own.
+constexpr http::FieldSet own_or_keys = own | policy::key_fields;
 
 // Further ones that do not go to a model.
 constexpr http::FieldSet own_or_no_models =
-    own | http::FieldSet{
-              http::FieldId::cookie,           // no such API has any
-              http::FieldId::accept_encoding,  // the answer is read on its way
-              // llama-server goes on generating for a client that left when it sees this one.
-              http::FieldId::x_conversation_id,
-          };
+    own_or_keys | http::FieldSet{
+                      http::FieldId::cookie,           // no such API has any
+                      http::FieldId::accept_encoding,  // the answer is read on its way
+                      // llama-server goes on generating for a client that left when it sees it.
+                      http::FieldId::x_conversation_id,
+                  };
+
+// Whether Connection names a field that carries a key: then that one ends here.
+bool nominates_keys(const http::Head& head) {
+    return std::ranges::any_of(head.fields(), [&head](const http::Field& field) {
+        return policy::key_fields.contains(field.id) && head.connection_lists(field.name);
+    });
+}
+
+// The client's own credential: a key in the form that models know; else its fields as they are.
+void keep_credentials(const http::Head& head, const Exchange& exchange, RequestState& request) {
+    const llm::Dialect dialect = exchange.dialect();
+    if (!exchange.is_generic()) request.own_key_form = policy::form_of_own_key(head, dialect);
+    // What a consumer showed us is no backend's business.
+    if (exchange.consumer != nullptr || !head.present.meets(policy::key_fields)) return;
+    const bool as_it_came = exchange.is_generic() || nominates_keys(head);
+    request.key_form =
+        as_it_came ? policy::KeyForm::as_it_came : policy::form_of_clients_key(head, dialect);
+    if (request.key_form != policy::KeyForm::as_it_came) {
+        request.credentials = policy::presented_key(head).value();
+        return;
+    }
+    for (const http::Field& field : head.fields()) {
+        if (!policy::key_fields.contains(field.id) || head.connection_lists(field.name)) continue;
+        request.credentials.append(field.name).append(": ").append(field.value).append("\r\n");
+    }
+}
 
 }  // namespace
 
@@ -62,23 +97,14 @@ void Connection::keep_request(const http::Head& head) {
     request.method = head.method_text;
     if (request.target.empty()) request.target = head.target;  // else a route has said it
     http::HeadWriter writer(service_.head_space());
-    writer.forward(head, exchange_->is_generic() ? own : own_or_no_models);
+    writer.forward(head, exchange_->is_generic() ? own_or_keys : own_or_no_models);
     writer.field("X-Request-Id", exchange_->id);
     writer.field("X-Forwarded-For", client_);
     writer.field("X-Forwarded-Proto", "http");
     writer.field("CDN-Loop", service_.hop);  // one more item: see stages/hops.cc
     SLUICE_ASSERT(!writer.overflowed());
     request.fields = writer.text();
-    const auto keep_apart = [&](http::FieldId id, std::string_view name) {
-        const std::string_view value = head.find(id);
-        if (!value.empty() && !head.connection_lists(name))
-            request.credentials.append(name).append(": ").append(value).append("\r\n");
-    };
-    // What a consumer showed us is no backend's business.
-    if (exchange_->consumer == nullptr) {
-        keep_apart(http::FieldId::authorization, "Authorization");
-        keep_apart(http::FieldId::x_api_key, "X-Api-Key");
-    }
+    keep_credentials(head, *exchange_, request);
     exchange_->client_timeouts = policy::read_client_timeouts(head);
     const std::string_view retry = head.find(http::FieldId::x_stainless_retry_count);
     exchange_->client = policy::hash_text(client_);

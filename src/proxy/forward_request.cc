@@ -7,6 +7,24 @@
 #include <algorithm>
 
 namespace sluice::proxy {
+namespace {
+
+using policy::KeyForm;
+
+// vLLM looks for a key behind Bearer only, in Anthropic's dialect, too.
+KeyForm clients_form(const upstream::Target& target, KeyForm form) {
+    const bool bearer_only = target.kind == upstream::Kind::vllm;
+    return bearer_only && form == KeyForm::x_api_key ? KeyForm::bearer : form;
+}
+
+// Model servers know Bearer; a provider may know no more than what its API says.
+KeyForm own_form(const upstream::Target& target, KeyForm form) {
+    const bool model_server =
+        target.kind != upstream::Kind::unknown || target.endpoint->target.address.is_loopback();
+    return model_server ? KeyForm::bearer : form;
+}
+
+}  // namespace
 
 // A body that is not kept follows when the backend is there.
 bool Forward::send_request() {
@@ -38,10 +56,10 @@ bool Forward::send_request() {
         head.append("Content-Length: ").append(std::to_string(body_bytes)).append("\r\n");
     head += request.fields;
     // A key of ours goes to its own server only, and a client's never where we have one.
-    if (target.setting.key.empty())
-        head += request.credentials;
+    if (const auto& key = target.setting.key; key.empty())
+        append_credential(head, clients_form(target, request.key_form), request.credentials);
     else
-        head.append("Authorization: Bearer ").append(target.setting.key.value()).append("\r\n");
+        append_credential(head, own_form(target, request.own_key_form), key.value());
     head += "\r\n";
 
     mem::Chain message(service_.loop.nodes());

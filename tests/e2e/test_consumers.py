@@ -69,7 +69,6 @@ class Keys(Identified):
         self.begin()
         good = f"Authorization: Bearer {KEY}"
         for fields in ([good, good], [good, "X-Api-Key: other"], ["X-Api-Key: " + KEY] * 2,
-                       [f"Authorization: bearer {KEY}"], [f"Authorization: Bearer  {KEY}"],
                        [f"Authorization: Basic {KEY}", f"X-Api-Key: {KEY}"],
                        [f"Authorization: {KEY}"], [good, "X-Api-Key:"]):
             self.assertEqual(self.answer(fields).status, 401, fields)

@@ -28,9 +28,17 @@ struct Consumer {
 // A longer key is nobody's.
 inline constexpr std::size_t key_bytes_max = 1024;
 
-// The key that a request carries: `Authorization: Bearer KEY` or `X-Api-Key: KEY` (OpenAI's and
-// Anthropic's ways). None where there is none, or where it is not clear which one is meant: a field
-// twice, both fields with different keys, another scheme, anything but visible characters.
+// The fields in which clients send a key: OpenAI's and Anthropic's, Azure's, Google's, and that of
+// gateways.
+inline constexpr http::FieldSet key_fields = {
+    http::FieldId::authorization,  http::FieldId::x_api_key, http::FieldId::api_key,
+    http::FieldId::x_goog_api_key, http::FieldId::apikey,
+};
+
+// The key that a request carries: `Authorization: Bearer KEY`, with the scheme in any case and one
+// or more spaces behind it (RFC 9110 sections 11.1 and 11.4), or KEY in another of the key_fields.
+// None where there is none, or where it is not clear which one is meant: a field twice, two fields
+// with different keys, another scheme, anything but visible characters.
 std::optional<std::string_view> presented_key(const http::Head& head);
 
 class Consumers {

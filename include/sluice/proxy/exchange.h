@@ -12,6 +12,7 @@
 #include "sluice/llm/multipart.h"
 #include "sluice/mem/chain.h"
 #include "sluice/policy/consumers.h"
+#include "sluice/policy/key_form.h"
 #include "sluice/policy/prefix_hasher.h"
 #include "sluice/policy/retry_budget.h"
 #include "sluice/policy/timeouts.h"
@@ -53,10 +54,13 @@ struct RequestState {
     std::uint64_t digest(std::uint64_t seed);
 
     std::string method;
-    std::string target;       // for the backend
-    std::string fields;       // end-to-end and ours; Host and framing come with each try
-    std::string credentials;  // the client's own, for backends of which we have no key
-    mem::Chain body;          // as the client sent it, edits applied once it is routed
+    std::string target;  // for the backend
+    std::string fields;  // end-to-end and ours; Host and framing come with each try
+    // The client's own, for backends of which we have no key, and what it is.
+    std::string credentials;
+    policy::KeyForm key_form = policy::KeyForm::as_it_came;
+    policy::KeyForm own_key_form = policy::KeyForm::bearer;  // of ours, to a provider
+    mem::Chain body;  // as the client sent it, edits applied once it is routed
     llm::BodyReader json;
     std::unique_ptr<llm::MultipartReader> multipart;  // rare and large
     bool opaque = false;                              // nothing of the body is read

@@ -9,7 +9,8 @@ namespace {
 Verdict refuse(Exchange& exchange, Reply& reply) {
     reply = error_reply(exchange, 401,
                         "This gateway needs a key that it knows: send one of its consumers' keys "
-                        "as 'Authorization: Bearer KEY' or as 'X-Api-Key: KEY', once.",
+                        "as 'Authorization: Bearer KEY' or in X-Api-Key, Api-Key, "
+                        "X-Goog-Api-Key or Apikey, and no other one beside it.",
                         "invalid_api_key");
     reply.fields = "WWW-Authenticate: Bearer realm=\"sluice\"\r\n";
     return Verdict::respond;
