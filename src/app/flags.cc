@@ -234,7 +234,8 @@ Status check_route(std::string_view path) {
     const std::string below = std::string(path) + "x";
     const bool is_endpoint = llm::find_endpoint(path) != nullptr ||
                              (path.ends_with('/') && llm::find_endpoint(below) != nullptr);
-    if (!is_endpoint && !proxy::is_own_path(path)) return Done{};
+    const bool is_own = proxy::is_own_path(path) && !proxy::yields_to_routes(path);
+    if (!is_endpoint && !is_own) return Done{};
     return Error::gateway("never comes to a route: it is " +
                           std::string(is_endpoint ? "an endpoint of models" : "the gateway's own"));
 }

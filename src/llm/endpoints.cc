@@ -68,6 +68,11 @@ constexpr std::array table{
     json("/v1/images/generations", openai, sse),
     upload("/v1/images/edits", json_or_multipart, sse),
     upload("/v1/images/variations", model_in_multipart, none),
+    // For base URLs without /v1.
+    writes(json("/responses", Dialect::responses, sse)),
+    json("/audio/speech", openai, sse),
+    upload("/audio/transcriptions", model_in_multipart, sse),
+    upload("/audio/translations", model_in_multipart, none),
     models("/v1/models", models_list),
     models("/models", models_list),
     // --- Anthropic ---
@@ -78,6 +83,14 @@ constexpr std::array table{
     reads(json("/v1/reranking", openai, none)),
     reads(json("/rerank", openai, none)),
     reads(json("/reranking", openai, none)),
+    // --- vLLM ---
+    reads(json("/score", openai, none)),
+    reads(json("/v1/score", openai, none)),
+    reads(json("/classify", openai, none)),
+    reads(json("/pooling", openai, none)),
+    reads(json("/v2/rerank", openai, none)),
+    json("/v1/tokenize", openai, none),
+    json("/v1/detokenize", openai, none),
     // --- llama-server ---
     with_usage(json("/chat/completions", openai, sse)),
     json("/v1/chat/completions/input_tokens", openai, none),
@@ -102,7 +115,7 @@ constexpr Endpoint by_id = models("/v1/models/", model_by_id);
 
 // A table of slots by a hash of the path, filled by the compiler. With a third of the slots in use
 // most paths are found, or found missing, at the first look.
-constexpr std::size_t slot_count = 128;
+constexpr std::size_t slot_count = 256;
 static_assert(table.size() * 3 < slot_count);
 
 constexpr std::size_t slot_of(std::string_view path) {

@@ -191,7 +191,7 @@ class Chosen(Routed):
                                self.route("/c/", three))
         for path, server in (("/a", one), ("/a/", one), ("/a/bc", one), ("/a/b", two),
                              ("/a/b/c", two), ("/c/", three), ("/c/x", three),
-                             ("/ab", None), ("/c", None), ("/", None), ("/A", None)):
+                             ("/ab", None), ("/c", None), ("/A", None)):
             answer = self.ask(gateway, "GET", path)
             self.assertEqual(answer.status, 404 if server is None else 200, path)
             if server is None:
@@ -229,7 +229,6 @@ class Chosen(Routed):
                                self.route("/", server))
         self.assertEqual(self.ask(gateway, "GET", "/v1/models").json["data"][0]["id"], "m")
         self.assertEqual(self.ask(gateway, "GET", "/healthz").body, b"ok\n")
-        self.assertEqual(self.ask(gateway, "GET", "/v1/chat/completions").status, 405)
         with gateway.client() as client:
             self.assertEqual(client.ask(chat_request()).status, 200)
         self.assertEqual((len(model.requests), len(server.requests)), (1, 0))

@@ -59,7 +59,9 @@ Verdict guard_on_head(Exchange& exchange, const http::Head& head, Reply& reply);
 Verdict hops_on_head(Exchange& exchange, const http::Head& head, Reply& reply);
 Verdict identify_on_head(Exchange& exchange, const http::Head& head, Reply& reply);
 Verdict own_on_head(Exchange& exchange, const http::Head& head, Reply& reply);
+// Whether it is about the gateway itself; and whether a route may have it all the same.
 bool is_own_path(std::string_view path);
+bool yields_to_routes(std::string_view path);
 Verdict classify_on_head(Exchange& exchange, const http::Head& head, Reply& reply);
 Verdict facts_on_body(Exchange& exchange, Reply& reply);
 Verdict rules_on_head(Exchange& exchange, const http::Head& head, Reply& reply);

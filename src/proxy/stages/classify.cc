@@ -1,6 +1,7 @@
 // classify: which endpoint a request means, and whether its method and body fit; answers the model
 // lists, which need no backend. What is no endpoint may be a generic route's.
 #include "sluice/http/path.h"
+#include "sluice/proxy/likely_path.h"
 #include "sluice/proxy/pipeline.h"
 
 #include <algorithm>
@@ -15,12 +16,17 @@ Verdict refuse(Reply& reply, Reply refusal) {
     return Verdict::respond;
 }
 
+std::string_view trimmed(std::string_view text) {
+    while (text.starts_with(' ') || text.starts_with('\t'))
+        text.remove_prefix(1);
+    while (text.ends_with(' ') || text.ends_with('\t'))
+        text.remove_suffix(1);
+    return text;
+}
+
 // The media type without its parameters, compared without case.
 bool is_type(std::string_view value, std::string_view type) {
-    value = value.substr(0, value.find(';'));
-    while (value.ends_with(' ') || value.ends_with('\t'))
-        value.remove_suffix(1);
-    return http::same_name(value, type);
+    return http::same_name(trimmed(value.substr(0, value.find(';'))), type);
 }
 
 Verdict answer_models(Exchange& exchange, const http::Head& head, Reply& reply) {
@@ -81,11 +87,20 @@ Verdict check_body(Exchange& exchange, const http::Head& head, Reply& reply) {
     return Verdict::next;
 }
 
-Reply unknown_path_reply(const Exchange& exchange, const http::Head& head) {
-    return error_reply(exchange, 404,
-                       "Nothing is served at " + std::string(head.path.substr(0, 200)) +
-                           ". See GET /v1/models and POST /v1/chat/completions.",
-                       "unknown_path");
+// In the dialect of the endpoint that was meant, if it is clear which one.
+Reply unknown_path_reply(Exchange& exchange, const http::Head& head, std::string_view likely) {
+    std::string message = "Nothing is served at " + std::string(head.path.substr(0, 200)) + ". ";
+    if (likely.empty()) {
+        message += "See GET /v1/models and POST /v1/chat/completions.";
+    } else {
+        message.append("Did you mean ").append(likely);
+        message +=
+            "? The base URL of a client ends in /v1 for OpenAI's API, without it for "
+            "Anthropic's and Ollama's, and never in a slash.";
+    }
+    // What is under /api/ stays Ollama's.
+    if (exchange.dialect() == llm::Dialect::openai) exchange.endpoint = llm::find_endpoint(likely);
+    return error_reply(exchange, 404, message, "unknown_path");
 }
 
 Reply wrong_method_reply(const Exchange& exchange, const http::Head& head, std::string_view allow) {
@@ -96,16 +111,58 @@ Reply wrong_method_reply(const Exchange& exchange, const http::Head& head, std::
     return reply;
 }
 
+// Whether the client would speak WebSocket from here on (RFC 9110 section 7.8: a list of protocols,
+// whose names compare without case).
+bool asks_for_websocket(const http::Head& head) {
+    if (head.minor == 0) return false;
+    for (const http::Field& field : head.fields()) {
+        if (field.id != http::FieldId::hop_by_hop || !http::same_name(field.name, "upgrade"))
+            continue;
+        for (std::string_view list = field.value; !list.empty();) {
+            const std::size_t comma = list.find(',');
+            const std::string_view protocol = trimmed(list.substr(0, comma));
+            if (http::same_name(protocol.substr(0, protocol.find('/')), "websocket")) return true;
+            list.remove_prefix(comma == list.npos ? list.size() : comma + 1);
+        }
+    }
+    return false;
+}
+
+// An endpoint that is spoken over WebSocket elsewhere. Of all refusals only 426 makes an agent that
+// tries it first (Codex CLI) go on with POST at once.
+Reply no_websocket_reply(const Exchange& exchange, const http::Head& head) {
+    Reply reply = error_reply(
+        exchange, 426,
+        std::string(head.path) + " is not served over WebSocket: send the request by POST.",
+        "websocket_not_served");
+    // RFC 9110 section 15.5.22: what to speak instead, which is what was spoken.
+    reply.fields = "Upgrade: HTTP/1.1\r\nConnection: Upgrade\r\n";
+    return reply;
+}
+
+Verdict nothing_there(Exchange& exchange, const http::Head& head, Reply& reply) {
+    return refuse(reply, unknown_path_reply(exchange, head, likely_path(head.path)));
+}
+
+// Whether a route takes what an endpoint of that path does not.
+bool has_route(const Service& service, const http::Head& head) {
+    if (service.routes.empty() || !http::check_path(head.path)) return false;
+    return service.routes.find({head.method_text, head.path, head.fields()}).route != nullptr;
+}
+
 // A path that is no endpoint's. A type of body that a form has is no danger here: guard has seen to
 // it that no foreign site sends one.
 Verdict classify_route(Exchange& exchange, const http::Head& head, Reply& reply) {
     Service& service = exchange.service;
-    if (service.routes.empty()) return refuse(reply, unknown_path_reply(exchange, head));
-    if (const auto status = http::check_path(head.path); !status)
+    if (service.routes.empty()) return nothing_there(exchange, head, reply);
+    if (const auto status = http::check_path(head.path); !status) {
+        if (const auto likely = likely_path(head.path); !likely.empty())
+            return refuse(reply, unknown_path_reply(exchange, head, likely));
         return refuse(reply, error_reply(exchange, 400, status.error().message, "ambiguous_path"));
+    }
     const auto found = service.routes.find({head.method_text, head.path, head.fields()});
     if (!found.allow.empty()) return refuse(reply, wrong_method_reply(exchange, head, found.allow));
-    if (found.route == nullptr) return refuse(reply, unknown_path_reply(exchange, head));
+    if (found.route == nullptr) return nothing_there(exchange, head, reply);
     exchange.route = found.route;
     exchange.endpoint = &llm::opaque_endpoint;
     exchange.request->opaque = true;
@@ -122,8 +179,12 @@ Verdict classify_route(Exchange& exchange, const http::Head& head, Reply& reply)
 Verdict classify_on_head(Exchange& exchange, const http::Head& head, Reply& reply) {
     exchange.endpoint = llm::find_endpoint(head.path);
     if (exchange.endpoint == nullptr) return classify_route(exchange, head, reply);
-    if (!exchange.endpoint->allows(head.method))
+    if (!exchange.endpoint->allows(head.method)) {
+        if (head.method == http::Method::get && asks_for_websocket(head))
+            return refuse(reply, no_websocket_reply(exchange, head));
+        if (has_route(exchange.service, head)) return classify_route(exchange, head, reply);
         return refuse(reply, wrong_method_reply(exchange, head, exchange.endpoint->allow()));
+    }
     const auto kind = exchange.endpoint->kind;
     if (kind == EndpointKind::models_list || kind == EndpointKind::model_by_id)
         return answer_models(exchange, head, reply);

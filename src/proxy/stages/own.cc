@@ -1,4 +1,4 @@
-// own: the paths that are about the gateway itself.
+// own: the paths that are about the gateway itself. Some of them a route may have instead.
 #include "sluice/policy/advice.h"
 #include "sluice/proxy/pipeline.h"
 
@@ -10,9 +10,29 @@ namespace {
 
 constexpr std::string_view text = "text/plain; charset=utf-8";
 
-Verdict health(Exchange&, Reply& reply) {
+Verdict health(Exchange&, const http::Head&, Reply& reply) {
     reply.body = "ok\n";
     reply.content_type = text;
+    return Verdict::respond;
+}
+
+// As model servers say it, for agents that ask before they start.
+Verdict server_health(Exchange&, const http::Head&, Reply& reply) {
+    reply.body = "{\"status\":\"ok\"}";
+    return Verdict::respond;
+}
+
+// For whoever opens the address in a browser, key or not.
+Verdict welcome(Exchange&, const http::Head& head, Reply& reply) {
+    const std::string here = "http://" + (head.host.empty() ? "HOST" : std::string(head.host));
+    reply.content_type = text;
+    reply.body =
+        "This is Sluice, a gateway to model servers. It is an API and has no pages.\n\n"
+        "Base URL for OpenAI clients:                " +
+        here + "/v1\nBase URL for Anthropic and Ollama clients:  " + here +
+        "\n\nGET /v1/models   the models that are served\n"
+        "GET /readyz      whether any is, GET /healthz whether the gateway runs\n"
+        "GET /metrics     what it does, for Prometheus\n";
     return Verdict::respond;
 }
 
@@ -35,7 +55,7 @@ std::string why_not_ready(const Service& service) {
     return any ? "All backends are down." : "No model server was found.";
 }
 
-Verdict ready(Exchange& exchange, Reply& reply) {
+Verdict ready(Exchange& exchange, const http::Head&, Reply& reply) {
     const Service& service = exchange.service;
     reply.content_type = text;
     if (const std::string why = why_not_ready(service); !why.empty()) {
@@ -50,7 +70,7 @@ Verdict ready(Exchange& exchange, Reply& reply) {
 }
 
 // Scrapers find the text under the type of its format (Prometheus exposition format 0.0.4).
-Verdict metrics(Exchange& exchange, Reply& reply) {
+Verdict metrics(Exchange& exchange, const http::Head&, Reply& reply) {
     reply.content_type = "text/plain; version=0.0.4; charset=utf-8";
     if (exchange.service.reporter != nullptr) exchange.service.reporter->write_metrics(reply.body);
     return Verdict::respond;
@@ -58,15 +78,24 @@ Verdict metrics(Exchange& exchange, Reply& reply) {
 
 struct OwnPath {
     std::string_view path;
-    Verdict (*answer)(Exchange&, Reply&);
-    bool needs_key;  // where there are any
+    Verdict (*answer)(Exchange&, const http::Head&, Reply&);
+    bool needs_key = false;  // where there are any
+    bool yields = false;     // to a route, where one takes it
 };
 
 constexpr OwnPath own_paths[] = {
-    {"/healthz", health, false},
-    {"/readyz", ready, false},
-    {"/metrics", metrics, true},
+    {.path = "/healthz", .answer = health},
+    {.path = "/readyz", .answer = ready},
+    {.path = "/metrics", .answer = metrics, .needs_key = true},
+    {.path = "/", .answer = welcome, .yields = true},
+    {.path = "/health", .answer = server_health, .yields = true},
+    {.path = "/v1/health", .answer = server_health, .yields = true},
 };
+
+bool has_route(const Service& service, const http::Head& head) {
+    const auto found = service.routes.find({head.method_text, head.path, head.fields()});
+    return found.route != nullptr || !found.allow.empty();
+}
 
 }  // namespace
 
@@ -74,9 +103,15 @@ bool is_own_path(std::string_view path) {
     return std::ranges::find(own_paths, path, &OwnPath::path) != std::end(own_paths);
 }
 
+bool yields_to_routes(std::string_view path) {
+    const auto own = std::ranges::find(own_paths, path, &OwnPath::path);
+    return own != std::end(own_paths) && own->yields;
+}
+
 Verdict own_on_head(Exchange& exchange, const http::Head& head, Reply& reply) {
     const auto own = std::ranges::find(own_paths, head.path, &OwnPath::path);
     if (own == std::end(own_paths)) return Verdict::next;
+    if (own->yields && has_route(exchange.service, head)) return Verdict::next;
     if (head.method != http::Method::get && head.method != http::Method::head) {
         reply =
             error_reply(exchange, 405, "Only GET and HEAD are served here.", "method_not_allowed");
@@ -85,7 +120,7 @@ Verdict own_on_head(Exchange& exchange, const http::Head& head, Reply& reply) {
     }
     if (own->needs_key && identify_on_head(exchange, head, reply) == Verdict::respond)
         return Verdict::respond;
-    return own->answer(exchange, reply);
+    return own->answer(exchange, head, reply);
 }
 
 }  // namespace sluice::proxy

@@ -63,6 +63,28 @@ TEST_CASE("uploads name their model in a part") {
     CHECK(find_endpoint("/v1/images/edits")->kind == EndpointKind::json_or_multipart);
 }
 
+TEST_CASE("C7: endpoints of vLLM, and those of base URLs without /v1") {
+    for (const std::string path :
+         {"/responses", "/audio/speech", "/score", "/v1/score", "/classify", "/pooling",
+          "/v1/tokenize", "/v1/detokenize", "/v2/rerank"}) {
+        CAPTURE(path);
+        const Endpoint* endpoint = find_endpoint(path);
+        REQUIRE(endpoint != nullptr);
+        CHECK(endpoint->kind == EndpointKind::model_in_json);
+        CHECK(endpoint->allow() == "POST");
+    }
+    for (const std::string path :
+         {"/responses", "/audio/speech", "/audio/transcriptions", "/audio/translations"}) {
+        CAPTURE(path);
+        const Endpoint* bare = find_endpoint(path);
+        const Endpoint* versioned = find_endpoint("/v1" + path);
+        REQUIRE(bare != nullptr);
+        CHECK(bare->dialect == versioned->dialect);
+        CHECK(bare->kind == versioned->kind);
+        CHECK(bare->streaming == versioned->streaming);
+    }
+}
+
 TEST_CASE("the lists of models are read by GET and HEAD") {
     for (const std::string path : {"/v1/models", "/models"}) {
         const Endpoint* endpoint = find_endpoint(path);
