@@ -30,7 +30,8 @@ void Forward::lose(const std::string& cause, AttemptEnd end) {
     drop_link(false);
     if (phase_ == Phase::relaying) {
         relay_.see_end();
-        if (event_stream_ && relay_.said_its_end() && relay_.can_end()) return end_answer(false);
+        // A finish reason makes a stream whole that its server closes, not one that it resets.
+        if (event_stream_ && relay_.saw_done() && relay_.can_end()) return end_answer(false);
         return lose_answer(Break::connection, "The backend broke off: " + cause);
     }
     held_answer_ = nullptr;

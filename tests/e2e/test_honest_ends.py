@@ -218,11 +218,12 @@ class Ends(PoolCase):
         packed = head(Content_Type="text/event-stream", Content_Encoding="gzip",
                       Transfer_Encoding="chunked")
         document = head(Content_Type="application/json", Transfer_Encoding="chunked")
+        text = b'{"a":"' + b"x" * 2000  # too long for an error, and so on its way
         for begin in (packed, document):
             gateway = self.serve(lambda peer, _, begin=begin: (
-                peer.send(begin + chunk(b'{"a":')), time.sleep(0.05), peer.reset()))
+                peer.send(begin + chunk(text)), time.sleep(0.05), peer.reset()))
             answer, end = self.stream(gateway, CHAT)
-            self.assertEqual((answer.complete, answer.body), (False, b'{"a":'), end)
+            self.assertEqual((answer.complete, answer.body), (False, text), end)
 
     def test_R7b_lines_of_json_end_with_a_line_and_properly(self):
         text = line({"model": "m", "message": {"role": "assistant", "content": "hi"},
