@@ -8,9 +8,9 @@ The good client asks again as soon as it is answered, for `--seconds` alone and 
 bad one, in turns of `--turn` seconds, so that both see the same machine. The bad one sends
 `--rate` requests a second, of the kinds that a llama-server answers with 500 although it is well,
 by turns.
-Prints failures of the good one and its p99 beside the bad one, as a ratio of that alone: what the bad
-one's requests cost the server is in it. The same is measured without the gateway, whose ratio is
-what the server itself does to the good client. Exit 0 where nothing failed."""
+Prints failures of the good one and its p99 beside the bad one, as a ratio of that alone: what the
+bad one's requests cost the server is in it. The same is measured without the gateway, whose ratio
+is what the server itself does to the good client. Exit 0 where nothing failed."""
 
 import argparse
 import http.client

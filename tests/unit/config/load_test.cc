@@ -80,7 +80,8 @@ TEST_CASE("a value of another type is told with what was expected and what was f
         {"models: [a]", ":1:9: models: expected a map of models by their names, found a list\n"},
         {"models: {a: http://x}",
          ":1:13: models.a: expected a map with aliases, balance, hash, timeouts, backends, "
-         "fallback, breaker, health, queue, resume or broken_stream, found 'http://x'\n"},
+         "fallback, breaker, health, queue, heartbeat, resume or broken_stream, found "
+         "'http://x'\n"},
         {"rules: {a: b}", ":1:8: rules: expected a list of maps, found a map\n"},
         {"rules: [a]",
          ":1:9: rules[0]: expected a map with name, when, use, split or sticky, "

@@ -86,12 +86,14 @@ TEST_CASE("an answer is classed by its status and body") {
         {422, anthropic_context, Class::context_length},
         {400, R"({"error":"prompt too long; exceeded max context length by 17 tokens"})",
          Class::context_length},
+        // A message that begins with a known wording is believed with any status.
+        {500, anthropic_context, Class::context_length},
+        {502, anthropic_context, Class::context_length},
+        {404, anthropic_context, Class::context_length},
+        {500, overflow, Class::context_length},
+        {500, R"({"error":"the input length exceeds the context length"})", Class::context_length},
         // A failing server that only mentions the context is a failing server.
-        {500, anthropic_context, Class::doubtful},
-        {502, anthropic_context, Class::transient},
-        {500, overflow, Class::doubtful},
-        {500, R"({"error":"the input length exceeds the context length"})", Class::doubtful},
-        {404, anthropic_context, Class::client},
+        {500, R"({"error":"lost: the input length exceeds the context length"})", Class::doubtful},
         {429, anthropic_context, Class::rate_limited},
         {413, R"({"type":"error","error":{"type":"request_too_large","message":"m"}})",
          Class::client},
@@ -209,7 +211,7 @@ TEST_CASE("an error inside of a stream is classed by what it says itself") {
         {exact_context, Class::context_length},
         {blocked, Class::policy_block},
         {no_quota, Class::hard},
-        {overflow, Class::doubtful},
+        {overflow, Class::context_length},
         {loading, Class::loading},
         {"", Class::doubtful},
     };
