@@ -169,7 +169,7 @@ void Forward::stop_moving() {
     const bool was_known = is_known();
     service_.known_requests.note(digest(), policy::KnownFor::ending_servers, service_.loop.now());
     write_event(service_.access_log, "query_of_death",
-                {{"id", exchange_.id},
+                {{"request", exchange_.id},
                  {"model", exchange_.model->name},
                  {"ended", ended_},
                  {"cause", was_known ? "servers ended under the same request before"

@@ -49,7 +49,7 @@ class Deaths(PoolCase):
         line = self.line_of(gateway, told)
         self.assertEqual((line["error"], line["end"]), (text, "backend_error"))
         self.assertEqual(line.get("retries", 0), ended - 1)
-        event = self.happened(gateway, "query_of_death", id=line["id"])[0]
+        event = self.happened(gateway, "query_of_death", request=line["id"])[0]
         self.assertEqual(event["model"], line["model"])
         for url in self.dead(servers):
             self.assertIn(url, line["hops"])
@@ -161,7 +161,7 @@ class Deaths(PoolCase):
         for one in beside:
             self.assert_served(one)
         events = self.happened(gateway, "query_of_death")
-        self.assertEqual([event["id"] for event in events],
+        self.assertEqual([event["request"] for event in events],
                          [told.answer.field("x-request-id")])
 
     def test_R3_who_is_unlucky_twice_is_served(self):
