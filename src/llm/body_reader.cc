@@ -188,9 +188,9 @@ const char* RequestHandler::identify(const JsonText& key, bool in_stream_options
 }
 
 const char* RequestHandler::on_key(int depth, const JsonText& key) {
-    user_id_next_ = depth == 2 && in_metadata_ && is_word(key.text, "user_id");
     if (depth == 1) {
         facts_.object_is_empty = false;
+        user_id_next_ = false;
         in_metadata_ = is_word(key.text, "metadata");
         return identify(key, false, key_);
     }
@@ -198,6 +198,8 @@ const char* RequestHandler::on_key(int depth, const JsonText& key) {
         if (search_ == Search::message && is_word(key.text, "role")) search_ = Search::role;
         return nullptr;
     }
+    if (depth != 2) return nullptr;
+    user_id_next_ = in_metadata_ && is_word(key.text, "user_id");
     if (in_stream_options(depth)) {
         facts_.stream_options_is_empty = false;
         return identify(key, true, inner_);

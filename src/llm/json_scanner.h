@@ -83,7 +83,9 @@ private:
     const char* begin_utf8(const char* p);
     const char* string_done(const char* behind, std::string_view text, bool truncated);
     static const char* skip_text(const char* p, const char* end);
+    static const char* skip_escapes(const char* p, const char* end);
     void keep(const char* begin, const char* end);
+    void keep_byte(char byte);
     void keep_code_point(std::uint32_t code_point);
 
     // --- json_scanner_number.h ---

@@ -34,6 +34,12 @@ const char* JsonScanner<Handler>::skip_text(const char* p, const char* end) {
     return strict ? skip_plain_text(p, end) : skip_any_text(p, end);
 }
 
+// The same where nothing of it is kept any more.
+template <class Handler>
+const char* JsonScanner<Handler>::skip_escapes(const char* p, const char* end) {
+    return strict ? skip_escaped_text(p, end) : skip_any_escaped_text(p, end);
+}
+
 // Goes on inside a string.
 template <class Handler>
 const char* JsonScanner<Handler>::read_string(const char* p, const char* end) {
@@ -42,15 +48,14 @@ const char* JsonScanner<Handler>::read_string(const char* p, const char* end) {
             p = read_string_byte(p);
             continue;
         }
-        const char* q = strict && s_.text_truncated ? skip_escaped_text(p, end) : skip_text(p, end);
+        const char* q = s_.text_truncated ? skip_escapes(p, end) : skip_text(p, end);
         keep(p, q);
         if (q == end) return end;
         if (*q == '"') {
             return string_done(q + 1, {s_.text.data(), s_.text_size}, s_.text_truncated);
         }
         if (end - q >= 2 && *q == '\\' && simple_escape(q[1]) != 0) {
-            const char decoded = simple_escape(q[1]);
-            keep(&decoded, &decoded + 1);
+            keep_byte(simple_escape(q[1]));
             p = q + 2;
             continue;
         }
@@ -116,7 +121,7 @@ const char* JsonScanner<Handler>::read_escape(const char* p) {
     }
     const char decoded = simple_escape(*p);
     if (decoded == 0) return fail("an unknown escape", p);
-    keep(&decoded, &decoded + 1);
+    keep_byte(decoded);
     s_.string_step = JsonStringStep::text;
     return p + 1;
 }
@@ -202,6 +207,14 @@ void JsonScanner<Handler>::keep(const char* begin, const char* end) {
     const std::size_t kept = std::min(size, room);
     std::memcpy(s_.text.data() + s_.text_size, begin, kept);
     s_.text_size = static_cast<std::uint16_t>(s_.text_size + kept);
+}
+
+// No call, which keep() may be: code is full of escapes.
+template <class Handler>
+inline void JsonScanner<Handler>::keep_byte(char byte) {
+    if (s_.text_truncated) return;
+    s_.text_truncated = s_.text_size == s_.text.size();
+    if (!s_.text_truncated) s_.text[s_.text_size++] = byte;
 }
 
 template <class Handler>

@@ -113,6 +113,14 @@ inline const char* skip_any_text(const char* p, const char* end) {
     return p;
 }
 
+// Likewise, but passes whole escapes of one letter.
+inline const char* skip_any_escaped_text(const char* p, const char* end) {
+    p = skip_any_text(p, end);
+    while (end - p >= 2 && *p == '\\' && simple_escape(p[1]) != 0)
+        p = skip_any_text(p + 2, end);
+    return p;
+}
+
 // What may follow the first byte of a UTF-8 sequence (RFC 3629, section 4).
 struct Utf8Lead {
     std::uint8_t more = 0;    // bytes that must follow; 0 where the byte cannot begin a sequence
