@@ -87,31 +87,67 @@ Key choice_key(std::string_view name) {
 }
 
 Key delta_key(std::string_view name) {
-    static constexpr std::array<std::string_view, 7> texts{
-        "content", "reasoning_content", "reasoning", "thinking", "refusal", "text", "partial_json"};
-    if (std::find(texts.begin(), texts.end(), name) != texts.end()) return Key::content;
-    if (is(name, "tool_calls")) return Key::tool_calls;
-    if (is(name, "usage")) return Key::usage;
-    if (is(name, "stop_reason")) return Key::finish_reason;
-    if (is(name, "error")) return Key::error;
-    return is(name, "function_call") || is(name, "audio") ? Key::tool_call : Key::other;
+    switch (name.size()) {
+        case 4:
+            return is(name, "text") ? Key::content : Key::other;
+        case 5:
+            if (is(name, "usage")) return Key::usage;
+            if (is(name, "error")) return Key::error;
+            return is(name, "audio") ? Key::tool_call : Key::other;
+        case 7:
+            return is(name, "content") || is(name, "refusal") ? Key::content : Key::other;
+        case 8:
+            return is(name, "thinking") ? Key::content : Key::other;
+        case 9:
+            return is(name, "reasoning") ? Key::content : Key::other;
+        case 10:
+            return is(name, "tool_calls") ? Key::tool_calls : Key::other;
+        case 11:
+            return is(name, "stop_reason") ? Key::finish_reason : Key::other;
+        case 12:
+            return is(name, "partial_json") ? Key::content : Key::other;
+        case 13:
+            return is(name, "function_call") ? Key::tool_call : Key::other;
+        case 17:
+            return is(name, "reasoning_content") ? Key::content : Key::other;
+        default:
+            return Key::other;
+    }
 }
 
 Key usage_key(std::string_view name) {
-    if (is(name, "prompt_tokens")) return Key::prompt_tokens;
-    if (is(name, "completion_tokens")) return Key::completion_tokens;
-    if (is(name, "input_tokens")) return Key::input_tokens;
-    if (is(name, "output_tokens")) return Key::output_tokens;
-    if (is(name, "cache_read_input_tokens")) return Key::cache_read;
-    if (is(name, "cache_creation_input_tokens")) return Key::cache_creation;
-    const bool details = is(name, "prompt_tokens_details") || is(name, "input_tokens_details");
-    return details ? Key::details : Key::other;
+    switch (name.size()) {
+        case 12:
+            return is(name, "input_tokens") ? Key::input_tokens : Key::other;
+        case 13:
+            if (is(name, "prompt_tokens")) return Key::prompt_tokens;
+            return is(name, "output_tokens") ? Key::output_tokens : Key::other;
+        case 17:
+            return is(name, "completion_tokens") ? Key::completion_tokens : Key::other;
+        case 20:
+            return is(name, "input_tokens_details") ? Key::details : Key::other;
+        case 21:
+            return is(name, "prompt_tokens_details") ? Key::details : Key::other;
+        case 23:
+            return is(name, "cache_read_input_tokens") ? Key::cache_read : Key::other;
+        case 27:
+            return is(name, "cache_creation_input_tokens") ? Key::cache_creation : Key::other;
+        default:
+            return Key::other;
+    }
 }
 
 Key timings_key(std::string_view name) {
-    if (is(name, "cache_n")) return Key::cache_n;
-    if (is(name, "prompt_n")) return Key::prompt_n;
-    return is(name, "predicted_n") ? Key::predicted_n : Key::other;
+    switch (name.size()) {
+        case 7:
+            return is(name, "cache_n") ? Key::cache_n : Key::other;
+        case 8:
+            return is(name, "prompt_n") ? Key::prompt_n : Key::other;
+        case 11:
+            return is(name, "predicted_n") ? Key::predicted_n : Key::other;
+        default:
+            return Key::other;
+    }
 }
 
 Key find_key(Place place, std::string_view name) {
@@ -185,9 +221,9 @@ void AnswerFacts::classify(std::string_view type) {
         "image_edit.completed"sv, "image_generation.completed"sv};
     if (type == "content_block_delta" || type.ends_with(".delta")) {
         content = true;
-    } else if (type == "error" || type == "response.failed") {
-        error = true;
+        return;
     }
+    if (type == "error" || type == "response.failed") error = true;
     if (std::find(last_types.begin(), last_types.end(), type) != last_types.end()) {
         last = true;
         finished = true;

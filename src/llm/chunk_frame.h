@@ -59,14 +59,16 @@ inline bool has_word_of_interest(std::string_view text) {
     };
     std::size_t at = 0;
 #if defined(__SSE2__)
+    constexpr std::size_t step = 16;
     const __m128i quote = _mm_set1_epi8('"');
     const __m128i letter_u = _mm_set1_epi8('u');
     const __m128i letter_t = _mm_set1_epi8('t');
     const __m128i letter_e = _mm_set1_epi8('e');
     const __m128i letter_p = _mm_set1_epi8('p');
-    for (; text.size() - at >= 17; at += 16) {
-        const auto* p = reinterpret_cast<const __m128i*>(text.data() + at);
-        const auto* next = reinterpret_cast<const __m128i*>(text.data() + at + 1);
+    // Whether one begins in the 16 bytes from there on; reads one more.
+    const auto begins_in = [&](std::size_t begin) {
+        const auto* p = reinterpret_cast<const __m128i*>(text.data() + begin);
+        const auto* next = reinterpret_cast<const __m128i*>(text.data() + begin + 1);
         const __m128i second = _mm_loadu_si128(next);
         const __m128i letters = _mm_or_si128(
             _mm_or_si128(_mm_cmpeq_epi8(second, letter_u), _mm_cmpeq_epi8(second, letter_t)),
@@ -74,9 +76,15 @@ inline bool has_word_of_interest(std::string_view text) {
         const __m128i hits = _mm_and_si128(_mm_cmpeq_epi8(_mm_loadu_si128(p), quote), letters);
         auto mask = static_cast<unsigned>(_mm_movemask_epi8(hits));
         for (; mask != 0; mask &= mask - 1) {
-            if (is_word(at + static_cast<std::size_t>(std::countr_zero(mask)))) return true;
+            if (is_word(begin + static_cast<std::size_t>(std::countr_zero(mask)))) return true;
         }
+        return false;
+    };
+    for (; text.size() - at > step; at += step) {
+        if (begins_in(at)) return true;
     }
+    // What is left, together with bytes before it; none begins in the very last one.
+    if (at > 0) return begins_in(text.size() - step - 1);
 #endif
     for (; at < text.size(); ++at) {
         if (text[at] == '"' && is_word(at)) return true;
@@ -91,9 +99,11 @@ inline const char* find_choices(std::string_view data) {
     if (data.size() < key.size() + 4 || data.front() != '{' || data.back() != '}') return nullptr;
     const char* const begin = data.data();
     const char* p = find_container(begin + 1, begin + data.size());
-    const std::string_view before(begin, static_cast<std::size_t>(p - begin));
-    if (p == begin + data.size() || *p != '[' || !before.ends_with(key)) return nullptr;
-    const char separator = before[before.size() - key.size() - 1];
+    if (p == begin + data.size() || *p != '[') return nullptr;
+    if (static_cast<std::size_t>(p - begin) <= key.size()) return nullptr;
+    // Of that size: no call.
+    if (std::memcmp(p - key.size(), key.data(), key.size()) != 0) return nullptr;
+    const char separator = *(p - key.size() - 1);
     return separator == '{' || separator == ',' ? p : nullptr;
 }
 

@@ -104,7 +104,10 @@ bool read_chunk(std::string_view data, AnswerHandler& handler) {
     const char* choices = find_choices(data);
     if (choices == nullptr) return false;
     const std::string_view before(data.data(), static_cast<std::size_t>(choices - data.data()));
-    if (has_word_of_interest(before)) return false;
+    // Nothing stands before them but the brace and their key.
+    constexpr std::size_t first_key_bytes = std::string_view("{\"choices\":").size();
+    const bool are_first = before.size() == first_key_bytes;
+    if (!are_first && has_word_of_interest(before)) return false;
     handler.on_open(1, true, 0);
     handler.on_key(1, {"choices", false, {}});
     JsonWalker walker(data, handler);
@@ -113,8 +116,7 @@ bool read_chunk(std::string_view data, AnswerHandler& handler) {
     const auto length = static_cast<std::size_t>(behind - data.data());
     if (!has_word_of_interest(data.substr(length))) return true;
     // Beside empty choices every key matters, also those before them.
-    constexpr std::string_view first_key = "{\"choices\":";
-    if (handler.facts().choices_empty && before != first_key) return false;
+    if (handler.facts().choices_empty && !are_first) return false;
     return walker.walk_rest(behind);
 }
 
