@@ -14,7 +14,9 @@ constexpr std::string_view usage_options = R"({"include_usage":true})";
 constexpr std::string_view usage_field = R"("include_usage":true)";
 
 std::string quoted(std::string_view text) {
-    std::string out = "\"";
+    std::string out;
+    out.reserve(text.size() + 2);
+    out += '"';
     append_json_escaped(out, text);
     out += '"';
     return out;
@@ -32,8 +34,10 @@ Edit put_in_front(std::size_t behind_brace, std::string field, bool object_is_em
 
 Edit ask_for_usage(const RequestFacts& facts) {
     if (facts.stream_options.empty()) {
-        std::string field = "\"stream_options\":";
-        field += usage_options;
+        constexpr std::string_view key = "\"stream_options\":";
+        std::string field;
+        field.reserve(key.size() + usage_options.size() + 1);  // and a comma
+        field.append(key).append(usage_options);
         return put_in_front(facts.object_open.end, std::move(field), facts.object_is_empty);
     }
     if (facts.stream_options_is_null) {
