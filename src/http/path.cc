@@ -2,7 +2,9 @@
 
 #include "grammar.h"
 
+#include <array>
 #include <charconv>
+#include <cstddef>
 
 namespace sluice::http {
 
@@ -12,7 +14,7 @@ Error refuse(const char* words) {
     return Error::client(400, words);
 }
 
-bool is_control(char c) {
+constexpr bool is_control(char c) {
     return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
 }
 
@@ -38,20 +40,33 @@ bool ambiguous_when_encoded(char c) {
     return is_control(c) || is_unreserved(c) || c == '/' || c == '\\' || c == ';' || c == '%';
 }
 
+// What a path is checked for; most of it is nothing of that.
+constexpr auto is_looked_at = [] {
+    std::array<bool, 256> looked_at{};
+    for (std::size_t i = 0; i < looked_at.size(); ++i) {
+        const char c = static_cast<char>(i);
+        looked_at[i] = c == '/' || c == '%' || c == ';' || c == '\\' || is_control(c);
+    }
+    return looked_at;
+}();
+
+bool begins_with_dot_segment(std::string_view path) {
+    if (!path.starts_with('.')) return false;
+    const std::string_view segment = path.substr(0, path.find('/'));
+    return segment == "." || segment == "..";
+}
+
 }  // namespace
 
 Status check_path(std::string_view path) {
     if (!path.starts_with('/')) return refuse("The path does not begin with '/'.");
     for (std::size_t at = 0; at < path.size(); ++at) {
         const char c = path[at];
+        if (!is_looked_at[static_cast<unsigned char>(c)]) continue;
         if (c == '/') {
             const std::string_view rest = path.substr(at + 1);
-            const std::string_view segment = rest.substr(0, rest.find('/'));
-            const bool last = segment.size() == rest.size();
-            if (segment.empty() && !last) return refuse("The path has an empty segment.");
-            if (segment == "." || segment == "..") return refuse("The path has a dot segment.");
-        } else if (c == ';' || c == '\\' || is_control(c)) {
-            return refuse("The path holds a character that servers read differently.");
+            if (rest.starts_with('/')) return refuse("The path has an empty segment.");
+            if (begins_with_dot_segment(rest)) return refuse("The path has a dot segment.");
         } else if (c == '%') {
             char decoded = 0;
             if (!read_escape(path.substr(at), decoded)) {
@@ -60,6 +75,8 @@ Status check_path(std::string_view path) {
             if (ambiguous_when_encoded(decoded)) {
                 return refuse("The path has an escape that servers read differently.");
             }
+        } else {
+            return refuse("The path holds a character that servers read differently.");
         }
     }
     return Done{};
