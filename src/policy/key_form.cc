@@ -13,7 +13,7 @@ constexpr std::string_view bearer_since = "2026-10-21";
 }  // namespace
 
 KeyForm form_of_clients_key(const http::Head& head, llm::Dialect dialect) {
-    if (!presented_key(head)) return KeyForm::as_it_came;
+    SLUICE_ASSERT(head.present.meets(key_fields));
     const bool chosen =
         head.has(http::FieldId::x_api_key) && !head.has(http::FieldId::authorization);
     return chosen && dialect == llm::Dialect::anthropic ? KeyForm::x_api_key : KeyForm::bearer;
@@ -27,6 +27,7 @@ KeyForm form_of_own_key(const http::Head& head, llm::Dialect dialect) {
 }
 
 void append_credential(std::string& out, KeyForm form, std::string_view credential) {
+    using namespace std::string_view_literals;
     if (credential.empty()) return;
     switch (form) {
         case KeyForm::as_it_came:
@@ -34,10 +35,10 @@ void append_credential(std::string& out, KeyForm form, std::string_view credenti
             out += credential;
             return;
         case KeyForm::bearer:
-            out.append("Authorization: Bearer ").append(credential).append("\r\n");
+            out.append("Authorization: Bearer "sv).append(credential).append("\r\n"sv);
             return;
         case KeyForm::x_api_key:
-            out.append("X-Api-Key: ").append(credential).append("\r\n");
+            out.append("X-Api-Key: "sv).append(credential).append("\r\n"sv);
             return;
     }
 }

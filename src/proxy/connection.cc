@@ -2,6 +2,7 @@
 
 #include "sluice/http/writer.h"
 #include "sluice/policy/advice.h"
+#include "sluice/policy/hash.h"
 
 #include <algorithm>
 #include <utility>
@@ -30,6 +31,7 @@ Connection::Connection(Service& service, int fd, std::string client)
                  connection.service_.loop.make_ready(connection);
              }),
       client_(std::move(client)),
+      client_key_(policy::hash_text(client_)),
       entered_(service.loop.now()),
       write_progress_(service.loop.now()) {
     stream_.attach(fd);

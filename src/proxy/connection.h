@@ -94,6 +94,7 @@ private:
     http::HeadReader head_reader_;
     io::Timer timer_;
     std::string client_;
+    policy::ConsumerKey client_key_;  // of its address
     Exchange* exchange_ = nullptr;
     Forward* forward_ = nullptr;
     std::unique_ptr<Upload> upload_;  // a body that is not kept; null: it is, or there is none

@@ -1,10 +1,10 @@
 // What of a request's head is kept for the backend, and what of it is never passed on.
 #include "connection.h"
 #include "sluice/http/writer.h"
-#include "sluice/policy/hash.h"
 #include "sluice/policy/key_form.h"
 
 #include <algorithm>
+#include <optional>
 
 namespace sluice::proxy {
 namespace {
@@ -55,13 +55,14 @@ void keep_credentials(const http::Head& head, const Exchange& exchange, RequestS
     if (!exchange.is_generic()) request.own_key_form = policy::form_of_own_key(head, dialect);
     // What a consumer showed us is no backend's business.
     if (exchange.consumer != nullptr || !head.present.meets(policy::key_fields)) return;
-    const bool as_it_came = exchange.is_generic() || nominates_keys(head);
-    request.key_form =
-        as_it_came ? policy::KeyForm::as_it_came : policy::form_of_clients_key(head, dialect);
-    if (request.key_form != policy::KeyForm::as_it_came) {
-        request.credentials = policy::presented_key(head).value();
+    std::optional<std::string_view> key;
+    if (!exchange.is_generic() && !nominates_keys(head)) key = policy::presented_key(head);
+    if (key) {
+        request.key_form = policy::form_of_clients_key(head, dialect);
+        request.credentials = *key;
         return;
     }
+    request.key_form = policy::KeyForm::as_it_came;
     for (const http::Field& field : head.fields()) {
         if (!policy::key_fields.contains(field.id) || head.connection_lists(field.name)) continue;
         request.credentials.append(field.name).append(": ").append(field.value).append("\r\n");
@@ -105,7 +106,7 @@ void Connection::keep_request(const http::Head& head) {
     keep_credentials(head, *exchange_, request);
     exchange_->client_timeouts = policy::read_client_timeouts(head);
     const std::string_view retry = head.find(http::FieldId::x_stainless_retry_count);
-    exchange_->client = policy::hash_text(client_);
+    exchange_->client = client_key_;
     exchange_->client_retry = !retry.empty() && retry != "0";
 }
 

@@ -36,18 +36,19 @@ int status_of(const llm::ErrorFacts& said) {
 // A stream that has said nothing by then is passed on as it is.
 constexpr std::size_t withheld_bytes_max = 16 * limits::KiB;
 
-// A type that servers give to anything.
-bool is_unnamed(std::string_view type);
-
-bool is_type(std::string_view value, std::string_view type) {
+// Without its parameters; to be compared without case.
+std::string_view media_type(const http::Head& head) {
+    std::string_view value = head.find(http::FieldId::content_type);
     value = value.substr(0, value.find(';'));
     while (value.ends_with(' '))
         value.remove_suffix(1);
-    return http::same_name(value, type);
+    return value;
 }
 
+// A type that servers give to anything.
 bool is_unnamed(std::string_view type) {
-    return type.empty() || is_type(type, "text/plain") || is_type(type, "application/octet-stream");
+    return type.empty() || http::same_name(type, "text/plain") ||
+           http::same_name(type, "application/octet-stream");
 }
 
 }  // namespace
@@ -98,16 +99,17 @@ void Forward::fail_answer(const std::string& what) {
 void Forward::begin_answer(const http::Head& head) {
     const std::string_view coding = head.find(http::FieldId::content_encoding);
     const bool encoded = !coding.empty() && !http::same_name(coding, "identity");
-    const std::string_view type = head.find(http::FieldId::content_type);
-    const bool json_lines = is_type(type, "application/x-ndjson");
+    const std::string_view type = media_type(head);
+    const bool json_lines = http::same_name(type, "application/x-ndjson");
     form_ = json_lines ? sse::Form::json_lines : sse::Form::event_stream;
     const bool may_read = !encoded && !exchange_.is_generic();
     const bool guessed = may_read && exchange_.streamed && head.status == 200 &&
                          exchange_.endpoint->streaming == llm::Streaming::sse &&
                          exchange_.endpoint->says_finish() && is_unnamed(type);
-    event_stream_ = may_read && (json_lines || guessed || is_type(type, "text/event-stream"));
+    event_stream_ =
+        may_read && (json_lines || guessed || http::same_name(type, "text/event-stream"));
     const bool unnamed = !guessed && exchange_.endpoint->says_finish() && is_unnamed(type);
-    const bool readable = may_read && (unnamed || is_type(type, "application/json"));
+    const bool readable = may_read && (unnamed || http::same_name(type, "application/json"));
     if (encoded && usage_injected_ && head.status == 200) return refuse_coding();
     if (plainly_ && head.status < 400) note_plain_answer();
     const bool hide = usage_injected_ && event_stream_;
@@ -208,8 +210,7 @@ bool Forward::write_answer_head(const http::Head& head, http::Framing out) {
 void Forward::forward_fields(http::HeadWriter& writer, const http::Head& head) {
     http::FieldSet without = not_forwarded;
     if (head.status >= 400 && !exchange_.is_generic()) without = without | retry_fields;
-    const bool stream =
-        event_stream_ || is_type(head.find(http::FieldId::content_type), "text/event-stream");
+    const bool stream = event_stream_ || http::same_name(media_type(head), "text/event-stream");
     if (stream) without.add(http::FieldId::x_accel_buffering);
     writer.forward(head, without);
     if (stream) {

@@ -43,24 +43,26 @@ bool Forward::send_request() {
                                    : upload_ != nullptr ? exchange_.body_bytes
                                                         : edits.edited_size(request.body.size());
 
+    // Of literals the size is known.
+    using namespace std::string_view_literals;
     std::string& head = service_.text;
     head.clear();
     head += request.method;
     head += ' ';
     head += target.endpoint->target.path;
     head += request.target;
-    head += " HTTP/1.1\r\nHost: ";
+    head += " HTTP/1.1\r\nHost: "sv;
     head += target.endpoint->target.host;
-    head += "\r\n";
+    head += "\r\n"sv;
     if (exchange_.sends_body())
-        head.append("Content-Length: ").append(std::to_string(body_bytes)).append("\r\n");
+        head.append("Content-Length: "sv).append(std::to_string(body_bytes)).append("\r\n"sv);
     head += request.fields;
     // A key of ours goes to its own server only, and a client's never where we have one.
     if (const auto& key = target.setting.key; key.empty())
         append_credential(head, clients_form(target, request.key_form), request.credentials);
     else
         append_credential(head, own_form(target, request.own_key_form), key.value());
-    head += "\r\n";
+    head += "\r\n"sv;
 
     mem::Chain message(service_.loop.nodes());
     if (!message.append_copy(service_.loop.buffers(), head)) return false;

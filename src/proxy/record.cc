@@ -21,31 +21,30 @@ constexpr std::size_t digits_max = 20;
 constexpr std::uint64_t in_each_byte = 0x0101010101010101;
 constexpr std::uint64_t top_bits = 0x8080808080808080;
 
-// Whether any of eight bytes is that one; likewise below.
-constexpr bool has_byte(std::uint64_t eight, unsigned char byte) {
-    const std::uint64_t differs = eight ^ in_each_byte * byte;
-    return ((differs - in_each_byte) & ~differs & top_bits) != 0;
-}
-
-constexpr bool has_below(std::uint64_t eight, unsigned char bound) {
-    return ((eight - in_each_byte * bound) & ~eight & top_bits) != 0;
-}
-
 constexpr bool is_plain(char c) {
     const auto byte = static_cast<unsigned char>(c);
     return byte >= 0x20 && byte < 0x7f && c != '"' && c != '\\';
 }
 
+// The same of eight at once. Each of them has its top bit clear, and in none of these sums it gets
+// set; a borrow can only come out of a byte that is found itself.
+bool are_plain(const char* p) {
+    std::uint64_t eight;
+    std::memcpy(&eight, p, sizeof eight);
+    const std::uint64_t below_space = eight - in_each_byte * ' ';
+    const std::uint64_t quote = (eight ^ in_each_byte * '"') - in_each_byte;
+    const std::uint64_t backslash = (eight ^ in_each_byte * '\\') - in_each_byte;
+    const std::uint64_t is_delete = eight + in_each_byte;
+    return ((eight | below_space | quote | backslash | is_delete) & top_bits) == 0;
+}
+
 // Nothing in it needs to be escaped.
 bool is_plain(std::string_view text) {
-    for (; text.size() >= 8; text.remove_prefix(8)) {
-        std::uint64_t eight;
-        std::memcpy(&eight, text.data(), sizeof eight);
-        if ((eight & top_bits) != 0 || has_below(eight, 0x20) || has_byte(eight, 0x7f) ||
-            has_byte(eight, '"') || has_byte(eight, '\\'))
-            return false;
-    }
-    return std::ranges::all_of(text, [](char c) { return is_plain(c); });
+    if (text.size() < 8) return std::ranges::all_of(text, [](char c) { return is_plain(c); });
+    const char* const last = text.data() + text.size() - 8;
+    for (const char* p = text.data(); p < last; p += 8)
+        if (!are_plain(p)) return false;
+    return are_plain(last);
 }
 
 std::int64_t as_signed(std::uint64_t value) {

@@ -21,7 +21,8 @@ enum class KeyForm : std::uint8_t {
     x_api_key,
 };
 
-// How the key that a client presents goes on, in this dialect: as an X-Api-Key where that is the
+// How the key that a client presents (presented_key(), of which there must be one: without it the
+// fields go on as they came) goes on, in this dialect: as an X-Api-Key where that is the
 // API's own form and the client chose it; as Bearer, whatever field it came in, else.
 KeyForm form_of_clients_key(const http::Head& head, llm::Dialect dialect);
 

@@ -24,9 +24,10 @@ std::string_view trimmed(std::string_view text) {
     return text;
 }
 
-// The media type without its parameters, compared without case.
-bool is_type(std::string_view value, std::string_view type) {
-    return http::same_name(trimmed(value.substr(0, value.find(';'))), type);
+// Without its parameters; to be compared without case.
+std::string_view media_type(const http::Head& head) {
+    const std::string_view value = head.find(http::FieldId::content_type);
+    return trimmed(value.substr(0, value.find(';')));
 }
 
 Verdict answer_models(Exchange& exchange, const http::Head& head, Reply& reply) {
@@ -48,11 +49,10 @@ Verdict answer_models(Exchange& exchange, const http::Head& head, Reply& reply) 
 
 // A type that a page can send to a foreign site without being asked (forms, plain text) is refused:
 // it would let any page use the gateway.
-bool content_type_fits(const Exchange& exchange, const http::Head& head) {
+bool content_type_fits(const Exchange& exchange, std::string_view type) {
     const auto kind = exchange.endpoint->kind;
-    const std::string_view type = head.find(http::FieldId::content_type);
-    const bool json = is_type(type, "application/json");
-    const bool multipart = is_type(type, "multipart/form-data");
+    const bool json = http::same_name(type, "application/json");
+    const bool multipart = http::same_name(type, "multipart/form-data");
     return (json && kind != EndpointKind::model_in_multipart) ||
            (multipart && kind != EndpointKind::model_in_json);
 }
@@ -61,7 +61,8 @@ Verdict check_body(Exchange& exchange, const http::Head& head, Reply& reply) {
     const std::size_t bytes_max = exchange.service.settings.body_bytes_max;
     if (head.framing == http::Framing::length && head.content_length > bytes_max)
         return refuse(reply, body_too_large_reply(exchange));
-    if (!exchange.is_generic() && !content_type_fits(exchange, head)) {
+    const std::string_view type = exchange.is_generic() ? std::string_view() : media_type(head);
+    if (!exchange.is_generic() && !content_type_fits(exchange, type)) {
         const bool json = exchange.endpoint->kind != EndpointKind::model_in_multipart;
         return refuse(reply, error_reply(exchange, 415,
                                          std::string("This endpoint takes ") +
@@ -77,8 +78,7 @@ Verdict check_body(Exchange& exchange, const http::Head& head, Reply& reply) {
     if (!expect.empty() && head.minor > 0 && !head.expect_continue)
         return refuse(reply, error_reply(exchange, 417, "Only 'Expect: 100-continue' is served.",
                                          "expectation_failed"));
-    if (!exchange.is_generic() &&
-        is_type(head.find(http::FieldId::content_type), "multipart/form-data")) {
+    if (http::same_name(type, "multipart/form-data")) {
         auto reader = llm::MultipartReader::create(head.find(http::FieldId::content_type));
         if (!reader) return refuse(reply, error_reply(exchange, 400, reader.error().message));
         exchange.request->multipart =

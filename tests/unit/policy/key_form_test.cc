@@ -1,6 +1,7 @@
 #include "sluice/policy/key_form.h"
 
 #include "sluice/http/parser.h"
+#include "sluice/policy/consumers.h"
 
 #include <doctest/doctest.h>
 
@@ -24,7 +25,9 @@ Forms forms(const std::string& lines, Dialect dialect) {
     http::Parser parser(http::Parser::Side::request);
     const auto head = std::make_unique<http::Head>();
     REQUIRE(parser.parse_head(text, *head) == http::Progress::complete);
-    return {form_of_clients_key(*head, dialect), form_of_own_key(*head, dialect)};
+    const KeyForm clients =
+        presented_key(*head) ? form_of_clients_key(*head, dialect) : KeyForm::as_it_came;
+    return {clients, form_of_own_key(*head, dialect)};
 }
 
 }  // namespace
