@@ -5,6 +5,7 @@ many requests at a time, each with what became of it.
 import hashlib
 import json
 import os
+import re
 import socket
 import tempfile
 import threading
@@ -197,6 +198,15 @@ class PoolCase(unittest.TestCase):
 
     def wait_event(self, gateway, event, **wanted):
         wait_until(lambda: self.happened(gateway, event, **wanted), f"{event} {wanted} is logged")
+
+    def learned(self, gateway, fields=(), of=1):
+        """The gateway, once so many sims have told it of their slots: it serves before that."""
+        def known():
+            with gateway.client() as client:
+                text = client.ask(request("GET", "/metrics", fields=fields)).body.decode()
+            return len(re.findall(r"^sluice_backend_slots\{.*\} [1-9]", text, re.M)) == of
+        wait_until(known, "slots are known")
+        return gateway
 
     def error_of(self, told):
         """The error that a client was told, in its stream or instead of an answer."""

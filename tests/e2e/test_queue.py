@@ -378,7 +378,8 @@ class Slots(PoolCase):
     """Many requests at the sim, by one shard and by several."""
 
     def many(self, sim, shards, ask, count=REQUESTS, **model):
-        gateway = self.gateway({"m": {"backends": [backend(sim)], **model}}, shards=shards)
+        gateway = self.learned(
+            self.gateway({"m": {"backends": [backend(sim)], **model}}, shards=shards))
         return gateway, together(count, lambda i: ask(gateway, i))
 
     def assert_never_exceeded(self, sim, slots=SLOTS):
@@ -413,7 +414,9 @@ class Slots(PoolCase):
             with self.subTest(shards=shards):
                 sim = self.sim("--slots", str(SLOTS), "--ttft", "5ms", "--itl", "0", "--tokens",
                                "3")
-                gateway = self.gateway({"m": {"backends": [backend(sim)]}}, shards=shards, **top)
+                gateway = self.learned(
+                    self.gateway({"m": {"backends": [backend(sim)]}}, shards=shards, **top),
+                    mine.get("fields", ()))
                 done = threading.Event()
                 served = []
 
@@ -434,7 +437,7 @@ class Slots(PoolCase):
 
     def test_nobody_starves(self):
         sim = self.sim("--slots", str(SLOTS), "--ttft", "5ms", "--itl", "0", "--tokens", "3")
-        gateway = self.gateway({"m": {"backends": [backend(sim)]}}, shards=3)
+        gateway = self.learned(self.gateway({"m": {"backends": [backend(sim)]}}, shards=3))
         done = threading.Event()
 
         def client(_):
@@ -460,8 +463,8 @@ class Slots(PoolCase):
                 with self.subTest(balance, shards=shards):
                     sims = [self.sim("--slots", str(n), "--ttft", "3ms", "--itl", "0")
                             for n in (1, 3)]
-                    gateway = self.gateway({"m": {"balance": balance, "backends": [
-                        backend(sim) for sim in sims]}}, shards=shards)
+                    gateway = self.learned(self.gateway({"m": {"balance": balance, "backends": [
+                        backend(sim) for sim in sims]}}, shards=shards), of=2)
                     told = together(60, lambda i, gateway=gateway: self.ask(
                         gateway, content=f"talk {i % 7}", stream=i % 3 == 0))
                     for one in told:
