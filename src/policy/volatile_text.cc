@@ -1,9 +1,9 @@
 #include "sluice/policy/volatile_text.h"
 
 #include "sluice/base/assert.h"
+#include "volatile_bytes.h"
 
 #include <algorithm>
-#include <array>
 #include <optional>
 
 namespace sluice::policy {
@@ -16,74 +16,6 @@ constexpr std::size_t run_bytes_max = 64;  // in which a digit decides
 constexpr std::size_t blanks_max = 8;
 constexpr std::size_t cache_control_bytes_max = 128;
 constexpr std::string_view cache_control = "\"cache_control\"";
-
-constexpr bool is_digit(char c) {
-    return static_cast<unsigned char>(c - '0') < 10;
-}
-constexpr bool is_upper(char c) {
-    return static_cast<unsigned char>(c - 'A') < 26;
-}
-constexpr bool is_run(char c) {
-    return is_digit(c) || is_upper(static_cast<char>(c & ~0x20)) || c == '-' || c == '_';
-}
-constexpr bool is_hex(char c) {
-    return is_digit(c) || static_cast<unsigned char>((c & ~0x20) - 'A') < 6;
-}
-constexpr bool is_blank(char c) {
-    return c == ' ' || c == '\n' || c == '\t' || c == '\r';
-}
-
-constexpr std::array<bool, 256> run_table = [] {
-    std::array<bool, 256> table{};
-    for (int i = 0; i < 128; ++i)
-        table[static_cast<std::size_t>(i)] = is_run(static_cast<char>(i));
-    return table;
-}();
-
-bool in_run(char c) {
-    return run_table[static_cast<unsigned char>(c)];
-}
-
-// What may begin something, or shows that it began before.
-constexpr bool is_stop(char c) {
-    return is_digit(c) | is_upper(c) | (c == '"') | (c == '=');
-}
-
-constexpr std::array<bool, 256> stop_table = [] {
-    std::array<bool, 256> table{};
-    for (int i = 0; i < 128; ++i)
-        table[static_cast<std::size_t>(i)] = is_stop(static_cast<char>(i));
-    return table;
-}();
-
-// Most are near; behind that a step at a time, which the compiler does on all of its bytes at once.
-std::size_t find_stop(std::string_view text, std::size_t at) {
-    constexpr std::size_t step = 16;
-    const auto stops = [&] { return stop_table[static_cast<unsigned char>(text[at])]; };
-    for (const std::size_t near = std::min(text.size(), at + step); at < near; ++at)
-        if (stops()) return at;
-    for (; at + step <= text.size(); at += step) {
-        unsigned char any = 0;
-        for (std::size_t i = 0; i < step; ++i)
-            any |= static_cast<unsigned char>(is_stop(text[at + i]));
-        if (any != 0) break;
-    }
-    while (at < text.size() && !stops())
-        ++at;
-    return at;
-}
-
-std::size_t run_end(std::string_view text, std::size_t at) {
-    while (at < text.size() && in_run(text[at]))
-        ++at;
-    return at;
-}
-
-std::size_t run_begin(std::string_view text, std::size_t at) {
-    while (at > 0 && in_run(text[at - 1]))
-        --at;
-    return at;
-}
 
 constexpr std::uint32_t begin_of(std::string_view name) {
     return static_cast<std::uint32_t>(static_cast<unsigned char>(name[0]) << 16 |
@@ -137,9 +69,17 @@ std::string_view calendar_name(std::string_view begin) {
     }
 }
 
-// What the first three letters of a word tell already, if they are there: most are none.
+// What the first three letters of a word tell already, if they are there: most are none, and of
+// most the first letter tells.
 bool may_be_calendar_name(std::string_view text) {
-    return text.size() < 3 || text[1] == 'M' || !calendar_name(text).empty();
+    constexpr std::uint32_t initials = [] {
+        std::uint32_t bits = 0;
+        for (const char c : {'M', 'T', 'W', 'F', 'S', 'J', 'A', 'O', 'N', 'D'})
+            bits |= std::uint32_t{1} << (c - 'A');
+        return bits;
+    }();
+    if (text.size() < 3 || text[1] == 'M') return true;
+    return (initials >> (text[0] - 'A') & 1) != 0 && !calendar_name(text).empty();
 }
 
 bool is_calendar_name(std::string_view word) {
@@ -221,7 +161,7 @@ VolatileCut cut_member(std::string_view text, std::size_t at, std::size_t end, b
 // Nothing was found up to the end of the text; but what stands last may be the begin of something.
 VolatileCut cut_tail(std::string_view text, VolatileState& state, bool whole) {
     if (whole) return {.plain = text.size()};
-    const std::size_t run = run_begin(text, text.size());
+    const std::size_t run = run_begin(text, text.size(), run_bytes_max);
     if (run == text.size()) {
         const std::size_t comma = comma_before(text, text.size());
         return comma == text.size() ? VolatileCut{.plain = comma} : undecided(comma);
@@ -234,7 +174,7 @@ VolatileCut cut_tail(std::string_view text, VolatileState& state, bool whole) {
 // The run around a digit, unless the digit comes too late. Then `at` is moved behind the run.
 std::optional<VolatileCut> cut_run(std::string_view text, std::size_t& at, VolatileState& state,
                                    bool whole) {
-    const std::size_t begin = run_begin(text, at);
+    const std::size_t begin = run_begin(text, at, run_bytes_max);
     const std::size_t end = run_end(text, at);
     const bool open = end == text.size() && !whole;
     if (at - begin >= run_bytes_max) {
@@ -263,7 +203,8 @@ VolatileCut find_cut(std::string_view text, VolatileState& state, bool whole) {
         if (marked) return {.skipped = at};
         if (at == text.size()) return {.plain = at};
     }
-    while ((at = find_stop(text, at)) < text.size()) {
+    Stops stops(text);
+    while ((at = stops.find(at)) < text.size()) {
         const char c = text[at];
         if (is_digit(c)) {
             if (const auto cut = cut_run(text, at, state, whole)) return *cut;

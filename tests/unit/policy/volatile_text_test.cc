@@ -56,6 +56,8 @@ const Row rows[] = {
     {"Today's date is Monday, November 30, 2026.", "Today's date is #, # #, #."},
     {"Mon Nov 30 14:05:09 UTC 2026", "# # # #:#:# UTC #"},
     {"at 4:30 PM on Mar 1st", "at #:# # on # #"},
+    {"April, Sat or Wednesday", "#, # or #"},
+    {"Wednesday", "#"},
     {"Sunflowers, Marching, Decide", "Sunflowers, Marching, Decide"},
     {"id 6f1c2b9e-6bd1-4c55-9a3e-b3a0f5e7d2aa!", "id #!"},
     {"id abcd1234 and deadbeef9", "id # and #"},
@@ -92,6 +94,25 @@ TEST_CASE("R17: what changes from request to request is found by its form") {
     const std::string letters(64, 'x');
     CHECK(left_of(letters + "1 a") == letters + "1 a");
     CHECK(left_of("a1" + letters + letters + letters + " b") == "# b");
+}
+
+TEST_CASE("R17: what changes is found at every distance, whatever bytes stand around it") {
+    // Bytes that are passed at once; the neighbours of all that may begin something; no ASCII.
+    for (const std::string_view bytes : {"~", "/:@[`{!#<>~\x7f\x80\xb0\xc1\xff"}) {
+        std::string around;
+        while (around.size() < 300)
+            around += bytes;
+        for (const Row& row : rows) {
+            CAPTURE(row.text);
+            for (std::size_t distance = 0; distance < 200; ++distance) {
+                CAPTURE(distance);
+                const std::string before = around.substr(distance % 16, distance);
+                const std::string behind = around.substr(0, distance * 7 % 40);
+                REQUIRE(left_of(before + std::string(row.text) + behind) ==
+                        before + std::string(row.left) + behind);
+            }
+        }
+    }
 }
 
 TEST_CASE("R17: plain numbers are told from parts of dates, times and versions") {
