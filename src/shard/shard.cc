@@ -48,13 +48,16 @@ void Shard::listen(int listen_fd) {
     listeners_.push_back(std::make_unique<net::Listener>(
         loop_, listen_fd, this,
         [](void* self, int fd) { static_cast<Shard*>(self)->service_.accept(fd); }));
-    listeners_.back()->start();
+    if (service_.catalog_known) listeners_.back()->start();
 }
 
 void Shard::use(std::shared_ptr<const upstream::Catalog> catalog) {
     service_.dispatch.learn(*catalog);
     service_.catalog.replace(std::move(catalog));
     if (std::exchange(service_.catalog_known, true)) return;
+    if (!draining_)
+        for (auto& listener : listeners_)
+            listener->start();
     if (serving_ != nullptr) serving_(serving_owner_);
 }
 
@@ -112,7 +115,11 @@ void Shard::on_message(std::uint64_t payload) {
         case Message::Kind::placed:
             return service_.dispatch.receive(*message->placed);
         case Message::Kind::sign:
-            if (message->seen_by_traffic) return left_running(message->number);
+            if (message->seen_by_traffic) {
+                // Told to all, and only the watch's to heed.
+                if (health_watch_.has_value()) health_watch_->note_left(message->number);
+                return;
+            }
             return service_.dispatch.see_sign(message->number, message->sign);
         case Message::Kind::health:
             // What another shard's traffic has seen is the watch's to judge; what the watch has
