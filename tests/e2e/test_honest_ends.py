@@ -382,5 +382,29 @@ class Ends(PoolCase):
         self.assertIsNone(answer.field("request-id"))
 
 
+class OfABackendUnderApi(PoolCase):
+
+    def test_R7e_a_refusal_in_any_form_is_said_in_ollamas(self):
+        bodies = ((b'{"error":{"message":"File Not Found","code":404}}', "application/json",
+                   "File Not Found"),
+                  (b'{"detail":"no such thing"}', "application/json", "no such thing"),
+                  (b"<html>no</html>", "text/html", None), (b"", "text/plain", None),
+                  (b'{"error":"as it is"}', "application/json", "as it is"))
+        for path in ("/api/chat", "/api/generate", "/api/embed"):
+            for body, kind, wanted in bodies:
+                with self.subTest(path, body=body):
+                    server = self.scripted(lambda peer, _, body=body, kind=kind: peer.send(
+                        head(404, "Not Found", Content_Type=kind, Content_Length=len(body)) + body))
+                    gateway = self.gateway({"m": {"backends": [backend(server)]}})
+                    told = self.ask(gateway, path=path)
+                    self.assertEqual(told.status, 404)
+                    self.assertEqual(list(told.answer.json), ["error"])
+                    self.assertIsInstance(told.answer.json["error"], str)
+                    self.assertTrue(told.answer.json["error"])
+                    self.assertIn("application/json", told.answer.field("content-type"))
+                    if wanted:
+                        self.assertEqual(told.answer.json["error"], wanted)
+
+
 if __name__ == "__main__":
     main()

@@ -67,8 +67,8 @@ public:
         serving_ = serving;
     }
 
-    // Takes over a listening socket, and accepts from it once there is a catalog: until then clients
-    // wait for some microseconds, and none is told that nothing is known.
+    // Takes over a listening socket, and accepts from it once there is a catalog: until then
+    // clients wait for some microseconds, and none is told that nothing is known.
     void listen(int listen_fd);
     // Routes by this catalog from now on.
     void use(std::shared_ptr<const upstream::Catalog> catalog);
