@@ -1,7 +1,7 @@
 """One streamed call with a published Python client; how it ended goes to stdout as one line of
 JSON, as of ends.mjs.
 
-    BASE_URL=http://127.0.0.1:PORT/v1 python ends.py CLIENT [ARGUMENTS as JSON]
+    BASE_URL=http://127.0.0.1:PORT/v1 [KEY=...] python ends.py CLIENT [ARGUMENTS as JSON]
 """
 
 import json
@@ -13,6 +13,7 @@ GIVEN = json.loads(sys.argv[2]) if len(sys.argv) > 2 else {}
 RETRIES = GIVEN.pop("retries", None)
 OPTIONS = {} if RETRIES is None else {"max_retries": RETRIES}
 URL = os.environ["BASE_URL"]
+KEY = os.environ.get("KEY", "none")
 MESSAGES = [{"role": "user", "content": "hello"}]
 SEEN = {"text": "", "events": [], "errors": [], "finish": None}
 
@@ -27,7 +28,7 @@ def tell(error):
 
 def openai_client():
     import openai
-    return openai.OpenAI(base_url=URL, api_key="none", timeout=60, **OPTIONS)
+    return openai.OpenAI(base_url=URL, api_key=KEY, timeout=60, **OPTIONS)
 
 
 def openai_chat():
@@ -51,7 +52,7 @@ def openai_responses():
 
 def anthropic_messages():
     import anthropic
-    client = anthropic.Anthropic(base_url=URL.removesuffix("/v1"), api_key="none", timeout=60,
+    client = anthropic.Anthropic(base_url=URL.removesuffix("/v1"), api_key=KEY, timeout=60,
                                  **OPTIONS)
     for event in client.messages.create(messages=MESSAGES, max_tokens=9, stream=True, **GIVEN):
         SEEN["events"].append(event.type)
