@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Published coding agents, each with one task, through the gateway: tools/setup-sdk agents."""
+"""Published coding agents, each with one task, through the gateway: tools/setup-sdk peers."""
 
 import os
 import subprocess
@@ -22,7 +22,7 @@ RESPONSES, MESSAGES = "/v1/responses", "/v1/messages"
 def needs(program):
     return unittest.skipUnless(os.access(program, os.X_OK),
                                f"{os.path.basename(program)} is not installed: "
-                               "tools/setup-sdk agents")
+                               "tools/setup-sdk peers")
 
 
 class AgentCase(PoolCase):
