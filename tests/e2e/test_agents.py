@@ -1,12 +1,16 @@
 #!/usr/bin/env python3
-"""Published coding agents, each with one task, through the gateway: tools/setup-sdk peers."""
+"""Published coding agents, each with one task, through the gateway: tools/setup-sdk peers.
+
+They are set up with the lines of docs/agents, as a reader would paste them.
+"""
 
 import os
+import re
 import subprocess
 import tempfile
 import unittest
 
-from harness import Sim, chat_request, main
+from harness import ROOT, Sim, chat_request, main
 from pool_case import PoolCase, backend, consumers, content_of
 from wire import DEADLINE, Client, wait_until
 
@@ -17,6 +21,12 @@ CODEX = os.path.join(PACKAGES, "@openai", "codex-linux-x64", "vendor",
                      "x86_64-unknown-linux-musl", "bin", "codex")
 KEY = "sk-agents-0123456789"
 RESPONSES, MESSAGES = "/v1/responses", "/v1/messages"
+PAGES = os.path.join(ROOT, "docs", "agents")
+
+
+def page(name):
+    with open(os.path.join(PAGES, name), encoding="utf-8") as file:
+        return file.read()
 
 
 def needs(program):
@@ -45,6 +55,12 @@ class AgentCase(PoolCase):
             timeout=4 * DEADLINE, check=False,
             env={"PATH": os.environ["PATH"], "HOME": self.home, **env})
 
+    def lines(self, name, language, number=0):
+        """A block to paste from the page of that name, for the gateway and the model here."""
+        blocks = re.findall(rf"^```{language}\n(.*?)^```$", page(name), re.S | re.M)
+        return blocks[number].replace("http://127.0.0.1:8642", self.gateway_.url).replace(
+            "coder", "m")
+
     def asked(self, count):
         """The lines of all that the gateway was asked, once there are so many."""
         def lines():
@@ -69,12 +85,25 @@ class AgentCase(PoolCase):
         self.assertEqual(done.stdout.split()[-len(said):], said)
 
 
+class Pages(unittest.TestCase):
+
+    def test_T5_the_list_of_pages_is_whole_and_each_says_what_was_seen(self):
+        listed = re.findall(r"\]\(([\w.-]+\.md)\)", page("README.md"))
+        self.assertEqual(sorted(listed), sorted(set(os.listdir(PAGES)) - {"README.md"}))
+        for name in listed:
+            text = page(name)
+            self.assertIn("```sh\n", text, name)
+            self.assertIn("8642", text, name)
+            self.assertRegex(text, r"## Seen\n|\*\*Not run\*\*", name)
+
+
 class Claude(AgentCase):
 
-    def claude(self, model="m", **env):
-        return self.run_agent(CLAUDE, "-p", "say hello", ANTHROPIC_BASE_URL=self.gateway_.url,
-                              ANTHROPIC_MODEL=model, CLAUDE_CODE_MAX_CONTEXT_TOKENS="131072",
-                              CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC="1", **env)
+    def claude(self, **key):
+        """With the exports of its page, but for the key."""
+        told = dict(re.findall(r"^export (\w+)=(.*)$", self.lines("claude-code.md", "sh"), re.M))
+        del told["ANTHROPIC_AUTH_TOKEN"]
+        return self.run_agent(CLAUDE, "-p", "say hello", **told, **key)
 
     @needs(CLAUDE)
     def test_C3_claude_code_with_its_key_in_both_forms(self):
@@ -95,37 +124,32 @@ class Claude(AgentCase):
 
 class Codex(AgentCase):
 
-    def codex(self, settings, **env):
+    def codex(self, number, **env):
+        """With one of the files of its page."""
         folder = os.path.join(self.home, ".codex")
         os.makedirs(folder, exist_ok=True)
         with open(os.path.join(folder, "config.toml"), "w", encoding="utf-8") as file:
-            file.write('model = "m"\n' + settings)
+            file.write(self.lines("codex.md", "toml", number))
         return self.run_agent(CODEX, "exec", "--skip-git-repo-check", "say hello", **env)
-
-    def as_provider(self):
-        return ('model_provider = "sluice"\n[model_providers.sluice]\nname = "Sluice"\n'
-                f'base_url = "{self.gateway_.url}/v1"\nwire_api = "responses"\nenv_key = "KEY"\n')
 
     @needs(CODEX)
     def test_C3_codex_as_a_provider_of_its_own(self):
         self.begin(consumers=consumers(me=KEY))
-        self.assert_said(self.codex(self.as_provider(), KEY=KEY))
+        self.assert_said(self.codex(0, SLUICE_KEY=KEY))
         self.assert_asked(("POST", RESPONSES, 200))
         self.assertEqual(self.asked(1)[0]["consumer"], "me")
 
     @needs(CODEX)
     def test_C3_codex_with_a_wrong_key_says_why(self):
         self.begin(consumers=consumers(me=KEY))
-        done = self.codex(self.as_provider(), KEY="sk-wrong")
+        done = self.codex(0, SLUICE_KEY="sk-wrong")
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("needs a key that it knows", done.stdout + done.stderr)
 
     @needs(CODEX)
     def test_C4_codex_goes_on_with_post_after_one_try_of_a_websocket(self):
         self.begin()
-        done = self.codex(f'openai_base_url = "{self.gateway_.url}/v1"\n', OPENAI_API_KEY=KEY,
-                          CODEX_API_KEY=KEY)
-        self.assert_said(done)
+        self.assert_said(self.codex(1, CODEX_API_KEY=KEY))
         self.assert_asked(("GET", RESPONSES, 426), ("POST", RESPONSES, 200))
 
 
