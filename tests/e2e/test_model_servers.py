@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Nine model servers behind the gateway: list, chat, stream, counts. What runs and what is
-replayed: servers/README.md.
+replayed: model_servers/README.md.
 
     LLAMA_MODELS    a folder with tiny-chat.gguf, for the one that reads such files
 """
@@ -21,7 +21,7 @@ from harness import chat_body, events, main, request
 from pool_case import PoolCase
 from wire import DEADLINE, wait_until
 
-HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "servers")
+HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "model_servers")
 BIN = os.path.join(HERE, ".venv", "bin")
 CHAT_MODEL = os.path.join(os.environ.get("LLAMA_MODELS", ""), "tiny-chat.gguf")
 START = 120.0  # seconds; some of them load half of Python first
