@@ -1,4 +1,4 @@
-#include "query.h"
+#include "sluice/policy/query.h"
 
 #include <algorithm>
 #include <charconv>

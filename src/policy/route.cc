@@ -1,10 +1,10 @@
 #include "sluice/policy/route.h"
 
 #include "find_header.h"
-#include "query.h"
 #include "sluice/http/path.h"
 #include "sluice/policy/hash.h"
 #include "sluice/policy/path_prefix.h"
+#include "sluice/policy/query.h"
 
 #include <algorithm>
 #include <cmath>
