@@ -1,5 +1,6 @@
 #include "flags.h"
 
+#include "discover.h"
 #include "sluice/config/load.h"
 #include "sluice/http/path.h"
 #include "sluice/llm/endpoints.h"
@@ -8,6 +9,7 @@
 #include "sluice/policy/path_rewrite.h"
 #include "sluice/proxy/host_list.h"
 #include "sluice/proxy/pipeline.h"
+#include "sluice/upstream/watch_plan.h"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -100,10 +102,15 @@ void add_models(CLI::App& app, Settings& settings) {
         ->type_name("NAME");
     add_list(app, "--alias", settings.aliases, config::parse_alias, "ALIAS=NAME",
              "Another name for a model; repeatable");
-    app.add_option("--backend", settings.backends,
-                   "Serve whatever models this server lists; repeatable")
-        ->type_name("URL")
-        ->allow_extra_args(false);
+    add_list(
+        app, "--backend", settings.backends,
+        [](const std::string& url) -> Result<config::BackendSetting> {
+            config::BackendSetting backend;
+            backend.url = url;
+            return backend;
+        },
+        "URL",
+        "Serve whatever models this server lists; with or without /v1 at the end; repeatable");
     app.add_option("--fallback-backend", settings.fallback_backend,
                    "Used when no model server is found on this machine")
         ->type_name("URL");
@@ -294,8 +301,8 @@ Odd odd_backends(const Settings& settings, Names names) {
     for (const auto& model : settings.models)
         for (const auto& backend : model.backends)
             look("the model '" + model.name + "'", backend.url);
-    for (const auto& url : settings.backends)
-        look("backends", url);
+    for (const auto& backend : settings.backends)
+        look("backends", backend.url);
     for (const auto& route : settings.routes)
         for (const auto& backend : route.backends)
             look("the route '" + route.path + "'", backend.url);
@@ -312,6 +319,19 @@ std::optional<int> exit_of(CLI::App& app, Parse parse) {
     } catch (const CLI::ParseError& error) {
         // Help and version are "errors" with code 0; a mistake is 2, as in other tools.
         return app.exit(error) == 0 ? 0 : exit_mistake;
+    }
+}
+
+// What requests go to where that is not the URL as it stands.
+void print_asked(const Settings& settings) {
+    const auto plan = upstream::WatchPlan::create(settings, {});
+    if (!plan) return;
+    for (const auto& server : plan.value().servers) {
+        const auto& endpoint = *server.endpoint;
+        const auto given = net::parse_url(endpoint.url);
+        if (server.generic() || !given || given.value().path.empty()) continue;
+        fmt::print("{}: asked at {}\n", endpoint.url,
+                   upstream::asked_url(endpoint.target, "/v1/chat/completions"));
     }
 }
 
@@ -334,7 +354,17 @@ int check(int argc, char** argv) {
     print(odd.unknown, file + ": warning");
     fmt::print("{}: ok, {} models, {} rules, {} routes\n", file, settings.models.size(),
                settings.rules.size(), settings.routes.size());
+    print_asked(settings);
     return 0;
+}
+
+int discover_servers(int argc, char** argv) {
+    CLI::App app(
+        "Shows the model servers that run on this machine: what a gateway without settings would "
+        "serve. Ends with 1 where there is none.",
+        "sluice discover");
+    if (const auto status = exit_of(app, [&] { app.parse(argc, argv); })) return *status;
+    return discover();
 }
 
 // Flags are read twice: to find mistakes and the file, and then over what the file says.
@@ -351,7 +381,8 @@ CommandLine serve(int argc, char** argv) {
         app.footer(
             "Commands:\n"
             "  sluice [serve] [OPTIONS]    what is described here\n"
-            "  sluice check FILE           tells what is wrong with a file of settings");
+            "  sluice check FILE           tells what is wrong with a file of settings\n"
+            "  sluice discover             shows the model servers that run on this machine");
     };
     CLI::App app(
         "Sluice: one OpenAI-compatible endpoint in front of the model servers of this machine.\n"
@@ -388,6 +419,8 @@ CommandLine serve(int argc, char** argv) {
 CommandLine parse_command_line(int argc, char** argv) {
     const std::string_view command = argc > 1 ? argv[1] : "";
     if (command == "check") return {.settings = {}, .exit_code = check(argc - 1, argv + 1)};
+    if (command == "discover")
+        return {.settings = {}, .exit_code = discover_servers(argc - 1, argv + 1)};
     // `sluice serve FLAGS` and `sluice FLAGS` are the same.
     return command == "serve" ? serve(argc - 1, argv + 1) : serve(argc, argv);
 }

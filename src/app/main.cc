@@ -84,8 +84,11 @@ void announce(const shard::Shards& shards, const shard::Findings& findings,
     for (const auto& address : shards.addresses())
         fmt::print("sluice " SLUICE_VERSION " listening on {}{}\n",
                    address.is_unix() ? "" : "http://", address.to_string());
+    if (!findings.asked.empty()) fmt::print("asks: {}\n", fmt::join(findings.asked, ", "));
     for (const auto& complaint : findings.complaints)
         fmt::print("not answering: {}\n", complaint);
+    for (const auto& hint : findings.hints)
+        fmt::print("no model known: {}\n", hint);
     if (!findings.awaited.empty()) fmt::print("no answer yet: {}\n", findings.awaited);
     for (const auto& route : routes) {
         std::vector<std::string> urls;
@@ -98,9 +101,15 @@ void announce(const shard::Shards& shards, const shard::Findings& findings,
     } else if (findings.models.empty() && !routes.empty()) {
         fmt::print("models: none found\n");
     } else if (findings.models.empty()) {
+        const std::string looked =
+            findings.asked.empty()
+                ? " on 127.0.0.1, ports " + upstream::ports_text(upstream::well_known_ports())
+                : "";
         fmt::print(
-            "models: none found. Start a model server (for example llama-server on port "
-            "8080), or name one with --backend http://host:port\n");
+            "models: none found{}. Start a model server (for example llama-server on port "
+            "8080), or name one with --backend http://host:port; `sluice discover` shows what is "
+            "there\n",
+            looked);
     } else {
         std::string list;
         for (const auto& model : findings.models)

@@ -57,6 +57,8 @@ void read(const Document& document, Reader& reader, const Override& flags, Setti
         read_keys(reader, root, *node, &settings, 0, model_part());
     }
     if (flags) flags(settings);
+    for (BackendSetting& backend : settings.backends)
+        backend.timeouts = settings.model_timeouts;
     auto flagged = std::exchange(settings.models, {});
     for (const ModelSetting& model : flagged)
         reader.flagged_models.insert(model.name);

@@ -1,5 +1,6 @@
 // The tables of a model and of what it has in common with a route.
 #include "schema.h"
+#include "sluice/config/settings.h"
 #include "values.h"
 
 namespace sluice::config {
@@ -7,6 +8,8 @@ namespace {
 
 constexpr std::int64_t requests_max = 1'000'000;
 constexpr Duration day = Duration::seconds(24LL * 3600);
+
+const Whole<std::uint64_t> context_tokens{0, 1'000'000'000, "tokens"};
 
 const Choice<HashSetting::By> hash_by{{{"conversation", HashSetting::By::conversation},
                                        {"client", HashSetting::By::client},
@@ -71,6 +74,43 @@ Key fallback_key() {
     return key;
 }
 
+const Section& alias_section() {
+    using A = AliasSetting;
+    static const Section section =
+        Table<A>("Another name for the model.")
+            .key("name", &A::alias, model_alias(), {"The name", "gpt-4o-mini", true})
+            .key("list", &A::listed, Truth{}, {"Whether it stands in the lists of models", "false"})
+            .done();
+    return section;
+}
+
+// Each a name, or a map with one.
+void read_aliases(Reader& reader, const Node& node, ModelSetting& model) {
+    if (node.kind != Node::Kind::list)
+        return reader.expected(node, "a list, each an alias or a map with its name");
+    for (std::size_t i = 0; i < node.items.size(); ++i) {
+        const Reader::Step step(reader, "[" + std::to_string(i) + "]");
+        AliasSetting alias;
+        if (node.items[i]->kind == Node::Kind::map)
+            read_section(reader, alias_section(), *node.items[i], &alias);
+        else
+            (void)model_alias().read(reader, *node.items[i], alias.alias);
+        if (!alias.listed) model.unlisted_aliases.push_back(alias.alias);
+        model.aliases.push_back(std::move(alias.alias));
+    }
+}
+
+Key aliases_key() {
+    Key key;
+    key.name = "aliases";
+    key.type = "list, each an alias or a map";
+    key.doc = "Other names for it, which stand in the lists of models, too";
+    key.example = "[gpt-4o-mini, {name: gpt-4o, list: false}]";
+    key.section = &alias_section();
+    key.below = "[]";
+    return key;
+}
+
 BackendSetting backend_of(const ModelSetting& model) {
     BackendSetting backend;
     backend.timeouts = model.timeouts;
@@ -83,7 +123,10 @@ Table<BackendSetting> backend_table(std::string doc) {
     Table<B> table(std::move(doc));
     table
         .key("url", &B::url, backend_url(),
-             {"Where it listens: http://host:port or unix:/path", "http://127.0.0.1:8081", true})
+             {"Where it listens: http://host:port or unix:/path. Of a model server's, /v1 at the "
+              "end "
+              "may be there or not; any other path goes in front of what is asked",
+              "http://127.0.0.1:8081", true})
         .key("weight", &B::weight, Whole<unsigned>{1, 1000},
              {"Its share of the requests beside the others of its tier", "2"})
         .key("priority", &B::priority, Whole<int>{-1000, 1000},
@@ -98,7 +141,8 @@ Table<BackendSetting> backend_table(std::string doc) {
               "never written here",
               "env:OPENAI_API_KEY"})
         .map("timeouts", &B::timeouts, timeouts_section(),
-             {"Its own deadlines; what is not said is that of its model or route", ""});
+             {"Its own deadlines; what is not said is that of its model or route, or of `defaults`",
+              ""});
     return table;
 }
 
@@ -233,7 +277,17 @@ const Section& model_backend_section() {
         backend_table("A server that serves the model.")
             .key("model", &B::model, model_name(),
                  {"What the server itself calls the model; without it the same", "qwen2.5-coder"})
-            .key("context", &B::context, Whole<std::uint64_t>{0, 1'000'000'000, "tokens"},
+            .key("context", &B::context, context_tokens,
+                 {"The longest prompt with its answer; 0: what the server says itself", "32768"})
+            .done();
+    return section;
+}
+
+const Section& listing_backend_section() {
+    using B = BackendSetting;
+    static const Section section =
+        backend_table("A server of which whatever it lists is served.")
+            .key("context", &B::context, context_tokens,
                  {"The longest prompt with its answer; 0: what the server says itself", "32768"})
             .done();
     return section;
@@ -250,8 +304,11 @@ const Section& model_section() {
         Table<M>(
             "A name that requests may ask for, or a wildcard like `gpt-4o*` for many, and who "
             "serves it.")
-            .key("aliases", &M::aliases, Texts{model_alias()},
-                 {"Other names for it", "[gpt-4o-mini]"})
+            .custom(aliases_key(), read_aliases)
+            .key("list", &M::listed, Truth{},
+                 {"Whether its own name stands in the lists of models; it can be asked for all the "
+                  "same, and its aliases stand there",
+                  "false"})
             .key("balance", &M::balance, balances,
                  {"How one of the backends is chosen. auto: prefix for several llama-servers, "
                   "else least-busy",

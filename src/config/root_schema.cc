@@ -102,14 +102,19 @@ Settings& itself(Settings& settings) {
     return settings;
 }
 
-void read_model(Reader& reader, const Entry& entry, Settings& settings) {
-    const Reader::Step step(reader, entry.key);
-    ModelSetting model = standard_model(settings);
+// A key as the text that it is.
+Node key_of(const Entry& entry) {
     Node name;
     name.kind = Node::Kind::text;
     name.at = entry.at;
     name.text = entry.key;
-    if (!model_name().read(reader, name, model.name)) return;
+    return name;
+}
+
+void read_model(Reader& reader, const Entry& entry, Settings& settings) {
+    const Reader::Step step(reader, entry.key);
+    ModelSetting model = standard_model(settings);
+    if (!model_name().read(reader, key_of(entry), model.name)) return;
     const std::size_t problems = reader.problems().size();
     reader.model = model.name;
     read_section(reader, model_section(), *entry.value, &model);
@@ -140,6 +145,75 @@ Key models_key() {
     key.doc = "The models by their names";
     key.section = &model_section();
     key.below = ".NAME";
+    return key;
+}
+
+const Section& alias_section() {
+    using A = AliasSetting;
+    static const Section section =
+        Table<A>("What another name means.")
+            .key("model", &A::model, model_reference(), {"The model", "qwen-coder", true})
+            .key("list", &A::listed, Truth{}, {"Whether it stands in the lists of models", "false"})
+            .done();
+    return section;
+}
+
+// Each a model's name, or a map with one.
+void read_aliases(Reader& reader, const Node& node, Settings& settings) {
+    settings.aliases.clear();
+    if (node.kind != Node::Kind::map)
+        return reader.expected(node, "a map of aliases to models' names");
+    for (const Entry& entry : node.entries) {
+        const Reader::Step step(reader, entry.key);
+        AliasSetting alias;
+        const bool named = model_alias().read(reader, key_of(entry), alias.alias);
+        if (entry.value->kind == Node::Kind::map)
+            read_section(reader, alias_section(), *entry.value, &alias);
+        else
+            (void)model_reference().read(reader, *entry.value, alias.model);
+        if (named && !alias.model.empty()) settings.aliases.push_back(std::move(alias));
+    }
+}
+
+Key aliases_key() {
+    Key key;
+    key.name = "aliases";
+    key.type = "map of an alias to a model's name, or to a map";
+    key.doc =
+        "Other names for models, also for those that servers list themselves; they stand in the "
+        "lists of models, too";
+    key.example = "{gpt-4o-mini: qwen-coder, gpt-4o: {model: qwen-coder, list: false}}";
+    key.section = &alias_section();
+    key.below = ".NAME";
+    return key;
+}
+
+void read_backends(Reader& reader, const Node& node, Settings& settings) {
+    if (node.kind != Node::Kind::list)
+        return reader.expected(node, "a list, each a URL or a map with one");
+    std::vector<BackendSetting> backends;
+    for (std::size_t i = 0; i < node.items.size(); ++i) {
+        const Reader::Step step(reader, "[" + std::to_string(i) + "]");
+        const Node& item = *node.items[i];
+        BackendSetting& backend = backends.emplace_back();
+        backend.timeouts = settings.model_timeouts;
+        if (item.kind == Node::Kind::map)
+            read_section(reader, listing_backend_section(), item, &backend);
+        else
+            (void)backend_url().read(reader, item, backend.url);
+    }
+    // Those of the flags are there already, and win.
+    if (settings.backends.empty()) settings.backends = std::move(backends);
+}
+
+Key backends_key() {
+    Key key;
+    key.name = "backends";
+    key.type = "list, each a URL or a map";
+    key.doc = "Servers of which whatever they list is served";
+    key.example = "[\"http://127.0.0.1:8080/v1\", {url: \"http://127.0.0.1:8081\", slots: 4}]";
+    key.section = &listing_backend_section();
+    key.below = "[]";
     return key;
 }
 
@@ -183,21 +257,20 @@ const Section& root_section() {
                   "wherever no byte has to be read",
                   "buffer"})
             .map("log", itself, log_section(), {"What is written down", ""})
-            .key("backends", &S::backends, Texts{backend_url()},
-                 {"Servers of which whatever they list is served", "[\"http://127.0.0.1:8080\"]"})
             .key("fallback_backend", &S::fallback_backend, backend_url(),
                  {"Used when no model server is found on this machine", "http://127.0.0.1:9000"})
             .key("discover", &S::discover, Truth{},
-                 {"Look for model servers on the well-known local ports, when there are neither "
-                  "`models` nor `backends`",
+                 {"Look for model servers on the well-known local ports and llama-server's "
+                  "neighbouring "
+                  "ones, when there are neither `models` nor `backends`: `sluice discover` shows "
+                  "what is there",
                   "false"})
             .key("default_model", &S::default_model, model_reference(),
                  {"Serves requests that name no model, or none that there is", "qwen-coder"})
-            .key("aliases", &S::aliases, TextMap{model_alias(), model_reference()},
-                 {"Other names for models, also for those that servers list themselves",
-                  "{gpt-4o-mini: qwen-coder}"})
+            .custom(aliases_key(), read_aliases)
             .map("defaults", itself, defaults_section(),
                  {"What a model has that says nothing of its own", ""})
+            .custom(backends_key(), read_backends)
             .custom(models_key(), read_models)
             .maps("consumers", &S::consumers, consumer_section(),
                   [](const S&) { return ConsumerSetting{}; },
@@ -212,7 +285,7 @@ const Section& root_section() {
 
 std::size_t model_part() {
     const auto& keys = root_section().keys;
-    return static_cast<std::size_t>(std::ranges::find(keys, "models", &Key::name) - keys.begin());
+    return static_cast<std::size_t>(std::ranges::find(keys, "backends", &Key::name) - keys.begin());
 }
 
 }  // namespace sluice::config

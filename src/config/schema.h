@@ -48,6 +48,7 @@ const Section& timeouts_section();
 const Section& hash_section();
 const Section& model_section();
 const Section& model_backend_section();
+const Section& listing_backend_section();
 const Section& route_backend_section();
 const Section& breaker_section();
 const Section& health_section();

@@ -211,12 +211,6 @@ void TextMap::read(Reader& reader, const Node& node, std::vector<NamedPattern>& 
     });
 }
 
-void TextMap::read(Reader& reader, const Node& node, std::vector<AliasSetting>& values) const {
-    read_each(reader, node, [&](std::string first, std::string second) {
-        values.push_back({std::move(first), std::move(second)});
-    });
-}
-
 void SecretPlace::read(Reader& reader, const Node& node, Secret& value) const {
     // A list or map is not shown either: it may be the key.
     if (node.kind != Node::Kind::text) return reader.problem(node.at, "expected " + type());

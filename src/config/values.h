@@ -168,7 +168,6 @@ struct TextMap {
     std::string unit() const { return ""; }
     void read(Reader& reader, const Node& node, std::map<std::string, std::string>& values) const;
     void read(Reader& reader, const Node& node, std::vector<NamedPattern>& values) const;
-    void read(Reader& reader, const Node& node, std::vector<AliasSetting>& values) const;
     template <class Values>
     std::string show(const Values&) const {
         return "";

@@ -8,6 +8,7 @@
 #include <array>
 #include <cstddef>
 #include <iterator>
+#include <optional>
 
 namespace sluice::llm {
 
@@ -47,6 +48,10 @@ constexpr Endpoint upload(std::string_view path, EndpointKind kind, Streaming st
 
 constexpr Endpoint models(std::string_view path, EndpointKind kind) {
     return {.path = path, .method = Method::get, .kind = kind};
+}
+
+constexpr Endpoint ollamas(std::string_view path, EndpointKind kind) {
+    return {.path = path, .method = Method::get, .dialect = Dialect::ollama, .kind = kind};
 }
 
 constexpr auto openai = Dialect::openai;
@@ -109,6 +114,9 @@ constexpr std::array table{
     reads(json("/api/embed", Dialect::ollama, none)),
     reads(json("/api/embeddings", Dialect::ollama, none)),
     json("/api/show", Dialect::ollama, none),
+    ollamas("/api/tags", ollama_tags),
+    ollamas("/api/ps", ollama_running),
+    ollamas("/api/version", ollama_version),
 };
 
 constexpr Endpoint by_id = models("/v1/models/", model_by_id);
@@ -147,6 +155,24 @@ int hex_value(char c) {
     if (c >= 'a' && c <= 'f') return c - 'a' + 10;
     if (c >= 'A' && c <= 'F') return c - 'A' + 10;
     return -1;
+}
+
+// With its percent-escapes decoded once; none where one is not well formed.
+std::optional<std::string> decoded(std::string_view text) {
+    std::string out;
+    while (!text.empty()) {
+        char c = text.front();
+        text.remove_prefix(1);
+        if (c == '%') {
+            const int high = text.empty() ? -1 : hex_value(text[0]);
+            const int low = text.size() < 2 ? -1 : hex_value(text[1]);
+            if (high < 0 || low < 0) return std::nullopt;
+            c = static_cast<char>(high * 16 + low);
+            text.remove_prefix(2);
+        }
+        out += c;
+    }
+    return out;
 }
 
 bool is_name(std::string_view text) {
@@ -198,23 +224,10 @@ Dialect dialect_of(std::string_view path) {
 Result<std::string> model_id_of(const Endpoint& endpoint, std::string_view path) {
     SLUICE_ASSERT(endpoint.kind == model_by_id && path.starts_with(endpoint.path));
     path.remove_prefix(endpoint.path.size());
-    std::string id;
-    while (!path.empty()) {
-        char c = path.front();
-        path.remove_prefix(1);
-        if (c == '%') {
-            const int high = path.empty() ? -1 : hex_value(path[0]);
-            const int low = path.size() < 2 ? -1 : hex_value(path[1]);
-            if (high < 0 || low < 0) {
-                return Error::client(400, "The path holds a '%' that is not an escape.");
-            }
-            c = static_cast<char>(high * 16 + low);
-            path.remove_prefix(2);
-        }
-        id += c;
-    }
-    if (!is_name(id)) return Error::client(400, "The path does not hold a valid model name.");
-    return id;
+    const auto id = decoded(path);
+    if (!id) return Error::client(400, "The path holds a '%' that is not an escape.");
+    if (!is_name(*id)) return Error::client(400, "The path does not hold a valid model name.");
+    return *id;
 }
 
 }  // namespace sluice::llm

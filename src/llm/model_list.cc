@@ -1,8 +1,7 @@
 #include "sluice/llm/model_list.h"
 
 #include "json_scanner.h"
-#include "sluice/base/assert.h"
-#include "sluice/llm/errors.h"
+#include "model_words.h"
 
 #include <simdjson.h>
 
@@ -67,30 +66,46 @@ private:
     int list_depth_ = 0;    // inside the list; 0 outside
 };
 
-// Finds the value of "id" in an entry.
+// Finds the members of an entry. One that has two of a name that we read is read by nobody.
 class EntryHandler {
 public:
     static constexpr bool strict = true;
-    static constexpr std::size_t text_bytes_max = 8;
+    static constexpr std::size_t text_bytes_max = 32;
+
+    struct Found {
+        std::string name;
+        Span key;
+        Span value;
+    };
 
     const char* on_key(int depth, const JsonText& key) {
-        at_id_ = depth == 1 && !key.truncated && key.text == "id";
-        if (at_id_ && !id_value.empty()) return "a second id";
+        if (depth != 1) return nullptr;
+        if (!key.truncated && key.text == "id" && std::exchange(has_id_, true))
+            return "a second id";
+        members.push_back({key.truncated ? std::string() : std::string(key.text), key.span, {}});
         return nullptr;
     }
-    const char* on_string(int depth, const JsonText& string) {
-        if (depth == 1 && at_id_) id_value = string.span;
+    const char* on_string(int depth, const JsonText& string) { return take(depth, string.span); }
+    const char* on_number(int depth, const JsonNumber& number) { return take(depth, number.span); }
+    const char* on_literal(int depth, JsonLiteral, Span span) { return take(depth, span); }
+    const char* on_open(int depth, bool, std::size_t begin) {
+        if (depth == 2) members.back().value.begin = begin;
         return nullptr;
     }
-    const char* on_number(int, const JsonNumber&) { return nullptr; }
-    const char* on_literal(int, JsonLiteral, Span) { return nullptr; }
-    const char* on_open(int, bool, std::size_t) { return nullptr; }
-    const char* on_close(int, std::size_t) { return nullptr; }
+    const char* on_close(int depth, std::size_t end) {
+        if (depth == 2) members.back().value.end = end;
+        return nullptr;
+    }
 
-    Span id_value;
+    std::vector<Found> members;
 
 private:
-    bool at_id_ = false;
+    const char* take(int depth, Span value) {
+        if (depth == 1) members.back().value = value;
+        return nullptr;
+    }
+
+    bool has_id_ = false;
 };
 
 template <class Handler>
@@ -107,73 +122,70 @@ Error unreadable(std::string_view what) {
     return Error::backend(502, Retry::no, std::move(message));
 }
 
-bool is_usable_id(std::string_view id) {
-    const bool control = std::any_of(id.begin(), id.end(), [](char c) {
-        return static_cast<unsigned char>(c) < 0x20 || c == 0x7F;
-    });
-    return !id.empty() && id.size() <= limits::model_name_bytes_max && !control;
-}
-
 std::string_view text_of(dom::element object, const char* key) {
     std::string_view text;
     return object[key].get(text) == simdjson::SUCCESS ? text : std::string_view{};
 }
 
-void read_aliases(dom::element object, ModelEntry& entry) {
-    dom::array aliases;
-    if (object["aliases"].get(aliases) != simdjson::SUCCESS) return;
-    for (dom::element alias : aliases) {
-        std::string_view text;
-        if (entry.aliases.size() == model_aliases_max) return;
-        if (alias.get(text) != simdjson::SUCCESS || !is_usable_id(text) || text == entry.id)
-            continue;
-        entry.aliases.emplace_back(text);
-    }
+// A member of the object that the body is; empty where it is no text.
+std::string text_in(std::string_view body, const char* key) {
+    dom::parser parser(model_list_bytes_max);
+    dom::element document;
+    if (body.size() > model_list_bytes_max ||
+        parser.parse(body.data(), body.size()).get(document) != simdjson::SUCCESS ||
+        !document.is_object())
+        return {};
+    return std::string(text_of(document, key));
 }
 
-// An entry of a list in OpenAI's form: kept as it is.
+// What says something else in each answer: llama-server's and vLLM's time of the question, which is
+// kept as a number, and what vLLM makes up and nobody reads.
+bool is_noise(std::string_view name) {
+    return name == "created" || name == "permission";
+}
+
+// An entry of a list in OpenAI's form: its members are kept as they are.
 bool read_openai_entry(dom::element object, std::string_view raw, ModelEntry& entry) {
     const std::string_view id = text_of(object, "id");
     if (!is_usable_id(id)) return false;
     EntryHandler handler;
-    if (!scan(raw, handler) || handler.id_value.empty()) return false;
+    if (!scan(raw, handler)) return false;
     entry.id = id;
-    entry.raw = raw;
-    entry.id_value = handler.id_value;
-    entry.owned_by = text_of(object, "owned_by");
-    read_aliases(object, entry);
+    const auto text = [raw](Span span) {
+        return std::string(raw.substr(span.begin, span.end - span.begin));
+    };
+    for (auto& member : handler.members)
+        if (!is_noise(member.name) && entry.members.size() < model_members_max)
+            entry.members.push_back({std::move(member.name), text(member.key), text(member.value)});
+    read_words(raw, entry);
     return true;
 }
 
-// An entry of Ollama's /api/tags: only its name can be told in OpenAI's form.
-bool read_named_entry(dom::element object, ModelEntry& entry) {
+// An entry of Ollama's lists.
+bool read_named_entry(dom::element object, std::string_view raw, ModelEntry& entry) {
     std::string_view id = text_of(object, "model");
     if (id.empty()) id = text_of(object, "name");
     if (!is_usable_id(id)) return false;
     entry.id = id;
-    entry.raw = "{\"id\":\"";
-    entry.id_value.begin = entry.raw.size() - 1;
-    append_json_escaped(entry.raw, id);
-    entry.raw += '"';
-    entry.id_value.end = entry.raw.size();
-    entry.raw += ",\"object\":\"model\"}";
+    read_words(raw, entry);
     return true;
 }
 
-void append_entry(std::string& out, const ListedModel& model) {
-    SLUICE_ASSERT(model.entry != nullptr);
-    const ModelEntry& entry = *model.entry;
-    SLUICE_ASSERT(entry.id_value.end <= entry.raw.size() && !entry.id_value.empty());
-    if (model.id == entry.id) {
-        out += entry.raw;
-        return;
+std::vector<ModelEntry> read_entries(std::string_view body, const std::vector<Span>& spans,
+                                     bool openai) {
+    std::vector<ModelEntry> entries;
+    std::unordered_set<std::string> ids;
+    dom::parser parser(model_list_bytes_max);
+    for (const Span span : spans) {
+        const std::string_view raw = body.substr(span.begin, span.end - span.begin);
+        dom::element object;
+        if (parser.parse(raw.data(), raw.size()).get(object) != simdjson::SUCCESS) continue;
+        ModelEntry entry;
+        const bool usable =
+            openai ? read_openai_entry(object, raw, entry) : read_named_entry(object, raw, entry);
+        if (usable && ids.insert(entry.id).second) entries.push_back(std::move(entry));
     }
-    const std::string_view raw = entry.raw;
-    out += raw.substr(0, entry.id_value.begin);
-    out += '"';
-    append_json_escaped(out, model.id);
-    out += '"';
-    out += raw.substr(entry.id_value.end);
+    return entries;
 }
 
 }  // namespace
@@ -186,37 +198,24 @@ Result<std::vector<ModelEntry>> parse_model_list(std::string_view body) {
     if (!openai && !handler.models.present) {
         return unreadable("to the list of models holds no list.");
     }
-    std::vector<ModelEntry> entries;
-    std::unordered_set<std::string> ids;
-    dom::parser parser(model_list_bytes_max);
-    for (const Span span : openai ? handler.data.entries : handler.models.entries) {
-        const std::string_view raw = body.substr(span.begin, span.end - span.begin);
-        dom::element object;
-        if (parser.parse(raw.data(), raw.size()).get(object) != simdjson::SUCCESS) continue;
-        ModelEntry entry;
-        const bool usable =
-            openai ? read_openai_entry(object, raw, entry) : read_named_entry(object, entry);
-        if (usable && ids.insert(entry.id).second) entries.push_back(std::move(entry));
-    }
+    if (!openai) return read_entries(body, handler.models.entries, false);
+    auto entries = read_entries(body, handler.data.entries, true);
+    for (const ModelEntry& more : read_entries(body, handler.models.entries, false))
+        if (const auto found = std::ranges::find(entries, more.id, &ModelEntry::id);
+            found != entries.end())
+            describe(*found, more);
     return entries;
 }
 
-std::string merged_model_list(std::span<const ListedModel> models) {
-    std::string out = R"({"object":"list","data":[)";
-    bool first = true;
-    for (const ListedModel& model : models) {
-        if (!first) out += ',';
-        append_entry(out, model);
-        first = false;
-    }
-    out += "]}";
-    return out;
+std::string parse_version(std::string_view body) {
+    constexpr std::size_t bytes_max = 64;
+    std::string version = text_in(body, "version");
+    return version.size() <= bytes_max ? version : std::string();
 }
 
-std::string listed_model(const ListedModel& model) {
-    std::string out;
-    append_entry(out, model);
-    return out;
+std::string parse_old_model_name(std::string_view body) {
+    std::string name = text_in(body, "name");
+    return is_usable_id(name) ? name : std::string();
 }
 
 Result<ServerProps> parse_server_props(std::string_view body) {
@@ -243,6 +242,14 @@ Result<ServerProps> parse_server_props(std::string_view body) {
     bool said = false;
     if (document["is_sleeping"].get(said) == simdjson::SUCCESS) props.sleeping = said;
     if (document["endpoint_slots"].get(said) == simdjson::SUCCESS) props.tells_of_slots = said;
+    dom::element modalities;
+    if (document["modalities"].get(modalities) == simdjson::SUCCESS && modalities.is_object()) {
+        props.input_modalities = {"text"};
+        if (modalities["vision"].get(said) == simdjson::SUCCESS && said)
+            props.input_modalities.emplace_back("image");
+        if (modalities["audio"].get(said) == simdjson::SUCCESS && said)
+            props.input_modalities.emplace_back("audio");
+    }
     return props;
 }
 

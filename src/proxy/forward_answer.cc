@@ -1,5 +1,6 @@
 // The head of a backend's answer: passed on, or held until it is known that no other will do.
 #include "forward.h"
+#include "ollama_refusal.h"
 #include "sluice/base/limits.h"
 #include "sluice/http/writer.h"
 #include "sluice/llm/errors.h"
@@ -25,25 +26,6 @@ constexpr http::FieldSet not_forwarded = {
 // What is told of another try, which is decided here.
 constexpr http::FieldSet retry_fields = {http::FieldId::retry_after, http::FieldId::retry_after_ms,
                                          http::FieldId::x_should_retry};
-
-// Ollama's clients read a text and nothing else: a refusal of another form is said in theirs.
-void say_in_ollamas_form(HeldAnswer& held) {
-    if (held.body.starts_with(R"({"error":")")) return;
-    const auto said = llm::read_failure_body(held.body);
-    const std::string message =
-        said.message.empty() ? "The model server refused the request." : said.message;
-    held.body = llm::error_body(llm::Dialect::ollama, {.status = held.status, .message = message});
-    std::string fields;
-    for (std::size_t at = 0; at < held.fields.size();) {
-        const std::size_t end = held.fields.find("\r\n", at);
-        const auto line = std::string_view(held.fields).substr(at, end - at);
-        const auto name = line.substr(0, line.find(':'));
-        if (!http::same_name(name, "content-type") && !http::same_name(name, "content-encoding"))
-            fields.append(line).append("\r\n");
-        at = end + 2;
-    }
-    held.fields = fields + "Content-Type: application/json\r\n";
-}
 
 // The status that an error stands for which came with 200.
 int status_of(const llm::ErrorFacts& said) {

@@ -24,6 +24,13 @@ KeyForm own_form(const upstream::Target& target, KeyForm form) {
     return model_server ? KeyForm::bearer : form;
 }
 
+// Without /v1 in front where the server has no such thing.
+std::string_view path_at(const upstream::Target& target, std::string_view path) {
+    constexpr std::string_view version = "/v1/";
+    if (target.without_version && path.starts_with(version)) path.remove_prefix(version.size() - 1);
+    return path;
+}
+
 }  // namespace
 
 // A body that is not kept follows when the backend is there.
@@ -50,7 +57,7 @@ bool Forward::send_request() {
     head += request.method;
     head += ' ';
     head += target.endpoint->target.path;
-    head += request.target;
+    head += path_at(target, request.target);
     head += " HTTP/1.1\r\nHost: "sv;
     head += target.endpoint->target.host;
     head += "\r\n"sv;

@@ -14,9 +14,11 @@ constexpr Stage stages[] = {
     {"hops", hops_on_head, nullptr},          // whether the request has come round
     {"identify", identify_on_head, nullptr},  // who asks
     {"classify", classify_on_head, nullptr},  // which endpoint, method, kind and size of body
+    {"lists", lists_on_head, nullptr},        // which models there are
     {"facts", nullptr, facts_on_body},        // what the body says
     {"rules", rules_on_head, rules_on_body},  // which model the settings choose by that
     {"route", nullptr, route_on_body},        // which model, and where it is served
+    {"ollama", nullptr, ollama_on_body},      // what its clients ask of servers of other kinds
     {"place", nullptr, place_on_body},        // what a choice between several places goes by
     {"usage", nullptr, usage_on_body},        // see to it that tokens are counted
 };

@@ -95,7 +95,7 @@ void Shard::on_catalog(std::shared_ptr<const upstream::Catalog> catalog) {
     use(catalog);
     if (!draining_) health_watch_->follow(*catalog);
     if (told_ == nullptr) return;
-    told_(told_owner_, *catalog, watch_->complaints());
+    told_(told_owner_, *catalog, *watch_);
     if (!catalog->awaits_any()) told_ = nullptr;
 }
 

@@ -171,9 +171,8 @@ void Shards::serve(std::size_t index, io::Ring& ring, mem::BufferPool& buffers,
     shard.join_peers(index, std::move(peers), prefix_seed_);
     if (index == 0) {
         shard.watch(std::move(plan_), this,
-                    [](void* self, const upstream::Catalog& catalog,
-                       const std::vector<std::string>& complaints) {
-                        static_cast<Shards*>(self)->found(catalog, complaints);
+                    [](void* self, const upstream::Catalog& catalog, const upstream::Watch& watch) {
+                        static_cast<Shards*>(self)->found(catalog, watch);
                     });
     }
     while (!shard.done())
@@ -185,14 +184,18 @@ void Shards::serve(std::size_t index, io::Ring& ring, mem::BufferPool& buffers,
     shard.turn(Instant{});
 }
 
-void Shards::found(const upstream::Catalog& catalog, const std::vector<std::string>& complaints) {
+void Shards::found(const upstream::Catalog& catalog, const upstream::Watch& watch) {
     auto findings = std::make_unique<Findings>();
     for (const auto& model : catalog.models()) {
         findings->models.push_back({model->name, {}});
         for (const auto& target : model->targets)
             findings->models.back().urls.push_back(target.endpoint->url);
     }
-    findings->complaints = complaints;
+    findings->complaints = watch.complaints();
+    findings->hints = watch.hints();
+    for (const auto& seen : watch.sightings())
+        if (seen.origin != upstream::WatchPlan::Origin::discovered)
+            findings->asked.push_back(seen.asked);
     findings->awaited = catalog.awaited();
     const std::scoped_lock lock(mutex_);
     findings_ = std::move(findings);

@@ -5,6 +5,11 @@
 
 namespace sluice::upstream {
 
+std::string_view kind_name(Kind kind) {
+    constexpr std::string_view names[] = {"", "llama-server", "Ollama", "vLLM", "LM Studio"};
+    return names[static_cast<std::size_t>(kind)];
+}
+
 void Whereabouts::move_to(const net::Address& address) {
     auto known = std::ranges::find(places_, address);
     if (known == places_.end()) {

@@ -27,6 +27,7 @@ std::string_view plain_path(Kind kind) {
             return "/health";
         case Kind::ollama:
             return "/api/version";
+        case Kind::lm_studio:
         case Kind::unknown:
             return "/v1/models";
     }

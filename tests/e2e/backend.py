@@ -216,6 +216,10 @@ class Backend:
         self.loading = False  # so say the answers to probes
         self.mute = False     # there are none
         self.slots = None     # of a llama-server: what it says to GET /slots
+        # What it answers to a GET of a path before all else: a value, or (status, value), or
+        # a function of the request that says one.
+        self.pages = {}
+        self.server = None    # its Server field on those
         self.requests = []
         self.probes = []
         self.started = []     # heads that arrived, complete or not
@@ -296,7 +300,13 @@ class Backend:
     def _answer_probe(self, peer, request):
         if self.mute:
             return
-        if self.loading:
+        if request.path in self.pages:
+            page = self.pages[request.path]
+            page = page(request) if callable(page) else page
+            status, value = page if isinstance(page, tuple) else (200, page)
+            fields = {"Server": self.server} if self.server else {}
+            peer.send(json_answer(value, status, "Some Reason", **fields))
+        elif self.loading:
             peer.send(loading_answer())
         elif self.slots is not None and request.path in ("/props", "/slots"):
             peer.send(json_answer(self.slots if request.path == "/slots" else

@@ -26,6 +26,7 @@ NO_HEADERS = {
     "form-data",  # a word in bodies
     "x-consum", "x-sluice", "h-*",  # parts of names: families of field_id.cc
     "ready", "model", "data",  # words before a colon
+    "llama-server",  # a kind of server
 }
 # Settings and flags are documented in configuration.md and by --help; llm reads and writes bodies.
 UNREAD = {"config", "app", "llm"}

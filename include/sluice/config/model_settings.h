@@ -128,6 +128,8 @@ struct FallbackSetting {
 struct ModelSetting {
     std::string name;  // or a wildcard: gpt-4o*
     std::vector<std::string> aliases;
+    std::vector<std::string> unlisted_aliases;  // those of them that no list of models has
+    bool listed = true;                         // its own name is in the lists of models
     Balance balance = Balance::automatic;
     HashSetting hash;  // for Balance::hash
     std::vector<BackendSetting> backends;

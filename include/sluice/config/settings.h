@@ -35,6 +35,7 @@ enum class RelayMode : std::uint8_t { automatic, buffer, splice };
 struct AliasSetting {
     std::string alias;
     std::string model;
+    bool listed = true;  // in the lists of models
 };
 
 struct Settings {
@@ -44,8 +45,8 @@ struct Settings {
     std::vector<ConsumerSetting> consumers;
     std::vector<RuleSetting> rules;
     std::vector<RouteSetting> routes;
-    std::string default_model;  // for a request that names none, or none that there is
-    std::vector<std::string> backends;
+    std::string default_model;             // for a request that names none, or none that there is
+    std::vector<BackendSetting> backends;  // whatever they list is served
     std::string fallback_backend;
     bool discover = true;
     std::vector<std::string> allowed_hosts;

@@ -22,6 +22,9 @@ enum class EndpointKind : std::uint8_t {
     json_or_multipart,   // either; the Content-Type tells
     models_list,         // the gateway's own answer: the merged list
     model_by_id,         // the gateway's own answer: one entry; see model_id_of()
+    ollama_tags,         // the gateway's own answers: what there is,
+    ollama_running,      // what is loaded,
+    ollama_version,      // and which API is spoken
     opaque,              // no endpoint of an API: nothing of the body is read
 };
 
@@ -43,6 +46,12 @@ struct Endpoint {
     bool usage_injectable = false;
     Tokens tokens = Tokens::none;
 
+    // Nothing of it goes to a backend.
+    bool is_own_answer() const {
+        return kind == EndpointKind::models_list || kind == EndpointKind::model_by_id ||
+               kind == EndpointKind::ollama_tags || kind == EndpointKind::ollama_running ||
+               kind == EndpointKind::ollama_version;
+    }
     // Its streams say how the generation ended; one that does not was cut.
     bool says_finish() const { return usage_injectable || dialect != Dialect::openai; }
     // HEAD goes wherever GET goes (RFC 9110 section 9.3.2).
@@ -53,6 +62,16 @@ struct Endpoint {
 
 // Stands for the paths of generic routes, of which nothing is known.
 inline constexpr Endpoint opaque_endpoint{.kind = EndpointKind::opaque};
+
+// GET /v1/models and GET /v1/models/{id} as Anthropic's clients ask for them.
+inline constexpr Endpoint anthropic_models{.path = "/v1/models",
+                                           .method = http::Method::get,
+                                           .dialect = Dialect::anthropic,
+                                           .kind = EndpointKind::models_list};
+inline constexpr Endpoint anthropic_model{.path = "/v1/models/",
+                                          .method = http::Method::get,
+                                          .dialect = Dialect::anthropic,
+                                          .kind = EndpointKind::model_by_id};
 
 // The endpoint of a path (without the query, as it was sent); null when it is not served.
 const Endpoint* find_endpoint(std::string_view path);

@@ -63,6 +63,8 @@ Verdict own_on_head(Exchange& exchange, const http::Head& head, Reply& reply);
 bool is_own_path(std::string_view path);
 bool yields_to_routes(std::string_view path);
 Verdict classify_on_head(Exchange& exchange, const http::Head& head, Reply& reply);
+Verdict lists_on_head(Exchange& exchange, const http::Head& head, Reply& reply);
+Verdict ollama_on_body(Exchange& exchange, Reply& reply);
 Verdict facts_on_body(Exchange& exchange, Reply& reply);
 Verdict rules_on_head(Exchange& exchange, const http::Head& head, Reply& reply);
 Verdict rules_on_body(Exchange& exchange, Reply& reply);

@@ -79,7 +79,7 @@ public:
     // This shard asks the backends for their models, and tells its peers. `told` is called, on this
     // thread, with each catalog up to the first that awaits no server.
     using Told = void (*)(void* owner, const upstream::Catalog& catalog,
-                          const std::vector<std::string>& complaints);
+                          const upstream::Watch& watch);
     void watch(upstream::WatchPlan plan, void* owner, Told told);
 
     // No new connections; open ones end after their answer, or at the drain deadline.

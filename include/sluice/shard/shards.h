@@ -28,8 +28,10 @@ struct Findings {
         std::vector<std::string> urls;
     };
     std::vector<ModelAt> models;
-    std::vector<std::string> complaints;
-    std::string awaited;  // who has not answered yet
+    std::vector<std::string> asked;       // where the lists of configured servers are
+    std::vector<std::string> complaints;  // who did not answer
+    std::vector<std::string> hints;       // who answers and tells of no model, and what to write
+    std::string awaited;                  // who has not answered yet
 };
 
 class Shards {
@@ -66,7 +68,7 @@ private:
     Result<int> bind(const net::Address& address);
     void run(std::size_t index);
     void serve(std::size_t index, io::Ring& ring, mem::BufferPool& buffers, mem::NodePool& nodes);
-    void found(const upstream::Catalog& catalog, const std::vector<std::string>& complaints);
+    void found(const upstream::Catalog& catalog, const upstream::Watch& watch);
 
     const config::Settings& settings_;
     LogWriter& log_;

@@ -6,7 +6,8 @@
 
 #include "sluice/config/model_settings.h"
 #include "sluice/config/wildcard.h"
-#include "sluice/llm/model_list.h"
+#include "sluice/llm/model_entry.h"
+#include "sluice/llm/model_forms.h"
 #include "sluice/policy/failure.h"
 #include "sluice/upstream/endpoint.h"
 
@@ -32,7 +33,8 @@ struct Target {
     std::uint32_t id = 0;
     // Targets that one engine serves share its slots: they have the same pool, of so many.
     std::uint32_t slot_pool = 0;
-    unsigned slots = 0;  // 0: unbounded, or unknown
+    unsigned slots = 0;            // 0: unbounded, or unknown
+    bool without_version = false;  // its paths have no /v1 in front
 };
 
 struct Model;
@@ -63,7 +65,9 @@ struct Model {
     config::ModelSetting setting;  // its backends are the targets
     std::vector<Target> targets;
     Fallbacks fallbacks;
-    llm::ModelEntry entry;  // as its first backend lists it
+    llm::ModelEntry entry;             // as its first backend lists it
+    std::uint64_t context = 0;         // tokens: of the backend that takes most; 0: not known
+    std::vector<std::string> aliases;  // those that clients are told of; known once it is sealed
 
     // Another place than the one at hand might answer.
     bool has_others() const { return targets.size() > 1 || !setting.fallback.empty(); }
@@ -71,22 +75,28 @@ struct Model {
 
 using config::is_wildcard;
 
+// What Ollama takes for the same name: in small letters, without the tag `:latest` and without
+// `library/` and its registry in front.
+std::string plain_name(std::string_view name);
+
 class Catalog {
 public:
     // Adds a place where `name` is served; the first one gives the entry in the list.
     Model& add(std::string_view name, const llm::ModelEntry& entry, Target target);
     // A path that is no model's, by its number in the settings: in their order, all of them.
     Model& add_route(std::string_view path);
-    // `alias` names `model` too; false if there is no such model, or the name is taken.
-    bool add_alias(std::string_view alias, std::string_view model);
+    // `alias` names `model` too; false if there is no such model, or the name is taken. One that is
+    // not `listed` can be asked for all the same.
+    bool add_alias(std::string_view alias, std::string_view model, bool listed = true);
     // A server that has not said yet, since the start, what it serves.
     void await(const Endpoint& endpoint);
     // Computes the texts below; nothing is added any more.
     void seal();
 
-    // By name or alias, else by the wildcard that fits it best; null if there is none.
-    const Model* find(std::string_view name) const;
-    // The same with what to ask a server for; allocates for wildcards only.
+    // By name or alias, else as Ollama finds it (see plain_name()), else by the wildcard that fits
+    // it best; null if there is none.
+    const Model* find(std::string_view name) const { return look_up(name).model; }
+    // The same with what to ask a server for; allocates for what is no name as it stands.
     Match match(std::string_view name) const;
     // For requests that name no model, or one that there is not; null if there is none.
     const Match& default_model() const { return default_model_; }
@@ -106,7 +116,16 @@ public:
     }
     const std::string& awaited() const { return awaited_names_; }  // "URL, URL": for error texts
 
-    const std::string& list_json() const { return list_json_; }    // the answer to GET /v1/models
+    // The names that clients are told of, models before aliases.
+    std::vector<llm::ListedModel> listed() const;
+    // One that can be asked for, under the name that it was asked by.
+    static llm::ListedModel listed_as(std::string_view name, const Model& model);
+    const std::string& list_json() const { return list_json_; }  // the answer to GET /v1/models
+    // Changes with everything that clients are told of the models.
+    std::string told() const;
+    // What the servers that speak Ollama's API say they are; empty: there are none.
+    void set_ollama_version(std::string version) { ollama_version_ = std::move(version); }
+    const std::string& ollama_version() const { return ollama_version_; }
     const std::string& names() const { return names_; }            // "a, b, c": for people
     const std::string& names_json() const { return names_json_; }  // ["a","b","c"]: for errors
 
@@ -124,14 +143,29 @@ private:
         Model* model = nullptr;
         std::string meant;  // by an alias of a wildcard's: one of its names
     };
+    struct Found {
+        const Model* model = nullptr;
+        std::string_view meant;
+    };
+    struct Alias {
+        std::string name;
+        Model* model = nullptr;
+        bool listed = true;
+    };
+
+    Found look_up(std::string_view name) const;
+    void add_plain(const std::string& name);
 
     std::vector<std::unique_ptr<Model>> models_;
     std::vector<std::unique_ptr<Model>> routes_;
     std::unordered_map<std::string, Named, Hash, std::equal_to<>> by_name_;
+    std::unordered_map<std::string, const Named*, Hash, std::equal_to<>> by_plain_name_;
+    std::vector<Alias> aliases_;       // in the order of adding
     config::WildcardTable wildcards_;  // numbers are places in models_
     Match default_model_;
     std::vector<std::uint32_t> awaited_;  // ids of endpoints
     std::string awaited_names_;
+    std::string ollama_version_;
     std::string list_json_;
     std::string names_;
     std::string names_json_ = "[]";

@@ -9,12 +9,15 @@
 #include <cstdint>
 #include <deque>
 #include <string>
+#include <string_view>
 
 namespace sluice::upstream {
 
 // What kind of server answers there, as far as it shows. It decides nothing about routing, only
 // about habits on the wire.
-enum class Kind : std::uint8_t { unknown, llama_server, ollama, vllm };
+enum class Kind : std::uint8_t { unknown, llama_server, ollama, vllm, lm_studio };
+// For people: "llama-server"; empty for one that is not known.
+std::string_view kind_name(Kind kind);
 
 // Where a name leads by now. Written by one thread, read by all; addresses stay where they are.
 class Whereabouts {

@@ -1,16 +1,17 @@
 // Watch: finds out which models the backends serve, and publishes the catalog when it changes.
 //
-// Runs on one shard. Asks every known server for GET /v1/models (which loads no model and generates
-// no token) at start and from time to time after that. What the settings name is served from the
-// first moment, and what a server says is published as soon as it has, whatever others do. A
-// configured backend that does not answer keeps its last list, so that its models answer "backend
-// down" and not "no such model"; a discovered one that went away is forgotten.
+// Runs on one shard. Asks every known server what it lists (which loads no model and generates
+// no token) at start and every second after that; see src/upstream/listing.h. What the settings
+// name is served from the first moment, and what a server says is published as soon as it has,
+// whatever others do. A configured backend that does not answer keeps its last list, so that its
+// models answer "backend down" and not "no such model"; a discovered one that went away is
+// forgotten.
 #pragma once
 
 #include "sluice/config/settings.h"
 #include "sluice/io/loop.h"
 #include "sluice/upstream/catalog.h"
-#include "sluice/upstream/fetch.h"
+#include "sluice/upstream/watch_plan.h"
 
 #include <cstdint>
 #include <memory>
@@ -20,44 +21,18 @@
 
 namespace sluice::upstream {
 
-// Ports on which model servers listen by default; probed on 127.0.0.1 when nothing is configured.
-std::vector<std::uint16_t> well_known_ports();
+class Listing;
 
-// What to watch: the settings with their URLs looked up.
-struct WatchPlan {
-    enum class Origin : std::uint8_t { configured, discovered, fallback };
-    struct Named {
-        std::string name;
-        std::string own_name;  // what the server calls it
-        config::BackendSetting setting = {};
-    };
-    struct Server {
-        std::shared_ptr<const Endpoint> endpoint;  // shared with the catalogs that will name it
-        Origin origin = Origin::configured;
-        bool list_models = false;   // serve whatever it lists
-        std::vector<Named> models;  // serve these from it in any case
-        // Only routes lead there: it is no model server, and not asked what it serves.
-        bool generic() const { return !list_models && models.empty(); }
-        config::HealthSetting health = {};
-        config::Secret key = {};
-    };
-    // A path that is no model's; `endpoints` are those of its backends, in their order.
-    struct Route {
-        config::RouteSetting setting;
-        std::vector<std::shared_ptr<const Endpoint>> endpoints;
-    };
-    std::vector<Server> servers;
-    std::vector<Route> routes;
-    config::QueueSetting route_queue;
-    std::vector<config::AliasSetting> aliases;
-    std::vector<config::ModelSetting> models;  // what is said of those that have a name
-    config::ModelSetting defaults;             // and of the others
-    std::string default_model;
-    std::string hop_line;  // what the gateway's own requests say of it: see proxy/stages/hops.cc
-
-    // The error names the setting that is wrong. `own_ports` are never discovered.
-    static Result<WatchPlan> create(const config::Settings& settings,
-                                    const std::vector<std::uint16_t>& own_ports);
+// What was found at a place.
+struct Sighting {
+    std::string url;
+    std::string asked;  // where its list is: "http://127.0.0.1:8080/v1/models"
+    WatchPlan::Origin origin = WatchPlan::Origin::configured;
+    Kind kind = Kind::unknown;
+    std::vector<std::string> models;  // that it lists
+    bool lists_nothing = false;       // it answers, and tells of none
+    std::string trouble;              // why it is not known what it serves; empty: it is
+    std::string advice;               // what to write for one that lists nothing; may be empty
 };
 
 class Watch final : public io::Actor {
@@ -73,26 +48,17 @@ public:
     void stop();
     bool stopped() const;
 
-    // A sentence for each server that was configured and did not answer in the last round.
+    // A sentence for each server that was configured and did not answer when it was asked last.
     std::vector<std::string> complaints() const;
+    // For each that answers and tells of no model, configured or discovered: what to write.
+    std::vector<std::string> hints() const;
+    // Every server that is asked, in the order of the plan.
+    std::vector<Sighting> sightings() const;
 
     void advance() override;
     void bury() override {}
 
 private:
-    struct Server {
-        Server(io::Loop& loop, Watch& watch, WatchPlan::Server planned)
-            : plan(std::move(planned)), fetch(loop, watch) {}
-        WatchPlan::Server plan;
-        Fetch fetch;
-        enum class Asked : std::uint8_t { nothing, list, props };
-        Asked asked = Asked::nothing;
-        Kind kind = Kind::unknown;
-        std::vector<llm::ModelEntry> listed;
-        llm::ServerProps props;
-        std::string complaint;
-        bool heard = false;  // it has answered, or will not
-    };
     // Dense numbers for names, which keep theirs from catalog to catalog.
     class Numbers {
     public:
@@ -105,22 +71,19 @@ private:
         std::unordered_map<std::string, std::uint32_t> numbers_;
     };
 
-    void begin_round();
-    void end_round();
     void publish_news();
-    bool step(Server& server);
-    void learn_list(Server& server);
-    void learn_props(Server& server);
-    void add_models(Catalog& catalog, const Server& server);
-    void add_model(Catalog& catalog, const Server& server, const WatchPlan::Named& named,
+    void add_models(Catalog& catalog, const Listing& server);
+    void add_model(Catalog& catalog, const Listing& server, const WatchPlan::Named& named,
                    const llm::ModelEntry& entry);
+    void add_given_aliases(Catalog& catalog) const;
+    static void add_aliases(Catalog& catalog, const Listing& server);
     void add_routes(Catalog& catalog);
     std::shared_ptr<const Catalog> build();
 
     io::Loop& loop_;
     void* owner_;
     Publish publish_;
-    std::vector<std::unique_ptr<Server>> servers_;
+    std::vector<std::unique_ptr<Listing>> servers_;
     std::vector<config::AliasSetting> aliases_;
     std::vector<config::ModelSetting> models_;
     config::ModelSetting defaults_;
@@ -130,11 +93,7 @@ private:
     Numbers model_numbers_;
     Numbers target_numbers_;
     Numbers slot_pool_numbers_;
-    io::Timer next_round_;
     std::string published_;  // what the last catalog said, to see a change
-    bool round_running_ = false;
-    bool due_ = false;
-    bool news_ = false;  // a server was heard of in this turn
     bool stopping_ = false;
 };
 

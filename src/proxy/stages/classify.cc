@@ -1,5 +1,5 @@
-// classify: which endpoint a request means, and whether its method and body fit; answers the model
-// lists, which need no backend. What is no endpoint may be a generic route's.
+// classify: which endpoint a request means, and whether its method and body fit. What is no
+// endpoint may be a generic route's.
 #include "sluice/http/path.h"
 #include "sluice/proxy/likely_path.h"
 #include "sluice/proxy/pipeline.h"
@@ -28,23 +28,6 @@ std::string_view trimmed(std::string_view text) {
 std::string_view media_type(const http::Head& head) {
     const std::string_view value = head.find(http::FieldId::content_type);
     return trimmed(value.substr(0, value.find(';')));
-}
-
-Verdict answer_models(Exchange& exchange, const http::Head& head, Reply& reply) {
-    const auto& catalog = exchange.service.catalog;
-    if (exchange.endpoint->kind == EndpointKind::models_list) {
-        const bool too_soon = catalog->empty() && catalog->awaits_any();
-        if (!exchange.service.catalog_known || too_soon)
-            return refuse(reply, unknown_model_reply(exchange, {}));
-        reply.body = catalog->list_json();
-        return Verdict::respond;
-    }
-    const auto id = llm::model_id_of(*exchange.endpoint, head.path);
-    if (!id) return refuse(reply, error_reply(exchange, 400, id.error().message, {}, "model"));
-    const auto* model = catalog->find(id.value());
-    if (model == nullptr) return refuse(reply, unknown_model_reply(exchange, id.value()));
-    reply.body = llm::listed_model({model->name, &model->entry});
-    return Verdict::respond;
 }
 
 // A type that a page can send to a foreign site without being asked (forms, plain text) is refused:
@@ -185,9 +168,7 @@ Verdict classify_on_head(Exchange& exchange, const http::Head& head, Reply& repl
         if (has_route(exchange.service, head)) return classify_route(exchange, head, reply);
         return refuse(reply, wrong_method_reply(exchange, head, exchange.endpoint->allow()));
     }
-    const auto kind = exchange.endpoint->kind;
-    if (kind == EndpointKind::models_list || kind == EndpointKind::model_by_id)
-        return answer_models(exchange, head, reply);
+    if (exchange.endpoint->is_own_answer()) return Verdict::next;
     // What is forwarded has one reading only.
     if (const auto status = http::check_path(head.path); !status)
         return refuse(reply, error_reply(exchange, 400, status.error().message, "ambiguous_path"));

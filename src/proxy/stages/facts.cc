@@ -1,4 +1,5 @@
 // facts: what a complete body says of the request.
+#include "sluice/llm/model_list.h"
 #include "sluice/proxy/pipeline.h"
 
 namespace sluice::proxy {
@@ -6,6 +7,19 @@ namespace {
 
 Result<llm::RequestFacts> read_facts(RequestState& request) {
     return request.multipart != nullptr ? request.multipart->finish() : request.json.finish();
+}
+
+// Ollama's old clients write `name` where newer ones write `model`. Bodies that only name a model
+// are small; the larger ones are not read twice.
+std::string old_name_in(const mem::Chain& body) {
+    constexpr std::size_t bytes_max = 4 * limits::KiB;
+    if (body.size() > bytes_max) return {};
+    std::string text;
+    body.for_each([&text](const mem::Slice& slice) {
+        text += slice.text();
+        return true;
+    });
+    return llm::parse_old_model_name(text);
 }
 
 // Codex waits for events, any events, and not for comments. It is known by the two names of a
@@ -33,6 +47,8 @@ Verdict facts_on_body(Exchange& exchange, Reply& reply) {
         return Verdict::respond;
     }
     request.facts = std::move(*facts);
+    if (request.facts.model.empty() && exchange.dialect() == llm::Dialect::ollama)
+        request.facts.model = old_name_in(request.body);
     const auto& read = request.facts;
     exchange.streamed =
         read.stream || (exchange.endpoint->streams_by_default && !read.stream_given);

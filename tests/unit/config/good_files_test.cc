@@ -90,7 +90,9 @@ aliases: {x: q, "y": q}
     CHECK(settings.pool_idle == seconds(8));
     CHECK(settings.relay == RelayMode::splice);
     CHECK(settings.access_log == "/var/log/s");
-    CHECK(settings.backends == std::vector<std::string>{"http://a", "http://b"});
+    REQUIRE(settings.backends.size() == 2);
+    CHECK(settings.backends[0].url == "http://a");
+    CHECK(settings.backends[1].url == "http://b");
     CHECK(settings.fallback_backend == "http://c");
     CHECK_FALSE(settings.discover);
     CHECK(settings.default_model == "q");
@@ -354,4 +356,42 @@ TEST_CASE("the file of the README can be read") {
     const Settings settings =
         settings_of(text.substr(begin + fence.size(), end - begin - fence.size()));
     CHECK(settings.models.size() >= 2);
+}
+
+TEST_CASE("C1: an alias is a name, or a map that says whether it is listed") {
+    const Settings settings = settings_of(
+        "models: {m: {list: false, aliases: [a, {name: b, list: false}, {name: c}],"
+        " backends: [{url: http://x}]}}\n"
+        "aliases: {d: m, e: {model: m, list: false}, f: {model: m}}\n");
+    CHECK_FALSE(settings.models[0].listed);
+    CHECK(settings.models[0].aliases == std::vector<std::string>{"a", "b", "c"});
+    CHECK(settings.models[0].unlisted_aliases == std::vector<std::string>{"b"});
+    REQUIRE(settings.aliases.size() == 3);
+    CHECK(settings.aliases[0].listed);
+    CHECK_FALSE(settings.aliases[1].listed);
+    CHECK(settings.aliases[1].model == "m");
+    CHECK(settings.aliases[2].listed);
+}
+
+TEST_CASE("S2: a server whose list is served is a URL, or a map like a model's backend") {
+    const Settings settings = settings_of(
+        "defaults: {timeouts: {gap: 7s}}\n"
+        "backends: [http://a/v1, {url: http://b, slots: 3, context: 9, labels: {x: y},"
+        " timeouts: {connect: 2s}}]\n");
+    REQUIRE(settings.backends.size() == 2);
+    CHECK(settings.backends[0].url == "http://a/v1");
+    CHECK(settings.backends[0].timeouts.gap == seconds(7));
+    CHECK(settings.backends[1].slots == 3);
+    CHECK(settings.backends[1].context == 9);
+    CHECK(settings.backends[1].labels.at("x") == "y");
+    CHECK(settings.backends[1].timeouts.connect == seconds(2));
+    CHECK(settings.backends[1].timeouts.gap == seconds(7));
+    const auto flagged = load_text("backends: [http://a]\n", {}, [](Settings& over) {
+        over.backends = {{.url = "http://flag"}};
+        over.model_timeouts.gap = seconds(9);
+    });
+    REQUIRE(flagged.ok());
+    REQUIRE(flagged.settings.backends.size() == 1);
+    CHECK(flagged.settings.backends[0].url == "http://flag");
+    CHECK(flagged.settings.backends[0].timeouts.gap == seconds(9));
 }

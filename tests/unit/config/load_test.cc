@@ -79,7 +79,7 @@ TEST_CASE("a value of another type is told with what was expected and what was f
         {"log: off", ":1:6: log: expected a map with access, found 'off'\n"},
         {"models: [a]", ":1:9: models: expected a map of models by their names, found a list\n"},
         {"models: {a: http://x}",
-         ":1:13: models.a: expected a map with aliases, balance, hash, timeouts, backends, "
+         ":1:13: models.a: expected a map with aliases, list, balance, hash, timeouts, backends, "
          "fallback, breaker, health, queue, heartbeat, resume or broken_stream, found "
          "'http://x'\n"},
         {"rules: {a: b}", ":1:8: rules: expected a list of maps, found a map\n"},
@@ -87,7 +87,7 @@ TEST_CASE("a value of another type is told with what was expected and what was f
          ":1:9: rules[0]: expected a map with name, when, use, split or sticky, "
          "found 'a'\n"},
         {"aliases: [a]",
-         ":1:10: aliases: expected a map of an alias to a model's name, found a list\n"},
+         ":1:10: aliases: expected a map of aliases to models' names, found a list\n"},
         {"just a text",
          ":1:1: expected a map of keys like 'listen' and 'models', found 'just a "
          "text'\n"},

@@ -1,5 +1,7 @@
 #include "sluice/upstream/catalog.h"
 
+#include "sluice/llm/model_list.h"
+
 #include <doctest/doctest.h>
 
 #include <memory>
@@ -39,14 +41,14 @@ TEST_CASE("a model that is added twice is one model with two targets, listed onc
     CHECK(model->targets[0].endpoint->url == "http://one");
     CHECK(model->targets[1].upstream_name == "y");
     CHECK(catalog.list_json() ==
-          R"({"object":"list","data":[{"id":"a","owned_by":"me"},{"id":"b","owned_by":"me"}]})");
+          R"({"object":"list","data":[{"id":"a","object":"model","created":0,"owned_by":"me"},)"
+          R"({"id":"b","object":"model","created":0,"owned_by":"me"}]})");
     CHECK(catalog.names() == "a, b");
     CHECK(catalog.find("first") == nullptr);
-    CHECK(catalog.find("A") == nullptr);
     CHECK(catalog.find("") == nullptr);
 }
 
-TEST_CASE("an alias finds its model, is not listed, and takes no name that is taken") {
+TEST_CASE("C1: an alias finds its model, is listed, and takes no name that is taken") {
     Catalog catalog;
     catalog.add("a", entry("a"), target("http://one"));
     catalog.add("b", entry("b"), target("http://one"));
@@ -54,14 +56,19 @@ TEST_CASE("an alias finds its model, is not listed, and takes no name that is ta
     CHECK_FALSE(catalog.add_alias("short", "b"));
     CHECK_FALSE(catalog.add_alias("b", "a"));
     CHECK_FALSE(catalog.add_alias("other", "missing"));
-    CHECK(catalog.add_alias("shorter", "short"));
+    CHECK(catalog.add_alias("shorter", "short", false));
     catalog.seal();
     CHECK(catalog.find("short") == catalog.find("a"));
     CHECK(catalog.find("shorter") == catalog.find("a"));
     CHECK(catalog.find("b")->name == "b");
     CHECK(catalog.find("other") == nullptr);
     CHECK(catalog.names() == "a, b");
-    CHECK(catalog.list_json().find("short") == std::string::npos);
+    std::string listed;
+    for (const auto& one : catalog.listed())
+        listed += std::string(one.id) + "|";
+    CHECK(listed == "a|b|short|");
+    CHECK(catalog.listed()[0].aliases.size() == 1);
+    CHECK(catalog.list_json().find("shorter") == std::string::npos);
 }
 
 TEST_CASE("an error text names twenty models at most") {
@@ -131,4 +138,53 @@ TEST_CASE("a route is found by its number, and by no name") {
     REQUIRE(catalog.route(1) != nullptr);
     CHECK(catalog.route(1)->targets[0].endpoint->url == "http://two");
     CHECK(catalog.route(2) == nullptr);
+}
+
+TEST_CASE("C1: what the settings hide is asked for and not told of") {
+    Catalog catalog;
+    catalog.add("a", entry("a"), target("http://one")).setting.listed = false;
+    catalog.add("w*", entry("w"), target("http://one"));
+    CHECK(catalog.add_alias("b", "a"));
+    CHECK(catalog.add_alias("c", "w1"));
+    catalog.seal();
+    CHECK(catalog.names().empty());
+    REQUIRE(catalog.listed().size() == 2);
+    CHECK(catalog.listed()[0].id == "b");
+    CHECK(catalog.listed()[1].id == "c");
+    CHECK(catalog.find("a") != nullptr);
+}
+
+TEST_CASE("C2: what Ollama takes for one name is one, unless there are two of it") {
+    Catalog catalog;
+    catalog.add("tiny:latest", entry("x"), target("http://one"));
+    catalog.add("Big", entry("x"), target("http://one"));
+    catalog.add("big", entry("x"), target("http://one"));
+    catalog.add("b*", entry("x"), target("http://one"));
+    CHECK(catalog.add_alias("Alias:latest", "Big"));
+    catalog.seal();
+    struct Row {
+        std::string_view asked;
+        std::string_view model;
+    };
+    for (const Row& row :
+         {Row{"tiny", "tiny:latest"}, Row{"TINY:Latest", "tiny:latest"},
+          Row{"library/tiny", "tiny:latest"}, Row{"big", "big"}, Row{"Big", "Big"},
+          Row{"BIG", "Big"}, Row{"big:latest", "Big"}, Row{"alias", "Big"}, Row{"bigger", "b*"},
+          Row{"other/tiny", ""}, Row{"tiny:1b", ""}, Row{"", ""}, Row{":latest", ""}}) {
+        CAPTURE(row.asked);
+        const Model* found = catalog.find(row.asked);
+        CHECK((found == nullptr ? "" : found->name) == row.model);
+    }
+}
+
+TEST_CASE("C1: the context of a model is that of the backend that takes most") {
+    Catalog catalog;
+    Target small = target("http://one");
+    small.setting.context = 10;
+    Target large = target("http://two");
+    large.setting.context = 20;
+    catalog.add("a", entry("a"), small);
+    catalog.add("a", entry("a"), large);
+    catalog.seal();
+    CHECK(catalog.list_json().find(R"("context_length":20)") != std::string::npos);
 }

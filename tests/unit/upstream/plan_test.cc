@@ -32,6 +32,13 @@ std::vector<config::ModelSetting> models(std::initializer_list<const char*> text
     return all;
 }
 
+std::vector<config::BackendSetting> listing(std::initializer_list<const char*> urls) {
+    std::vector<config::BackendSetting> all;
+    for (const char* url : urls)
+        all.push_back({.url = url});
+    return all;
+}
+
 bool says(const std::string& text, std::string_view part) {
     return text.find(part) != std::string::npos;
 }
@@ -43,7 +50,7 @@ TEST_CASE("servers of models and backends are asked, each once, and nothing else
     settings.models = models({"a=http://127.0.0.1:1", "b=http://127.0.0.1:1#up"});
     settings.models[0].backends.push_back({.url = "http://127.0.0.1:2", .model = "other"});
     settings.models[1].aliases = {"y"};
-    settings.backends = {"http://127.0.0.1:2", "http://127.0.0.1:3"};
+    settings.backends = listing({"http://127.0.0.1:2", "http://127.0.0.1:3"});
     settings.fallback_backend = "http://127.0.0.1:4";
     settings.aliases = {{"x", "a"}};
     const WatchPlan plan = plan_of(settings);
@@ -95,7 +102,7 @@ TEST_CASE("a setting that is wrong is named in the error") {
     settings.models = models({"bad=http://127.0.0.1:99999"});
     CHECK(says(problem_of(settings), "model bad: "));
     settings.models.clear();
-    settings.backends = {"https://127.0.0.1"};
+    settings.backends = listing({"https://127.0.0.1"});
     CHECK(says(problem_of(settings), "--backend: 'https://127.0.0.1': TLS"));
     settings.backends.clear();
     settings.fallback_backend = "nonsense";
@@ -104,13 +111,14 @@ TEST_CASE("a setting that is wrong is named in the error") {
 
 TEST_CASE("a password in a URL is refused and not repeated") {
     config::Settings settings;
-    settings.backends = {"http://me:secret@127.0.0.1:1"};
+    settings.backends = listing({"http://me:secret@127.0.0.1:1"});
     CHECK_FALSE(says(problem_of(settings), "secret"));
 }
 
 TEST_CASE("the same server written in two ways is one server") {
     config::Settings settings;
-    settings.backends = {"http://127.0.0.1:3", "http://127.0.0.1:3/"};
+    settings.backends = listing({"http://127.0.0.1:3", "http://127.0.0.1:3/v1"});
+    settings.models = models({"m=http://127.0.0.1:3/v1/"});
     CHECK(plan_of(settings).servers.size() == 1);
 }
 
@@ -143,4 +151,41 @@ TEST_CASE("a server that only routes lead to is not asked what it serves, nor is
 
     settings.routes[0].backends[0].url = "nonsense";
     CHECK(says(problem_of(settings), "route /a: "));
+}
+
+TEST_CASE("S1: /v1 at the end of a URL is taken off, and any other path stays") {
+    for (const auto& [url, asked] :
+         {std::pair{"http://h:1", "http://h:1/v1/models"},
+          std::pair{"http://h:1/v1", "http://h:1/v1/models"},
+          std::pair{"http://h:1/v1//", "http://h:1/v1/models"},
+          std::pair{"http://h:1/a/v1", "http://h:1/a/v1/models"},
+          std::pair{"http://h:1/a//v1", "http://h:1/a/v1/models"},
+          std::pair{"http://h:1/xv1", "http://h:1/xv1/v1/models"},
+          std::pair{"http://h:1/v1/v1", "http://h:1/v1/v1/models"},
+          std::pair{"unix:/tmp/v1", "unix:/tmp/v1:http://localhost/v1/models"}}) {
+        const auto server = parse_server_url(url);
+        REQUIRE(server.ok());
+        CHECK(asked_url(server.value(), "/v1/models") == asked);
+    }
+    CHECK_FALSE(parse_server_url("ftp://h").ok());
+}
+
+TEST_CASE("S2: what is said of a server is so for whatever it lists") {
+    config::Settings settings;
+    settings.backends = listing({"http://127.0.0.1:3/v1"});
+    settings.backends[0].slots = 4;
+    settings.backends[0].timeouts.gap = Duration::seconds(7);
+    const WatchPlan plan = plan_of(settings);
+    REQUIRE(plan.servers.size() == 1);
+    CHECK(plan.servers[0].list_models);
+    CHECK(plan.servers[0].listing.slots == 4);
+    CHECK(plan.servers[0].listing.timeouts.gap == Duration::seconds(7));
+}
+
+TEST_CASE("S3: ports are told in ranges") {
+    CHECK(ports_text({}) == "");
+    CHECK(ports_text({8082, 1, 8080, 8081, 3, 2000, 2001}) == "1, 3, 2000, 2001, 8080 to 8082");
+    const auto ports = well_known_ports();
+    for (const std::uint16_t port : {8080, 8085, 8089, 9931, 9932, 11434})
+        CHECK(std::ranges::count(ports, port) == 1);
 }

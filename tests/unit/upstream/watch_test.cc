@@ -125,7 +125,7 @@ TEST_SUITE("kernel") {
         CHECK(catalog.find("mine")->targets[0].upstream_name == "theirs");
         CHECK(catalog.find("mine")->entry.owned_by == "me");
         CHECK(catalog.find("plain")->targets[0].upstream_name == "plain");
-        CHECK(catalog.find("plain")->entry.owned_by == "local");
+        CHECK(catalog.find("plain")->entry.owned_by.empty());
         CHECK(catalog.find("alias") == catalog.find("mine"));
         CHECK(catalog.find("lost") == nullptr);
         CHECK(catalog.find("theirs") == nullptr);
@@ -317,9 +317,10 @@ TEST_SUITE("kernel") {
             server.answer_with([&](const std::string&) { return answer; });
             rig.add(server, configured, true);
             CHECK(rig.first().empty());
-            REQUIRE(rig.watch->complaints().size() == 1);
-            CHECK(rig.watch->complaints()[0].starts_with(server.url() + ": "));
-            CHECK(rig.watch->complaints()[0].ends_with(why));
+            CHECK(rig.watch->complaints().empty());
+            REQUIRE(rig.watch->hints().size() == 1);
+            CHECK(rig.watch->hints()[0].starts_with(server.url() + ": "));
+            CHECK(rig.watch->hints()[0].find(why) != std::string::npos);
         }
     }
 
@@ -428,5 +429,71 @@ TEST_SUITE("kernel") {
         CHECK(after.find("b")->id == before.find("b")->id);
         CHECK(after.find("b")->targets[0].id == before.find("b")->targets[0].id);
         CHECK(after.find("c")->id != before.find("a")->id);
+    }
+
+    TEST_CASE("S4: a server whose list is at /models has all of its paths without /v1") {
+        WatchRig rig;
+        ScriptedServer server(rig);
+        server.answer_with([](const std::string& request) {
+            return request.starts_with("GET /models ") ? http_answer(list_of({"a"}))
+                                                       : http_answer("{}", {}, 404);
+        });
+        rig.add(server, configured, true);
+        CHECK(rig.first().names() == "a");
+        CHECK(rig.first().find("a")->targets[0].without_version);
+        CHECK(rig.watch->hints().empty());
+        CHECK(rig.watch->sightings()[0].asked == server.url() + "/models");
+    }
+
+    TEST_CASE(
+        "S4: a server that is told what it serves needs no list, one that is not is told of") {
+        for (const bool named : {true, false}) {
+            WatchRig rig;
+            ScriptedServer server(rig);
+            server.answer_with([](const std::string&) { return http_answer("{}", {}, 404); });
+            if (named)
+                rig.add(server, configured, false, {{"m", "m"}});
+            else
+                rig.add(server, discovered, true);
+            CHECK(rig.first().names() == (named ? "m" : ""));
+            CHECK(rig.watch->complaints().empty());
+            REQUIRE(rig.watch->hints().size() == (named ? 0 : 1));
+            if (!named)
+                CHECK(rig.watch->hints()[0].find("--model NAME=" + server.url()) !=
+                      std::string::npos);
+        }
+    }
+
+    TEST_CASE("S5: a slow server keeps no other one waiting") {
+        WatchRig rig;
+        ScriptedServer slow(rig);
+        ScriptedServer quick(rig);
+        slow.answer_with([](const std::string&) { return std::string(); });
+        std::vector<std::string> ids = {"a"};
+        quick.answer_with([&](const std::string&) { return http_answer(list_of(ids)); });
+        rig.add(slow, configured, true);
+        rig.add(quick, configured, true);
+        rig.begin();
+        rig.loop_until([&] { return rig.all.back()->names() == "a"; });
+        ids = {"b"};
+        rig.loop_until([&] { return rig.all.back()->names() == "b"; });
+        rig.end();
+    }
+
+    TEST_CASE("S5: another kind of server on the same port is another server") {
+        WatchRig rig;
+        ScriptedServer server(rig);
+        bool llama = true;
+        server.answer_with([&](const std::string& request) {
+            if (request.starts_with("GET /props ")) return http_answer(R"({"total_slots":4})");
+            return llama ? http_answer(list_of({"a"}), "Server: llama.cpp\r\n")
+                         : http_answer(list_of({"a"}, "vllm"));
+        });
+        rig.add(server, configured, true);
+        CHECK(rig.first().find("a")->targets[0].slots == 4);
+        llama = false;
+        rig.next_round(server);
+        CHECK(rig.published.back()->find("a")->targets[0].slots == 0);
+        CHECK(rig.published.back()->find("a")->targets[0].kind == Kind::vllm);
     }
 }
