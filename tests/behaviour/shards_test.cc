@@ -119,7 +119,7 @@ struct ShardsRig : LoopRig {
     explicit ShardsRig(config::Settings all = listening_on({"127.0.0.1:0"}))
         : server(*this), settings(std::move(all)) {
         server.answer_with(backend_answer);
-        settings.backends = {server.url()};
+        settings.backends.emplace_back().url = server.url();
         auto opened = shard::LogWriter::open(settings.access_log, settings.shards);
         REQUIRE(opened.ok());
         log = std::move(opened).value();
