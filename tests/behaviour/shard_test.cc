@@ -4,6 +4,7 @@
 
 #include "loop_rig.h"
 #include "sluice/io/socket.h"
+#include "sluice/llm/model_list.h"
 
 #include <doctest/doctest.h>
 
