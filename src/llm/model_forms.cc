@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 namespace sluice::llm {
 namespace {
@@ -27,8 +28,8 @@ const Member* find(const ModelEntry& entry, std::string_view name) {
 bool is_ours(std::string_view name, Form form) {
     static constexpr std::array<std::string_view, 5> both{"id", "object", "created", "owned_by",
                                                           "aliases"};
-    static constexpr std::array<std::string_view, 3> anthropic{"type", "display_name",
-                                                               "created_at"};
+    static constexpr std::array<std::string_view, 4> anthropic{"type", "display_name", "created_at",
+                                                               "capabilities"};
     return std::ranges::find(both, name) != both.end() ||
            (form == Form::anthropic && std::ranges::find(anthropic, name) != anthropic.end());
 }
@@ -54,7 +55,7 @@ std::string architecture_of(const ModelEntry& entry) {
 }
 
 // What is known and the server has not said in these words.
-void add_known(ObjectWriter& object, const ListedModel& model) {
+void add_known(ObjectWriter& object, const ListedModel& model, Form form) {
     const ModelEntry& entry = *model.entry;
     const auto lacks = [&entry](std::string_view name) { return find(entry, name) == nullptr; };
     const std::uint64_t context = context_of(model);
@@ -65,8 +66,33 @@ void add_known(ObjectWriter& object, const ListedModel& model) {
     }
     if (lacks("architecture") && !entry.input_modalities.empty())
         object.raw("architecture", architecture_of(entry));
-    if (lacks("capabilities") && !entry.capabilities.empty())
+    if (form == Form::openai && lacks("capabilities") && !entry.capabilities.empty())
         object.texts("capabilities", entry.capabilities);
+}
+
+// What Anthropic's SDKs type as always there; a server that is one of theirs says it itself.
+void add_anthropics(ObjectWriter& object, const ListedModel& model) {
+    const ModelEntry& entry = *model.entry;
+    object.text("type", "model");
+    object.text("display_name",
+                entry.display_name.empty() ? model.id : std::string_view(entry.display_name));
+    object.text("created_at", utc_date(entry.created));
+    const auto* const capabilities = find(entry, "capabilities");
+    const bool is_theirs =
+        capabilities != nullptr && capabilities->value.find("\"supported\"") != std::string::npos;
+    object.raw("capabilities", is_theirs ? std::string_view(capabilities->value) : "null");
+    const std::uint64_t context = context_of(model);
+    const std::string limit = context != 0 ? std::to_string(context) : "null";
+    const std::array<std::pair<std::string_view, std::string_view>, 6> others{{
+        {"max_input_tokens", limit},
+        {"max_tokens", "null"},
+        {"lifecycle", "\"active\""},
+        {"line", "null"},
+        {"deprecated_at", "null"},
+        {"retires_at", "null"},
+    }};
+    for (const auto& [name, value] : others)
+        if (find(entry, name) == nullptr) object.raw(name, value);
 }
 
 void append_entry(std::string& out, const ListedModel& model, Form form) {
@@ -77,15 +103,7 @@ void append_entry(std::string& out, const ListedModel& model, Form form) {
     object.text("object", "model");
     object.raw("created", std::to_string(entry.created));
     object.text("owned_by", entry.owned_by.empty() ? "local" : entry.owned_by);
-    if (form == Form::anthropic) {
-        object.text("type", "model");
-        object.text("display_name",
-                    entry.display_name.empty() ? model.id : std::string_view(entry.display_name));
-        object.text("created_at", utc_date(entry.created));
-        if (const auto context = context_of(model);
-            context != 0 && find(entry, "max_input_tokens") == nullptr)
-            object.number("max_input_tokens", context);
-    }
+    if (form == Form::anthropic) add_anthropics(object, model);
     if (!model.aliases.empty()) object.texts("aliases", model.aliases);
     for (const Member& member : entry.members) {
         if (is_ours(member.name, form)) continue;
@@ -96,7 +114,7 @@ void append_entry(std::string& out, const ListedModel& model, Form form) {
                                        ? meta_with_context(member.value, context_of(model))
                                        : member.value);
     }
-    add_known(object, model);
+    add_known(object, model, form);
     object.done();
 }
 

@@ -194,7 +194,7 @@ void Shards::found(const upstream::Catalog& catalog, const upstream::Watch& watc
     findings->complaints = watch.complaints();
     findings->hints = watch.hints();
     for (const auto& seen : watch.sightings())
-        if (seen.origin != upstream::WatchPlan::Origin::discovered)
+        if (seen.origin == upstream::WatchPlan::Origin::configured)
             findings->asked.push_back(seen.asked);
     findings->awaited = catalog.awaited();
     const std::scoped_lock lock(mutex_);

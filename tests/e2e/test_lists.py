@@ -243,6 +243,8 @@ class Anthropic(ListCase):
                 self.assertRegex(entry["created_at"], DATE)
             self.assertEqual(answer["data"][0]["created_at"], "2026-11-18T11:06:40Z")
             self.assertEqual(answer["data"][0]["max_input_tokens"], 32768)
+            self.assertLessEqual({"capabilities", "max_tokens", "lifecycle", "retires_at"},
+                                 set(answer["data"][0]))
         self.assertNotIn("has_more", self.get("/v1/models").json)
         one = self.get("/v1/models/Qwen%2FQwen3-4B", ["anthropic-version: 2023-06-01"]).json
         self.assertEqual((one["type"], one["id"]), ("model", "Qwen/Qwen3-4B"))

@@ -60,6 +60,15 @@ TEST_CASE("C1: Anthropic's form has its own type and dates, and pages") {
     CHECK(says(anthropic_entry({.id = "a", .entry = &one}),
                R"("type":"model","display_name":"A","created_at":"2026-11-21T02:23:35Z")"));
     CHECK_FALSE(says(anthropic_entry({.id = "a", .entry = &one}), "llm"));
+    const ModelEntry words = entry(R"({"id":"a","capabilities":["tools"],"max_tokens":7})");
+    const std::string said = anthropic_entry({.id = "a", .entry = &words, .context = 9});
+    for (const std::string_view part :
+         {R"("capabilities":null,"max_input_tokens":9,"lifecycle":"active","line":null)",
+          R"("max_tokens":7)", R"("retires_at":null)"})
+        CHECK(says(said, part));
+    const ModelEntry theirs = entry(R"({"id":"a","capabilities":{"batch":{"supported":true}}})");
+    CHECK(says(anthropic_entry({.id = "a", .entry = &theirs}),
+               R"("capabilities":{"batch":{"supported":true}})"));
     const std::vector<ListedModel> all{
         {.id = "a", .entry = &one}, {.id = "b", .entry = &one}, {.id = "c", .entry = &one}};
     struct Row {
