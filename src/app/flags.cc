@@ -323,10 +323,8 @@ std::optional<int> exit_of(CLI::App& app, Parse parse) {
 }
 
 // What requests go to where that is not the URL as it stands.
-void print_asked(const Settings& settings) {
-    const auto plan = upstream::WatchPlan::create(settings, {});
-    if (!plan) return;
-    for (const auto& server : plan.value().servers) {
+void print_asked(const upstream::WatchPlan& plan) {
+    for (const auto& server : plan.servers) {
         const auto& endpoint = *server.endpoint;
         const auto given = net::parse_url(endpoint.url);
         if (server.generic() || !given || given.value().path.empty()) continue;
@@ -352,9 +350,14 @@ int check(int argc, char** argv) {
     print(odd.loops, file);
     if (!odd.loops.empty()) return exit_mistake;
     print(odd.unknown, file + ": warning");
+    const auto plan = upstream::WatchPlan::create(settings, {});
+    if (!plan) {
+        print({{{}, plan.error().message}}, file);
+        return exit_mistake;
+    }
     fmt::print("{}: ok, {} models, {} rules, {} routes\n", file, settings.models.size(),
                settings.rules.size(), settings.routes.size());
-    print_asked(settings);
+    print_asked(plan.value());
     return 0;
 }
 

@@ -1,6 +1,7 @@
 #include "sluice/upstream/watch_plan.h"
 
 #include "sluice/config/wildcard.h"
+#include "sluice/llm/endpoints.h"
 
 #include <algorithm>
 #include <unordered_map>
@@ -13,6 +14,18 @@ using Origin = WatchPlan::Origin;
 using Server = WatchPlan::Server;
 
 constexpr std::string_view version = "/v1";
+
+// The endpoint of a model server that a path ends in, as it is copied from a client's line; empty:
+// none. What has no version in front may be any prefix.
+std::string_view endpoint_at_end(std::string_view path) {
+    for (const std::string_view area : {"/v1/", "/api/"}) {
+        const std::size_t begin = path.rfind(area);
+        if (begin == path.npos) continue;
+        const llm::Endpoint* const endpoint = llm::find_endpoint(path.substr(begin));
+        if (endpoint != nullptr && endpoint->path == path.substr(begin)) return endpoint->path;
+    }
+    return {};
+}
 
 // The servers of a plan, by where they lead: one that is written in two ways is one server.
 class Servers {
@@ -146,6 +159,9 @@ Result<net::Url> parse_server_url(std::string_view text) {
     auto url = net::parse_url(text);
     if (!url) return url;
     std::string& path = url->path;
+    if (const auto endpoint = endpoint_at_end(path); !endpoint.empty())
+        return Error::gateway("'" + std::string(text) + "' is one endpoint of a server, " +
+                              std::string(endpoint) + ": leave that away");
     if (path.ends_with(version)) path.resize(path.size() - version.size());
     while (path.ends_with('/'))
         path.pop_back();

@@ -130,6 +130,16 @@ class Urls(ServerCase):
         gateway = self.started("--backend", server.url + "/v1/")
         wait_until(lambda: f"asks: {server.url}/v1/models" in gateway.said(), "it says so")
 
+    def test_S1_a_url_of_an_endpoint_is_refused_with_what_to_write(self):
+        url = "http://127.0.0.1:1/v1/chat/completions"
+        done = check(self.file(f"backends: ['{url}']\n"))
+        self.assertEqual((done.returncode, done.stdout), (2, ""))
+        self.assertIn("/v1/chat/completions: leave that away", done.stderr)
+        done = subprocess.run([SLUICE, "--backend", url], capture_output=True, text=True,
+                              timeout=60, check=False)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("leave that away", done.stderr)
+
     def test_S1_the_field_program_is_sound(self):
         path = os.environ.get("SLUICE_FIELD_PROGRAMS", "")
         program = os.path.join(path, "03-backend-url-with-v1.py")

@@ -21,7 +21,8 @@ std::vector<std::uint16_t> well_known_ports();
 std::string ports_text(std::vector<std::uint16_t> ports);
 
 // Where a model server's API begins: as clients have it, with `/v1` at the end, or without. What
-// requests are sent to begins with /v1 anyway, so it is taken off; any other prefix stays.
+// requests are sent to begins with /v1 anyway, so it is taken off; any other prefix stays. One that
+// goes on to an endpoint is refused.
 Result<net::Url> parse_server_url(std::string_view text);
 // What is asked there, for people: "http://127.0.0.1:8080/v1/models".
 std::string asked_url(const net::Url& server, std::string_view path);

@@ -168,6 +168,14 @@ TEST_CASE("S1: /v1 at the end of a URL is taken off, and any other path stays") 
         CHECK(asked_url(server.value(), "/v1/models") == asked);
     }
     CHECK_FALSE(parse_server_url("ftp://h").ok());
+    for (const std::string url :
+         {"http://h/v1/chat/completions", "http://h/x/v1/models/", "http://h/api/chat"}) {
+        const auto server = parse_server_url(url);
+        REQUIRE_FALSE(server.ok());
+        CHECK(says(server.error().message, "leave that away"));
+    }
+    CHECK(parse_server_url("http://h/api").ok());
+    CHECK(parse_server_url("http://h/chat/completions").ok());
 }
 
 TEST_CASE("S2: what is said of a server is so for whatever it lists") {
