@@ -184,8 +184,9 @@ const Section& hash_section() {
         Table<H>("What requests have in common that go to the same place.")
             .key("by", &H::by, hash_by,
                  {"Whose requests stay together. A conversation is the session that an agent names "
-                  "(x-claude-code-session-id, session-id, x-session-affinity, prompt_cache_key, "
-                  "the session in metadata.user_id), else how the prompt begins",
+                  "(x-claude-code-session-id, session-id, session_id, conversation_id, "
+                  "x-session-affinity, prompt_cache_key, the session in metadata.user_id), else "
+                  "how the prompt begins",
                   "header"})
             .key("header", &H::header, header_name(),
                  {"Requests with the same value of it, for `by: header`", "x-session-id"})

@@ -13,9 +13,11 @@ namespace sluice::proxy {
 
 namespace {
 
-constexpr std::array<std::string_view, 3> session_fields{
+constexpr std::array<std::string_view, 5> session_fields{
     "x-claude-code-session-id",  // Claude Code
     "session-id",                // Codex
+    "session_id",                // Codex before May 2026, with one of 2025
+    "conversation_id",           // of the same value
     "x-session-affinity",        // opencode
 };
 

@@ -49,6 +49,22 @@ HeadCopy::HeadCopy(const http::Head& head) {
     SLUICE_ASSERT(text.size() == bytes);
 }
 
+// Calls f(name, value) with each field, while it says true.
+template <class F>
+void RequestState::each_header(F&& f) const {
+    for (std::size_t at = 0; at < fields.size();) {
+        const std::size_t end = fields.find("\r\n", at);
+        const std::string_view line = std::string_view(fields).substr(at, end - at);
+        const std::size_t colon = line.find(':');
+        if (colon != line.npos) {
+            const std::size_t begin = line.find_first_not_of(" \t", colon + 1);
+            const auto value = begin == line.npos ? std::string_view() : line.substr(begin);
+            if (!f(line.substr(0, colon), value)) return;
+        }
+        at = end + 2;
+    }
+}
+
 void RequestState::read(std::string_view bytes) {
     if (opaque) return;
     if (multipart != nullptr)
@@ -58,17 +74,22 @@ void RequestState::read(std::string_view bytes) {
 }
 
 std::string_view RequestState::header(std::string_view name) const {
-    for (std::size_t at = 0; at < fields.size();) {
-        const std::size_t end = fields.find("\r\n", at);
-        const std::string_view line = std::string_view(fields).substr(at, end - at);
-        const std::size_t colon = line.find(':');
-        if (colon != line.npos && http::same_name(line.substr(0, colon), name)) {
-            const std::size_t begin = line.find_first_not_of(" \t", colon + 1);
-            return begin == line.npos ? std::string_view() : line.substr(begin);
-        }
-        at = end + 2;
-    }
-    return {};
+    std::string_view found;
+    each_header([&](std::string_view given, std::string_view value) {
+        if (!http::same_name(given, name)) return true;
+        found = value;
+        return false;
+    });
+    return found;
+}
+
+bool RequestState::has_header_beginning(std::string_view prefix) const {
+    bool found = false;
+    each_header([&](std::string_view given, std::string_view) {
+        found = http::same_name(given.substr(0, prefix.size()), prefix);
+        return !found;
+    });
+    return found;
 }
 
 std::uint64_t RequestState::digest(std::uint64_t seed) {

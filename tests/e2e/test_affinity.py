@@ -163,6 +163,8 @@ class Affinity(PoolCase):
         ways = {
             "claude": named(["X-Claude-Code-Session-Id: {}"]),
             "codex": named(["session-id: {}", "thread-id: x"]),
+            "codex before": named(["session_id: {}", "thread_id: x"]),
+            "codex of 2025": named(["conversation_id: {}", "session_id: {}"]),
             "opencode": named(["x-session-affinity: {}"]),
             "key": named(prompt_cache_key=lambda name: name),
             "user id": named(metadata=lambda name: {"user_id": f"{user}_session_{name}"}),

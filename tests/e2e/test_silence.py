@@ -14,7 +14,7 @@ import time
 from backend import (DONE, LAST_CHUNK, answer_chat, chat_answer, chunk, delta, finish, head,
                      sse_head)
 from harness import chat_request, main
-from pool_case import PoolCase, Told, backend
+from pool_case import PoolCase, Told, backend, together
 from test_relay import metrics
 from wire import wait_until
 
@@ -186,19 +186,25 @@ class Heartbeats(PoolCase):
             peer.wait_gone(0.5)
             peer.send(chunk(completed) + LAST_CHUNK)
         gateway = self.serve(script, heartbeat="50ms")
-        codex = ["session-id: 1", "thread-id: 2"]
-        for path, fields in (("/v1/responses", codex), ("/v1/responses", codex[:1]),
-                             ("/v1/responses", []), ("/v1/chat/completions", codex)):
+        codex = [["session-id: 1", "thread-id: 2"], ["Session_ID: 1", "thread_id: 2"],
+                 ["session_id: 1", "conversation_id: 1"], ["originator: codex_exec"],
+                 ["X-Codex-Window-Id: 1:0"], ["session_id: 1", "originator: Codex_VSCode"],
+                 ["User-Agent: codex_cli_rs/0.38.0 (Ubuntu 24.4.0; x86_64) xterm"]]
+        others = [[], ["session-id: 1"], ["session_id: 1"], ["thread-id: 2"],
+                  ["conversation_id: 1"], ["originator: opencode"], ["X-Code: 1"],
+                  ["User-Agent: OpenAI/JS 6.49.0 (not codex)"]]
+        asked = [("/v1/responses", fields, True) for fields in codex]
+        asked += [("/v1/responses", fields, False) for fields in others]
+        asked += [("/v1/chat/completions", fields, False) for fields in codex]
+
+        def check(path, fields, counts):
             told = self.ask(gateway, stream=True, path=path, fields=fields)
             before, behind = told.body.split(created)
             for part in (before, behind):
-                wanted = EVENT if path.endswith("responses") and fields == codex else b": "
-                self.assertGreaterEqual(part.count(wanted), 2)
-            if not (path.endswith("responses") and fields == codex):
-                self.assertNotIn(b"keepalive", told.body)
-            else:
-                self.assertNotIn(b": waiting", told.body)
-                self.assertNotIn(BEAT, told.body)
+                self.assertGreaterEqual(part.count(EVENT if counts else b": "), 2, fields)
+            for wrong in (b": waiting", BEAT) if counts else (b"keepalive",):
+                self.assertNotIn(wrong, told.body, fields)
+        together(len(asked), lambda number: check(*asked[number]))
 
     def test_R5c_lines_of_json_get_nothing(self):
         lines = [json.dumps({"message": {"content": text}, "done": text == "b"}).encode() + b"\n"

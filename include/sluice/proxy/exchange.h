@@ -49,6 +49,8 @@ struct RequestState {
     void read(std::string_view bytes);
     // The value of a field that is forwarded; empty when there is none. `name` in lower case.
     std::string_view header(std::string_view name) const;
+    // Whether there is one whose name begins so.
+    bool has_header_beginning(std::string_view prefix) const;
     // Of what it asks, once the body is whole: see policy/request_digest.h. Made when it is first
     // asked for, and only then: most requests need none.
     std::uint64_t digest(std::uint64_t seed);
@@ -75,6 +77,10 @@ struct RequestState {
     std::uint64_t hash_key = 0;     // of what stays together, for Balance::hash
     std::uint64_t digest_made = 0;  // 0: not yet
     std::unique_ptr<policy::PrefixHashes> prompt;  // where several backends may have it cached
+
+private:
+    template <class F>
+    void each_header(F&& f) const;
 };
 
 struct Exchange {

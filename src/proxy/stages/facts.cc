@@ -1,4 +1,5 @@
 // facts: what a complete body says of the request.
+#include "codex.h"
 #include "sluice/llm/model_list.h"
 #include "sluice/proxy/pipeline.h"
 
@@ -22,13 +23,10 @@ std::string old_name_in(const mem::Chain& body) {
     return llm::parse_old_model_name(text);
 }
 
-// Codex waits for events, any events, and not for comments. It is known by the two names of a
-// session that it sends, and no other client of this API is known to take an event that it does not
-// know.
+// No other client of this API is known to take an event that it does not know.
 bool counts_events(const Exchange& exchange) {
     return exchange.streamed && exchange.dialect() == llm::Dialect::responses &&
-           !exchange.request->header("session-id").empty() &&
-           !exchange.request->header("thread-id").empty();
+           is_from_codex(*exchange.request);
 }
 
 }  // namespace
