@@ -6,11 +6,14 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <string>
+#include <string_view>
 
 namespace sluice::net {
 namespace {
@@ -71,10 +74,46 @@ bool is_of_this_machine(const Address& address) {
     return bound;
 }
 
+// The folder that relative paths begin at.
+std::string working_folder() {
+    std::array<char, 4096> text;
+    return ::getcwd(text.data(), text.size()) != nullptr ? text.data() : "";
+}
+
+// What a path names, also where nothing is there yet: without links and detours.
+std::string plain_path(const std::string& path) {
+    constexpr int links_max = 40;  // as the kernel follows
+    std::string rest = path.starts_with('/') ? path : working_folder() + "/" + path;
+    std::string plain;
+    int links = 0;
+    while (!rest.empty()) {
+        const std::size_t end = std::min(rest.find('/'), rest.size());
+        const std::string part = rest.substr(0, end);
+        rest.erase(0, std::min(end + 1, rest.size()));
+        if (part.empty() || part == ".") continue;
+        if (part == "..") {
+            plain.erase(plain.empty() ? 0 : plain.rfind('/'));
+            continue;
+        }
+        std::array<char, 4096> target;
+        const std::string next = plain + "/" + part;
+        const ssize_t size = ::readlink(next.c_str(), target.data(), target.size());
+        if (size <= 0 || ++links > links_max) {
+            plain = next;
+            continue;
+        }
+        const std::string_view link(target.data(), static_cast<std::size_t>(size));
+        if (link.starts_with('/')) plain.clear();
+        rest = std::string(link) + "/" + rest;
+    }
+    return plain;
+}
+
 bool same_file(const std::string& a, const std::string& b) {
     struct stat first{};
     struct stat second{};
-    if (::stat(a.c_str(), &first) != 0 || ::stat(b.c_str(), &second) != 0) return a == b;
+    if (::stat(a.c_str(), &first) != 0 || ::stat(b.c_str(), &second) != 0)
+        return plain_path(a) == plain_path(b);
     return first.st_dev == second.st_dev && first.st_ino == second.st_ino;
 }
 

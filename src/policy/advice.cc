@@ -33,7 +33,8 @@ RetryAdvice advise_own(const RefusalFacts& facts) {
 
 // Asked again, it would be answered the same.
 bool is_settled(FailureClass failure) {
-    return failure == FailureClass::hard || is_about_request(failure);
+    return failure == FailureClass::hard || failure == FailureClass::loop ||
+           is_about_request(failure);
 }
 
 RetryAdvice advise_tried(const RefusalFacts& facts) {
@@ -59,6 +60,7 @@ bool is_about_request(FailureClass failure) {
         case FailureClass::loading:
         case FailureClass::slow:
         case FailureClass::doubtful:
+        case FailureClass::loop:
             break;
     }
     return false;

@@ -18,6 +18,16 @@ bool is_rate_over(const ErrorCounts& counts, const BreakerLimits& limits) {
            limits.error_rate * static_cast<double>(counts.requests);
 }
 
+// What will not pass by itself.
+bool is_lasting(Breaker::Outcome outcome) {
+    return outcome == Breaker::Outcome::hard_failure || outcome == Breaker::Outcome::came_round;
+}
+
+BreakerCause cause_of(Breaker::Outcome lasting) {
+    return lasting == Breaker::Outcome::came_round ? BreakerCause::came_round
+                                                   : BreakerCause::hard_failure;
+}
+
 }  // namespace
 
 Admission Breaker::admit(Instant now) const {
@@ -80,9 +90,7 @@ void Breaker::seen_well(Instant now) {
 
 BreakerChange Breaker::record_closed(Outcome outcome, Instant now, const BreakerLimits& limits,
                                      Prng& prng) {
-    if (outcome == Outcome::hard_failure) {
-        return open(BreakerCause::hard_failure, outcome, now, limits, prng);
-    }
+    if (is_lasting(outcome)) return open(cause_of(outcome), outcome, now, limits, prng);
     const bool failed = outcome != Outcome::success;
     window_.add(failed, now, limits.window);
     if (!failed) {
@@ -104,9 +112,7 @@ BreakerChange Breaker::record_probe(Outcome outcome, Instant now, const BreakerL
                                     Prng& prng) {
     SLUICE_ASSERT(probing_);
     probing_ = false;
-    if (outcome == Outcome::hard_failure) {
-        return open(BreakerCause::hard_failure, outcome, now, limits, prng);
-    }
+    if (is_lasting(outcome)) return open(cause_of(outcome), outcome, now, limits, prng);
     if (outcome != Outcome::success)
         return open(BreakerCause::probe_failed, outcome, now, limits, prng);
     ++successes_;
@@ -116,11 +122,12 @@ BreakerChange Breaker::record_probe(Outcome outcome, Instant now, const BreakerL
 BreakerChange Breaker::open(BreakerCause cause, Outcome outcome, Instant now,
                             const BreakerLimits& limits, Prng& prng) {
     SLUICE_ASSERT(outcome != Outcome::success);
-    Duration span =
-        cause == BreakerCause::hard_failure ? limits.hard_open : cool_down(limits, prng);
+    Duration span = outcome == Outcome::hard_failure ? limits.hard_open
+                    : outcome == Outcome::came_round ? limits.open_max
+                                                     : cool_down(limits, prng);
     span = std::max(span, std::min(retry_at_ - now, limits.open_max));
     until_ = now + span;
-    hard_ = cause == BreakerCause::hard_failure;
+    hard_ = is_lasting(outcome);
     answered_ = outcome != Outcome::failure;
     openings_ = std::min<std::uint8_t>(static_cast<std::uint8_t>(openings_ + 1), openings_max);
     BreakerChange change = change_to(BreakerState::open, cause);
@@ -163,10 +170,10 @@ Duration Breaker::cool_down(const BreakerLimits& limits, Prng& prng) const {
 }
 
 std::string_view text_of(BreakerCause cause) {
-    static constexpr std::array<std::string_view, 7> texts{
+    static constexpr std::array<std::string_view, 8> texts{
         "nothing changed",       "too many failures on end", "too many failures of late",
-        "its credential is bad", "a probe failed",           "its cool-down is over",
-        "its probes went well"};
+        "its credential is bad", "its requests come round",  "a probe failed",
+        "its cool-down is over", "its probes went well"};
     const auto index = static_cast<std::size_t>(cause);
     SLUICE_ASSERT(index < texts.size());
     return texts[index];

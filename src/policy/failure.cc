@@ -50,6 +50,8 @@ FailureClass classify_answer(int status, const ErrorFacts& error, Credential cre
             return FailureClass::rate_limited;
         case 501:
             return FailureClass::client;
+        case 508:
+            return FailureClass::loop;
         default:
             break;
     }
@@ -67,7 +69,8 @@ FailureClass classify_event(const ErrorFacts& error, Credential credential) {
 }
 
 constexpr std::array names{"none",   "transient",      "doubtful",     "rate_limited", "hard",
-                           "client", "context_length", "policy_block", "loading",      "slow"};
+                           "client", "context_length", "policy_block", "loading",      "slow",
+                           "loop"};
 
 }  // namespace
 
@@ -123,6 +126,8 @@ Disposition disposition_of(FailureClass failure) {
             return {BreakerEffect::none, NextBackend::any, FallbackChain::overload, false};
         case FailureClass::slow:
             return {BreakerEffect::none, NextBackend::any, FallbackChain::general, false};
+        case FailureClass::loop:
+            return {BreakerEffect::trips, NextBackend::any, FallbackChain::general, false, false};
     }
     return {};
 }

@@ -235,7 +235,7 @@ void Forward::move_on(const policy::FailureFacts& facts, Error error) {
     free_hop_ |= !disposition.budgeted;
     const bool body_gone = upload_ != nullptr && upload_->begun();
     if (body_gone) failure_.message += " The request's body was not kept to be sent again.";
-    harmful_ = sent_ && exchange_.must_not_repeat();
+    harmful_ = sent_ && exchange_.must_not_repeat() && failure != FailureClass::loop;
     if (harmful_)
         failure_.message +=
             " The request was sent: it may have been done or not, so it is not sent again.";

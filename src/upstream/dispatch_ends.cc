@@ -73,7 +73,8 @@ policy::BreakerChange Dispatch::judge(TargetState& state, const Place& place, co
             state.rests.add(credential_of(place.target(), end.credentials), end.retry_after, now);
             break;
         case BreakerEffect::trips:
-            return record(Outcome::hard_failure);
+            return record(end.failure == FailureClass::loop ? Outcome::came_round
+                                                            : Outcome::hard_failure);
     }
     state.breaker.abandon(place.attempt_);
     return {};

@@ -47,6 +47,9 @@ class Refused(unittest.TestCase):
         with socket.socket(socket.AF_UNIX) as left:  # as another run has left it
             left.bind(f"{folder}/s")
         os.symlink(f"{folder}/s", f"{folder}/same")
+        os.mkdir(f"{folder}/a")
+        os.symlink(folder, f"{folder}/a/up")
+        os.symlink("../none", f"{folder}/a/link")  # to where nothing is yet
         here, everywhere = f"127.0.0.1:{port}", f"0.0.0.0:{port}"
         for listen, url in ((here, f"http://127.0.0.1:{port}"), (here, f"http://localhost:{port}"),
                             (here, f"http://[::ffff:127.0.0.1]:{port}/v1"),
@@ -56,7 +59,14 @@ class Refused(unittest.TestCase):
                             (f"[::1]:{port}", f"http://[::1]:{port}"),
                             (f"[::]:{port}", f"http://[::1]:{port}"),
                             (f"unix:{folder}/s", f"unix:{folder}/s"),
-                            (f"unix:{folder}/s", f"unix:{folder}/same")):
+                            (f"unix:{folder}/s", f"unix:{folder}/same"),
+                            (f"unix:{folder}/none", f"unix:{folder}/none"),
+                            (f"unix:{folder}/none", f"unix:{folder}/a/../none"),
+                            (f"unix:{folder}/a/../none", f"unix:{folder}//./none"),
+                            (f"unix:{folder}/none", f"unix:{folder}/gone/../none"),
+                            (f"unix:{folder}/none", f"unix:{folder}/a/up/none"),
+                            (f"unix:{folder}/none", f"unix:{folder}/a/link"),
+                            (f"unix:{folder}/s", f"unix:{folder}/a/up/s")):
             for path in self.each(listen, url):
                 with self.subTest(listen=listen, url=url):
                     for done in (run("check", path), run("--config", path)):
@@ -70,7 +80,9 @@ class Refused(unittest.TestCase):
                             (f"127.0.0.1:{port}", f"http://127.0.0.2:{port}"),
                             (f"127.0.0.1:{port}", f"http://[::1]:{port}"),
                             (f"0.0.0.0:{port}", f"http://192.0.2.1:{port}"),
-                            ("unix:/tmp/sluice-a", "unix:/tmp/sluice-b")):
+                            ("unix:/tmp/sluice-a", "unix:/tmp/sluice-b"),
+                            ("unix:/tmp/sluice-a", "unix:/tmp/x/sluice-a"),
+                            ("unix:/tmp/sluice-a", "unix:/tmp/../sluice-a")):
             for path in self.each(listen, url):
                 done = run("check", path)
                 self.assertEqual(done.returncode, 0, done)
@@ -115,6 +127,55 @@ class Circles(unittest.TestCase):
         self.assertIn(answer.status, (502, 508))
         first.logged(status=508)
         self.assertLessEqual(self.rounds(first, second), 3)  # the client's, and two hops
+
+    def check_others_serve(self, ask, served, *gateways):
+        """Nobody hears of the entry that leads back; each shard finds it out once."""
+        for _ in range(40):
+            answer = ask()
+            self.assertEqual(answer.status, 200, answer.body)
+        self.assertEqual(served(), 40)
+        opened = [line for gateway in gateways for line in gateway.log()
+                  if line.get("event") == "breaker"]
+        for event in opened:
+            self.assertEqual((event["state"], event["cause"]), ("open", "its requests come round"))
+        seen = sum(line.get("method") == "POST" for gateway in gateways
+                   for line in gateway.log())
+        self.assertLessEqual(seen, 40 + 2 * len(opened))
+
+    def test_R16_one_entry_of_a_pool_that_leads_back_is_left_out(self):
+        for shards in ("1", "3"):
+            for between in (False, True):
+                with self.subTest(shards=shards, between=between):
+                    backend = Backend()
+                    self.addCleanup(backend.stop)
+                    here, there = free_port(), free_port()
+                    gateway = self.gateway(
+                        here, "--shards", shards, "--model",
+                        f"m=http://127.0.0.1:{there if between else here}",
+                        "--model", f"m={backend.url}")
+                    gateways = [gateway]
+                    if between:
+                        gateways.append(self.gateway(there, "--model",
+                                                     f"m=http://127.0.0.1:{here}"))
+                    self.check_others_serve(lambda gateway=gateway: self.ask(gateway),
+                                            lambda backend=backend: len(backend.requests),
+                                            *gateways)
+
+    def test_R16_on_a_route_a_post_goes_on_too(self):
+        backend = Backend()
+        self.addCleanup(backend.stop)
+        here, there = free_port(), free_port()
+
+        def route(*urls):
+            return settings({"routes": [{"path": "/r", "balance": "round-robin",
+                                         "backends": [{"url": url} for url in urls]}]})
+        gateway = self.gateway(here, *route(f"http://127.0.0.1:{there}", backend.url))
+        other = self.gateway(there, *route(f"http://127.0.0.1:{here}"))
+
+        def ask():
+            with gateway.client() as client:
+                return client.ask(request("POST", "/r", b"{}", gateway.host))
+        self.check_others_serve(ask, lambda: len(backend.requests), gateway, other)
 
     def test_R16_a_chain_is_served_and_each_link_named(self):
         backend = Backend()

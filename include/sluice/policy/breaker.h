@@ -43,6 +43,7 @@ enum class BreakerCause : std::uint8_t {
     failures,
     error_rate,
     hard_failure,
+    came_round,
     probe_failed,
     cooled_down,
     probes_succeeded,
@@ -80,6 +81,7 @@ public:
         failure,       // it did not answer
         bad_answer,    // it did, with a failure
         hard_failure,  // with one that will not pass by itself
+        came_round,    // the same: what it is asked comes back here
     };
 
     Admission admit(Instant now) const;

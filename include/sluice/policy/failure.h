@@ -14,6 +14,7 @@
 //     policy_block    request     -                no                policy_block    no
 //     loading         server      -                any               overload        no
 //     slow            nobody      -                any               general         no
+//     loop            server      trips at once    any               general         no
 //
 // "No" under "relayed" still means that the last answer goes to the client as it came when nothing
 // is left to try. Whether a try is still possible (first byte, retry budget) is not asked here.
@@ -24,7 +25,9 @@
 // input longer than a batch): a quick, complete answer of that kind is doubtful. It is the server's
 // only where others fail with other requests, too (policy/doubts.h), and one other backend is asked
 // for a second opinion, not all of them. A request that takes too long while its server shows that
-// it is alive says nothing about that one.
+// it is alive says nothing about that one. 508 says that what this backend is asked comes back to
+// whoever asked, and that nothing was done (RFC 5842 section 7.2): whatever it was may be asked of
+// others.
 #pragma once
 
 #include "sluice/llm/failure_body.h"
@@ -45,6 +48,7 @@ enum class FailureClass : std::uint8_t {
     policy_block,
     loading,
     slow,
+    loop,
 };
 
 // How an attempt ended.

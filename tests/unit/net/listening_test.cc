@@ -30,6 +30,8 @@ TEST_CASE("R16: an address leads to a listener, whatever way both are written") 
     CHECK(leads("[::]:80", "[::1]:80"));
     CHECK(leads("[::1]:80", "[::]:80"));
     CHECK(leads("unix:/nowhere/s", "unix:/nowhere/s"));
+    CHECK(leads("unix:/nowhere/s", "unix:/nowhere/../nowhere//./s"));
+    CHECK(leads("unix:/tmp/../nowhere/s", "unix:/nowhere/s"));
 }
 
 TEST_CASE("R16: and others do not") {

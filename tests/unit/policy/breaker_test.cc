@@ -73,11 +73,13 @@ TEST_CASE("the table of transitions") {
         {State::closed, Outcome::failure, 2, State::closed, Cause::none},
         {State::closed, Outcome::failure, 3, State::open, Cause::failures},
         {State::closed, Outcome::hard_failure, 1, State::open, Cause::hard_failure},
+        {State::closed, Outcome::came_round, 1, State::open, Cause::came_round},
         {State::half_open, Outcome::success, 1, State::half_open, Cause::none},
         {State::half_open, Outcome::success, 2, State::half_open, Cause::none},
         {State::half_open, Outcome::success, 3, State::closed, Cause::probes_succeeded},
         {State::half_open, Outcome::failure, 1, State::open, Cause::probe_failed},
         {State::half_open, Outcome::hard_failure, 1, State::open, Cause::hard_failure},
+        {State::half_open, Outcome::came_round, 1, State::open, Cause::came_round},
     };
     for (const Row& row : rows) {
         CAPTURE(name_of(row.from));
@@ -270,6 +272,8 @@ TEST_CASE("Retry-After makes a cool-down longer, never shorter, and not without 
         // A hard failure's is long already.
         Rig hard;
         CHECK(hard.run(Outcome::hard_failure, row.asked).open_for == limits.hard_open);
+        Rig round;
+        CHECK(round.run(Outcome::came_round, row.asked).open_for == limits.open_max);
         // A probe's failure asks as well.
         Rig probe;
         probe.be(State::half_open);
@@ -350,6 +354,6 @@ TEST_CASE("causes and states have texts of their own") {
     std::set<std::string_view> texts;
     for (int i = 0; i <= static_cast<int>(Cause::probes_succeeded); ++i)
         texts.insert(text_of(static_cast<Cause>(i)));
-    CHECK(texts.size() == 7);
+    CHECK(texts.size() == 8);
     CHECK(name_of(State::half_open) == "half-open");
 }

@@ -41,9 +41,10 @@ Class event(std::string_view data) {
     return classify({AttemptEnd::error_event, 200, &error});
 }
 
-constexpr Class classes[] = {
-    Class::none,   Class::transient,      Class::doubtful,     Class::rate_limited, Class::hard,
-    Class::client, Class::context_length, Class::policy_block, Class::loading,      Class::slow};
+constexpr Class classes[] = {Class::none,           Class::transient,    Class::doubtful,
+                             Class::rate_limited,   Class::hard,         Class::client,
+                             Class::context_length, Class::policy_block, Class::loading,
+                             Class::slow,           Class::loop};
 
 }  // namespace
 
@@ -57,6 +58,7 @@ TEST_CASE("an answer is classed by its status where its body says nothing") {
         if ((status >= 502 && status <= 504) || status == 529) expected = Class::transient;
         if (status == 429) expected = Class::rate_limited;
         if (status == 501) expected = Class::client;
+        if (status == 508) expected = Class::loop;
         if (status >= 401 && status <= 403) expected = Class::hard;
         CHECK(classify({AttemptEnd::answered, status}) == expected);
         // Odd bodies change nothing.
@@ -244,6 +246,7 @@ TEST_CASE("what may be done next, by class") {
         {Class::policy_block, B::none, N::no, F::policy_block, false},
         {Class::loading, B::none, N::any, F::overload, false},
         {Class::slow, B::none, N::any, F::general, false},
+        {Class::loop, B::trips, N::any, F::general, false},
     };
     CHECK(std::size(rows) == std::size(classes));
     for (const Row& row : rows) {
@@ -294,4 +297,11 @@ TEST_CASE("classes have names of their own") {
         names.insert(name_of(failure));
     CHECK(names.size() == std::size(classes));
     CHECK(name_of(Class::rate_limited) == "rate_limited");
+}
+
+TEST_CASE("R16: what comes round was not done, and is no fault of the request") {
+    CHECK(answered(508, "") == Class::loop);
+    CHECK(answered(508, R"({"error":{"message":"no","code":"loop_detected"}})") == Class::loop);
+    CHECK(disposition_of(Class::loop).breaker == BreakerEffect::trips);
+    CHECK_FALSE(disposition_of(Class::loop).budgeted);
 }
