@@ -54,7 +54,7 @@ void Forward::start() {
     exchange_.offered = service_.retries.offer(exchange_.client_retry);
     sent_at_ = exchange_.begun;
     routed_model_ = exchange_.model;
-    find_place();
+    if (!refuse_known()) find_place();
 }
 
 void Forward::begin_model(const upstream::Match& match) {
@@ -117,6 +117,7 @@ void Forward::start_try() {
     note_wait();
     retried_link_ = sends_again_ = plainly_ = disguised_ = false;
     held_answer_ = nullptr;
+    if (refuse_known()) return;  // by now
     if (resumes_ && !plan_to_resume()) return find_place();
     if (resumes_ && resume_->plan.length_reached) return end_at_length();
     // One that stood idle may be closed while the request is on its way, and what is not kept could
@@ -199,10 +200,16 @@ bool Forward::may_retry() {
     return static_cast<bool>(retry_);
 }
 
-// What the request asks; one that is not kept whole is like no other.
-std::uint64_t Forward::digest() const {
-    const bool kept = exchange_.request != nullptr && upload_ == nullptr;
-    return kept ? exchange_.request->digest(service_.digest_seed) : policy::hash_text(exchange_.id);
+// Of what the request asks; 0 where it is not kept whole.
+std::uint64_t Forward::digest() {
+    if (digest_ == 0 && exchange_.request != nullptr && upload_ == nullptr)
+        digest_ = exchange_.request->digest(service_.digest_seed);
+    return digest_;
+}
+
+// The same, but one that is not kept is like no other.
+std::uint64_t Forward::identity() {
+    return digest() != 0 ? digest() : policy::hash_text(exchange_.id);
 }
 
 // What the end of this try says about the backend.
@@ -211,7 +218,7 @@ upstream::TryEnd Forward::try_end(FailureClass failure, bool answered) {
     if (failure == FailureClass::none) return end;
     if (held_answer_ != nullptr) end.retry_after = held_answer_->advice.after;
     end.caller = exchange_.counts_for();
-    if (failure == FailureClass::doubtful) end.request = digest();
+    if (failure == FailureClass::doubtful) end.request = identity();
     if (exchange_.request != nullptr)
         end.credentials = exchange_.request->credentials;
     else if (failure == FailureClass::rate_limited)
@@ -267,10 +274,11 @@ bool Forward::may_doubt() {
     using policy::KnownFor;
     const Instant now = service_.loop.now();
     request_blamed_ = std::exchange(second_opinion_, true) ||
-                      service_.known_requests.knows(digest(), KnownFor::failing, now);
+                      service_.known_requests.knows(identity(), KnownFor::failing, now);
     const bool others = service_.dispatch.possible(wish()) || fallback_left(chain_) || unwilling_;
     failed_elsewhere_ |= request_blamed_ && others;  // two have said so, now or lately
-    if (request_blamed_ || !others) service_.known_requests.note(digest(), KnownFor::failing, now);
+    if (request_blamed_ || !others)
+        service_.note({.digest = identity(), .what = KnownFor::failing});
     return !request_blamed_;
 }
 
@@ -361,7 +369,8 @@ Forward::Outcome Forward::advance() {
         if (sends_again_ && !begin_again()) return outcome_;
         enter(Phase::waiting);
         sent_ = true;
-        service_.suspicion.sent(suspect_, server(), service_.loop.now());
+        if (service_.known_requests.any(service_.loop.now())) inquest_.recall(service_, digest());
+        service_.suspicion.sent(inquest_.suspect, server(), service_.loop.now());
         listen();
     }
     if (upload_ != nullptr) pass_body();
@@ -418,7 +427,7 @@ void Forward::on_link_ended() {
 
 void Forward::drop_link(bool reusable) {
     SLUICE_ASSERT(link_ != nullptr);
-    service_.suspicion.over(suspect_);
+    policy::Suspicion::over(inquest_.suspect);
     empty_pipes();
     if (upload_ != nullptr) {
         upload_->rest();

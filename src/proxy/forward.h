@@ -5,13 +5,15 @@
 // to the client it moves on by itself: to the next target of the pool, then to the models that the
 // settings name for the cause, as far as the retry budget goes; and once to a fresh connection when
 // a kept-alive one turns out to be closed (RFC 9112 section 9.3.1). But one that servers end under
-// stops (policy/suspicion.h), and what must not be done twice is sent again only where nothing of
-// it was taken (RFC 9110 section 9.2.2). A refusal is held until it is known that nobody else will
-// do. A streaming client is told of its waiting by comments, which commit the answer to status 200.
-// After the first byte a stream goes on elsewhere only where the model says `resume`.
+// stops (policy/suspicion.h), the same one is refused when it comes again, and what must not be
+// done twice is sent again only where nothing of it was taken (RFC 9110 section 9.2.2). A refusal
+// is held until it is known that nobody else will do. A streaming client is told of its waiting by
+// comments, which commit the answer to status 200. After the first byte a stream goes on elsewhere
+// only where the model says `resume`.
 #pragma once
 
 #include "held_answer.h"
+#include "inquest.h"
 #include "resumption.h"
 #include "sluice/http/head_reader.h"
 #include "sluice/http/writer.h"
@@ -21,7 +23,6 @@
 #include "sluice/policy/advice.h"
 #include "sluice/policy/failure.h"
 #include "sluice/policy/retry_budget.h"
-#include "sluice/policy/suspicion.h"
 #include "sluice/policy/timeouts.h"
 #include "sluice/policy/wait_queue.h"
 #include "sluice/proxy/exchange.h"
@@ -124,7 +125,8 @@ private:
     void go_again();
     bool may_retry();
     bool may_doubt();
-    std::uint64_t digest() const;
+    std::uint64_t digest();
+    std::uint64_t identity();
     void note_try();
     void note_hop(policy::FailureClass failure);
     upstream::TryEnd try_end(policy::FailureClass failure, bool answered);
@@ -159,10 +161,12 @@ private:
     void see_dead(const std::string& cause);
     void note_break();
     void look_back();
-    void count_death(const upstream::Endpoint& endpoint);
-    bool is_known() const;
-    policy::Fate fate() const;
+    bool is_known();
+    policy::Fate fate();
     void stop_moving();
+    bool refuse_known();
+    void name_inquest();
+    void end_inquest(bool served);
 
     // --- the request (forward_request.cc) ---
     bool nothing_taken() const;
@@ -178,7 +182,6 @@ private:
     bool read_head();
     void fail_answer(const std::string& what);
     void begin_answer(const http::Head& head);
-    void pass_on();
     bool write_answer_head(const http::Head& head, http::Framing out);
     void forward_fields(http::HeadWriter& writer, const http::Head& head);
     policy::RetryAdvice advice_for(const HeldAnswer& held) const;
@@ -204,6 +207,7 @@ private:
     bool may_withhold(const http::Head& head, bool readable) const;
 
     // --- the answer's body (forward_relay.cc, forward_splice.cc, forward_events.cc) ---
+    void pass_on();
     void relay_received();
     void relay_slice(const mem::Slice& slice);
     void pace();
@@ -263,13 +267,7 @@ private:
     Upload* upload_;  // null: the request's body is kept
     upstream::Place place_;
     policy::RetryBudget::Retry retry_;  // held while a second try is under way
-    policy::Suspect suspect_;
-    struct BrokenLink {
-        const upstream::Endpoint* endpoint;
-        Instant at;
-    };
-    std::vector<BrokenLink> broke_on_;  // of which it is not known yet whether they have ended
-    std::string ended_;                 // those that have
+    Inquest inquest_;                   // which servers ended meanwhile
     upstream::Pool* pool_ = nullptr;
     upstream::Link* link_ = nullptr;
     http::HeadReader head_reader_;
@@ -282,13 +280,14 @@ private:
     mem::Chain withheld_;
     Error failure_;
     std::optional<Duration>
-        retry_after_;  // until it may help to try again, as far as that is known
+        retry_after_;      // until it may help to try again, as far as that is known
     Instant phase_begun_;  // or the last progress in it
     Instant heard_;        // the last byte of the backend, comments too; else as `phase_begun_`
     Instant queued_at_;
     Instant sent_at_;                      // when the client was last sent something
     Instant told_;                         // when the client was last told that it waits
     Instant check_at_;                     // while pausing
+    std::uint64_t digest_ = 0;             // 0: not asked for yet
     std::uint64_t context_min_ = 0;        // contexts of that many tokens are too small
     std::uint64_t link_bytes_before_ = 0;  // what the link had received when it was leased
     std::uint64_t link_sent_before_ = 0;   // and sent

@@ -181,13 +181,6 @@ bool Forward::may_withhold(const http::Head& head, bool readable) const {
     return exchange_.model->has_others() || (!piped && next_notice() != io::TimerWheel::never);
 }
 
-// From here on the answer is the client's, and nothing is tried again.
-void Forward::pass_on() {
-    exchange_.answer_begun = true;
-    retry_ = {};
-    if (resume_ == nullptr && exchange_.request != nullptr) exchange_.forget_request();
-}
-
 bool Forward::write_answer_head(const http::Head& head, http::Framing out) {
     http::HeadWriter writer(service_.head_space());
     writer.status_line(head.status, head.reason);

@@ -3,7 +3,6 @@
 // end under (policy/suspicion.h).
 #include "forward.h"
 #include "sluice/io/socket.h"
-#include "sluice/proxy/event_log.h"
 
 #include <utility>
 
@@ -116,75 +115,88 @@ bool Forward::look_for_listener() {
 
 void Forward::see_dead(const std::string& cause) {
     free_hop_ = true;
-    if (suspect_.undecided_on(server())) count_death(*exchange_.target->endpoint);
+    const auto& endpoint = *exchange_.target->endpoint;
+    if (inquest_.suspect.undecided_on(endpoint.id)) inquest_.count(endpoint);
     service_.saw_health(*exchange_.model, *exchange_.target, upstream::Health::down, cause);
-}
-
-void Forward::count_death(const upstream::Endpoint& endpoint) {
-    policy::Suspicion::ended(suspect_, endpoint.id);
-    ended_.append(ended_.empty() ? "" : ", ").append(endpoint.url);
 }
 
 // The connection to the backend broke behind the request.
 void Forward::note_break() {
+    inquest_.recall(service_, digest());
     look_back();
-    const auto* endpoint = exchange_.target->endpoint.get();
-    if (!suspect_.undecided_on(server())) broke_on_.push_back({endpoint, service_.loop.now()});
-    service_.suspicion.broke(suspect_, service_.loop.now());
+    inquest_.broke(service_, exchange_.target->endpoint);
 }
 
 // What has become of the servers where that happened before? The last one's listener is looked for
 // at its own times.
 void Forward::look_back() {
-    std::erase_if(broke_on_, [this](const BrokenLink& each) {
-        const upstream::Endpoint& endpoint = *each.endpoint;
-        if (!suspect_.undecided_on(endpoint.id)) return true;
-        const bool down = service_.dispatch.health_of(endpoint) == upstream::Health::down;
-        const bool last = endpoint.id == server();
-        if (!last && (down || is_gone(endpoint)))
-            count_death(endpoint);
-        else if (each.at + aftermath <= service_.loop.now())
-            policy::Suspicion::survived(suspect_, endpoint.id);
-        else
-            return false;
-        return true;
-    });
+    inquest_.look_back(service_, exchange_.target->endpoint.get(), aftermath);
 }
 
-policy::Fate Forward::fate() const {
-    if (suspect_.deaths() == 0 && !suspect_.undecided()) return policy::Fate::moves;
-    return policy::Suspicion::fate(suspect_, is_known());
+// Servers end under the same request, as far as anybody knows.
+bool Forward::is_known() {
+    return service_.known_requests.any(service_.loop.now()) && ends_servers(service_, digest());
 }
 
-// Servers ended under the same request a moment ago.
-bool Forward::is_known() const {
-    const Instant now = service_.loop.now();
-    const auto& known = service_.known_requests;
-    return known.any(now) && known.knows(digest(), policy::KnownFor::ending_servers, now);
+policy::Fate Forward::fate() {
+    if (inquest_.suspect.deaths() == 0 && !inquest_.suspect.undecided()) return policy::Fate::moves;
+    inquest_.recall(service_, digest());
+    return inquest_.fate(service_, digest());
 }
 
 // Another server would most likely end as those did.
 void Forward::stop_moving() {
-    SLUICE_ASSERT(suspect_.deaths() > 0);
     const bool was_known = is_known();
-    service_.known_requests.note(digest(), policy::KnownFor::ending_servers, service_.loop.now());
-    write_event(service_.access_log, "query_of_death",
-                {{"request", exchange_.id},
-                 {"model", exchange_.model->name},
-                 {"ended", ended_},
-                 {"cause", was_known ? "servers ended under the same request before"
-                                     : "servers ended under this request one after the other"}});
+    const bool alone = inquest_.suspect.deaths() == 1;
+    name_inquest();
+    inquest_.convict(service_, digest());
     held_answer_ = nullptr;
     failure_end_ = End::backend_error;
     harmful_ = true;
     give_up(Error::backend(
         502, Retry::no,
-        std::string(suspect_.deaths() == 1
+        std::string(was_known && alone
                         ? "A server ended while it had this request, as others did under the same "
                           "one a moment ago"
                         : "Servers ended one after the other while they had this request") +
             ": it is not sent to another one, which would end as well. The log names them; find "
             "out what it does to them before you send it again."));
+}
+
+// Servers end under the same request: none gets it for a while. True: so it is refused.
+bool Forward::refuse_known() {
+    if (!is_known()) return false;
+    place_.cancel();
+    held_answer_ = nullptr;
+    failure_end_ = End::refused;
+    harmful_ = true;
+    give_up({Source::gateway, Retry::no, 502,
+             "Servers ended one after the other while they had this very request, a moment ago: it "
+             "is not sent to any for a minute. The log names them (query_of_death); find out what "
+             "it does to them before you send it again."});
+    return true;
+}
+
+void Forward::name_inquest() {
+    inquest_.request = exchange_.id;
+    inquest_.model = exchange_.model->name;
+}
+
+// The request is over: what is known of it from now on?
+void Forward::end_inquest(bool served) {
+    using policy::KnownFor;
+    const bool suspected = inquest_.suspect.deaths() > 0 || inquest_.suspect.undecided();
+    if (served) {
+        const Instant now = service_.loop.now();
+        const auto& known = service_.known_requests;
+        if (!known.any(now) || digest() == 0) return;
+        if (known.knows(digest(), KnownFor::being_there, now) ||
+            known.knows(digest(), KnownFor::ending_servers, now))
+            service_.note({.digest = digest(), .acquits = true});
+    } else if (suspected && !inquest_.closed) {
+        name_inquest();
+        inquest_.close(service_, digest());
+    }
 }
 
 }  // namespace sluice::proxy

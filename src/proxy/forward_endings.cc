@@ -51,6 +51,7 @@ void Forward::fail(Error error) {
     SLUICE_ASSERT(link_ == nullptr && !place_.held());
     exchange_.error = error.message;
     failure_ = std::move(error);
+    end_inquest(false);
     phase_ = Phase::finished;
     outcome_ = Outcome::failed;
     service_.loop.make_ready(owner_);
@@ -62,6 +63,7 @@ void Forward::abandon() {
     if (link_ != nullptr) give_up_link();
     if (place_.held()) place_.cancel();
     retry_ = {};
+    end_inquest(false);
     phase_ = Phase::finished;
 }
 

@@ -15,7 +15,21 @@ namespace {
 // listened to again.
 constexpr std::size_t unsent_bytes_max = 32 * limits::KiB;
 
+// A request that is not kept while its answer passes is known again up to that: some tenths of a
+// millisecond.
+constexpr std::uint64_t digested_bytes_max = 4 * limits::MiB;
+
 }  // namespace
+
+// From here on the answer is the client's, and nothing is tried again.
+void Forward::pass_on() {
+    exchange_.answer_begun = true;
+    retry_ = {};
+    if (resume_ != nullptr || exchange_.request == nullptr) return;
+    // Its server may end yet.
+    if (exchange_.request->body.size() <= digested_bytes_max) digest();
+    exchange_.forget_request();
+}
 
 void Forward::relay_received() {
     while (link_ != nullptr && !link_->stream.received().empty()) {
@@ -150,6 +164,7 @@ void Forward::finish(bool reusable) {
         release_place(policy::classify({.status = exchange_.status}), true);
     }
     retry_ = {};
+    end_inquest(!broken && exchange_.status < 400);
     phase_ = Phase::finished;
     outcome_ = Outcome::done;
 }
@@ -191,6 +206,7 @@ void Forward::break_off(Error error, End end, const llm::Refusal* refusal) {
     if (withholding_) stop_withholding();
     take_usage();
     retry_ = {};
+    end_inquest(false);  // before the client can ask again
     const bool properly = may_end_properly();
     mem::Chain out(service_.loop.nodes());
     const bool told =

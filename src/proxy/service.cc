@@ -1,11 +1,14 @@
 #include "sluice/proxy/service.h"
 
 #include "connection.h"
+#include "inquest.h"
 #include "sluice/io/socket.h"
 #include "sluice/net/address.h"
+#include "sluice/policy/hash.h"
 
 #include <algorithm>
 #include <array>
+#include <variant>
 
 namespace sluice::proxy {
 namespace {
@@ -43,6 +46,7 @@ Service::Service(io::Loop& shard_loop, const config::Settings& all, LineSink& lo
       hosts(all.allowed_hosts),
       pools(shard_loop, all.pool_idle, all.connections_max),
       dispatch(shard_loop, prng.next()),
+      inquests(std::make_unique<Inquests>(*this)),
       digest_seed(prng.next()),
       consumers(all.consumers),
       connections(all.connections_max),
@@ -59,6 +63,38 @@ Service::Service(io::Loop& shard_loop, const config::Settings& all, LineSink& lo
 }
 
 Service::~Service() = default;
+
+// --- other shards ---------------------------------------------------------------------------
+
+void Service::join(std::uint16_t shard, std::uint16_t shards, std::uint64_t seed,
+                   policy::Teacher& other_shards) {
+    SLUICE_ASSERT(shard < shards);
+    teacher = shards > 1 ? &other_shards : nullptr;
+    dispatch.join(shard, shards, seed, teacher);
+    suspicion.join(shards - 1U, teacher);
+    constexpr std::uint64_t of_digests = 0x9e6c63d0676a9a99;
+    digest_seed = policy::mix(seed ^ of_digests);
+}
+
+void Service::note(const policy::RequestNote& about) {
+    known_requests.note(about, loop.now());
+    if (teacher != nullptr) teacher->tell(about);
+}
+
+// It comes before the turn has its time.
+void Service::learn(const policy::Lesson& lesson) {
+    const Instant now = monotonic_now();
+    if (const auto* about = std::get_if<policy::RequestNote>(&lesson))
+        known_requests.note(*about, now);
+    else if (const auto* look = std::get_if<policy::SuspicionLook>(&lesson))
+        suspicion.learn(*look, now);
+    else if (const auto* doubt = std::get_if<policy::DoubtAt>(&lesson))
+        dispatch.learn(*doubt);
+    else if (const auto* served = std::get_if<policy::ServedAt>(&lesson))
+        dispatch.learn(*served);
+}
+
+// --- connections and exchanges --------------------------------------------------------------
 
 void Service::accept(int fd) {
     sockaddr_storage name{};

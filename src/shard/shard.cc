@@ -40,8 +40,8 @@ Shard::~Shard() {
 void Shard::join_peers(std::size_t index, std::vector<int> peer_rings, std::uint64_t prefix_seed) {
     index_ = index;
     peer_rings_ = std::move(peer_rings);
-    service_.dispatch.join(static_cast<std::uint16_t>(index),
-                           static_cast<std::uint16_t>(peer_rings_.size() + 1), prefix_seed);
+    service_.join(static_cast<std::uint16_t>(index),
+                  static_cast<std::uint16_t>(peer_rings_.size() + 1), prefix_seed, *this);
 }
 
 void Shard::listen(int listen_fd) {
@@ -114,6 +114,8 @@ void Shard::on_message(std::uint64_t payload) {
             return service_.dispatch.receive(message->number, message->slots);
         case Message::Kind::placed:
             return service_.dispatch.receive(*message->placed);
+        case Message::Kind::lesson:
+            return service_.learn(message->lesson);
         case Message::Kind::sign:
             if (message->seen_by_traffic) {
                 // Told to all, and only the watch's to heed.
@@ -216,6 +218,16 @@ void Shard::tell_placed() {
     tell_peers([&](Message& message) {
         message.kind = Message::Kind::placed;
         message.placed = news;
+    });
+}
+
+// At once, so that they know of it before the client that sees what it came of does. A shard that
+// ends has nothing more to teach, and its peers may be gone.
+void Shard::tell(const policy::Lesson& lesson) {
+    if (draining_) return;
+    tell_peers([&](Message& message) {
+        message.kind = Message::Kind::lesson;
+        message.lesson = lesson;
     });
 }
 

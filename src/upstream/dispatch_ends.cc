@@ -54,7 +54,8 @@ policy::BreakerChange Dispatch::judge(TargetState& state, const Place& place, co
                                     prng_, end.retry_after);
     };
     if (end.failure == FailureClass::none) {
-        state.doubts.clear();
+        if (state.doubts.served(now))
+            teach(policy::ServedAt{.target = place.target().id, .at = now});
         return record(Outcome::success);
     }
     switch (policy::disposition_of(end.failure).breaker) {
@@ -65,8 +66,10 @@ policy::BreakerChange Dispatch::judge(TargetState& state, const Place& place, co
         case BreakerEffect::with_witnesses: {
             // A server that fails its health check as well needs no witnesses.
             const bool unwell = health_.of(state.endpoint) != Health::up;
-            if (state.doubts.add(end.caller, end.request, now) || unwell)
-                return record(Outcome::bad_answer);
+            const policy::Doubts::Failure failure{end.caller, end.request, now};
+            const bool witnessed = state.doubts.add(failure);
+            teach(policy::DoubtAt{.target = place.target().id, .failure = failure});
+            if (witnessed || unwell) return record(Outcome::bad_answer);
             break;
         }
         case BreakerEffect::rests:
@@ -78,6 +81,19 @@ policy::BreakerChange Dispatch::judge(TargetState& state, const Place& place, co
     }
     state.breaker.abandon(place.attempt_);
     return {};
+}
+
+void Dispatch::teach(const policy::Lesson& lesson) {
+    if (teacher_ != nullptr) teacher_->tell(lesson);
+}
+
+void Dispatch::learn(const policy::DoubtAt& doubt) {
+    const Instant served = grown(targets_, doubt.target).doubts.learn(doubt.failure);
+    if (served != Instant{}) teach(policy::ServedAt{.target = doubt.target, .at = served});
+}
+
+void Dispatch::learn(const policy::ServedAt& served) {
+    grown(targets_, served.target).doubts.learn_served(served.at);
 }
 
 // `end` is null where the try says nothing about the backend.

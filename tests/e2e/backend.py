@@ -209,7 +209,7 @@ class Peer:
 class Backend:
     """Listens until stop(). `requests` are the complete ones, in the order of their arrival."""
 
-    def __init__(self, script=answer_chat, models=("m",), path=None, backlog=512):
+    def __init__(self, script=answer_chat, models=("m",), path=None, backlog=512, port=0):
         self.script = script
         self.early = None     # called with the head alone; True: it has done all there is to do
         self.models = models
@@ -231,7 +231,7 @@ class Backend:
         self.listener = socket.socket(family, socket.SOCK_STREAM)
         if not path:
             self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.listener.bind(path or ("127.0.0.1", 0))
+        self.listener.bind(path or ("127.0.0.1", port))
         self.listener.listen(backlog)
         self.address = self.listener.getsockname()
         self.url = f"unix:{path}" if path else f"http://127.0.0.1:{self.address[1]}"

@@ -1,6 +1,7 @@
 """Servers that die by a word: each a process of its own, so that its port refuses afterwards.
 
     server = Mortal("silent")   # how it dies, see WAYS
+    server.revive()             # once it is dead: on its port
     server.posts()              # requests that it got, the one that it died of included
     server.wait()               # until it is dead
 
@@ -51,6 +52,12 @@ def die_reset(peer):
     die()
 
 
+def die_late(peer):
+    """In the middle of its answer, and its port outlives the connection."""
+    peer.send(sse_head() + chunk(delta("hel")))
+    die_behind(peer)
+
+
 WAYS = {
     "silent": lambda peer: die(),
     "reset": die_reset,
@@ -60,13 +67,23 @@ WAYS = {
     "refusal": die_with(head(503, "Broken", Content_Length=500) + b'{"error":'),
     "begin": die_with(sse_head() + chunk(delta(""))),
     "text": die_with(sse_head() + chunk(delta("hel"))),
+    "late": die_late,
 }
 
 
 class Mortal(Program):
 
     def __init__(self, way="silent"):
-        super().__init__(sys.executable, [os.path.abspath(__file__), way], 1)
+        self.way = way
+        self.start("0")
+
+    def start(self, port):
+        super().__init__(sys.executable, [os.path.abspath(__file__), self.way, port], 1)
+
+    def revive(self):
+        port = str(self.port)
+        self.kill()
+        self.start(port)
 
     def posts(self):
         return sum(line.startswith("post") for line in self.lines)
@@ -91,7 +108,7 @@ class Listed(Backend):
             super()._answer_probe(peer, request)
 
 
-def serve(way):
+def serve(way, port):
     def script(peer, request):
         say("post")
         if WORD in request.body:
@@ -101,10 +118,10 @@ def serve(way):
             answer_chat(peer, request)
         except Closed:
             pass
-    server = Listed(script)
+    server = Listed(script, port=port)
     print(f"listening on {server.url}", flush=True)
     signal.pause()
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    serve(sys.argv[1], int(sys.argv[2]))

@@ -41,10 +41,11 @@ class Judging(PoolCase):
     def states(self, gateway):
         return [line["state"] for line in self.happened(gateway, "breaker")]
 
-    def pool(self, *servers, **more):
+    def pool(self, *servers, shards=1, **more):
         return self.gateway({"m": {"balance": "round-robin", "health": BLIND,
                                    "backends": [backend(server) for server in servers],
-                                   "breaker": {"open": "1h", "open_max": "1h"}, **more}})
+                                   "breaker": {"open": "1h", "open_max": "1h"}, **more}},
+                            shards=shards)
 
     def asked(self, *servers):
         return [len(server.requests) for server in servers]
@@ -82,10 +83,10 @@ class OfTheRequest(Judging):
                 self.assertEqual(self.states(gateway), [])
 
     def test_R1_a_second_opinion_and_no_third(self):
-        for stream in (False, True):
-            with self.subTest(stream=stream):
+        for stream, shards in ((False, 1), (True, 1), (False, 3)):
+            with self.subTest(stream=stream, shards=shards):
                 servers = [self.scripted(by_content(refuse(500, ARGUMENTS))) for _ in range(4)]
-                gateway = self.pool(*servers)
+                gateway = self.pool(*servers, shards=shards)
                 told = self.ask(gateway, content=BAD, stream=stream)
                 self.assertEqual((told.status, told.answer.json), (500, ARGUMENTS))
                 self.assertEqual(sum(self.asked(*servers)), 2)
@@ -129,6 +130,31 @@ class OfTheRequest(Judging):
         self.assertEqual(self.states(gateway), ["open"])
         # The first had no witness; the second and the third count.
         self.assertEqual(len(broken.requests), 3)
+
+    def test_R1_what_others_fail_of_on_other_shards_too(self):
+        broken, well = self.scripted(refuse(500)), self.scripted(answer_chat)
+        gateway = self.gateway(
+            {"m": {"backends": [backend(broken), backend(well, priority=1)], "health": BLIND,
+                   "breaker": {"failures": 1, "open": "1h", "open_max": "1h"}}}, shards=3)
+        for number in range(30):
+            self.assert_served(self.ask(gateway, content=f"request {number}",
+                                        source=f"127.0.0.{2 + number % 2}"))
+        # The first had no witness; then each shard's breaker opens with its first.
+        self.assertEqual(set(self.states(gateway)), {"open"})
+        self.assertEqual(len(broken.requests), 1 + len(self.states(gateway)))
+
+    def test_R1_who_is_served_on_another_shard_is_served(self):
+        server = self.scripted(by_content(refuse(500, ARGUMENTS)))
+        gateway = self.pool(server, self.scripted(answer_chat), shards=3,
+                            balance="least-busy",
+                            breaker={"failures": 1, "open": "1h", "open_max": "1h"})
+        for number in range(30):
+            self.ask(gateway, content=f"{BAD} {number}", source=f"127.0.0.{2 + number % 2}")
+            # Until the one that is in question has served somebody.
+            before = len(server.requests)
+            while len(server.requests) == before:
+                self.assert_served(self.ask(gateway, content=f"good {number}"))
+        self.assertEqual(self.states(gateway), [])
 
     def test_R1_by_its_address_where_nobody_says_who_they_are(self):
         broken, well = self.scripted(refuse(500)), self.scripted(answer_chat)

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 using namespace sluice;
@@ -42,6 +43,55 @@ TEST_CASE("R1: what may be the requests' own fault takes a backend from nobody e
             if (row.served_between) REQUIRE(box.pick(model) == 0);
         }
         CHECK(box.heard.states.empty() == !row.opens);
+    }
+}
+
+TEST_CASE("R1: what other shards saw is a witness, and so is who was served there") {
+    // Each one's lessons are the other's at once.
+    struct Side : Box, policy::Teacher {
+        Side() { dispatch.join(0, 2, 1, this); }
+        void tell(const policy::Lesson& lesson) override {
+            ++told;
+            if (const auto* doubt = std::get_if<policy::DoubtAt>(&lesson))
+                other->dispatch.learn(*doubt);
+            if (const auto* served = std::get_if<policy::ServedAt>(&lesson))
+                other->dispatch.learn(*served);
+        }
+        Side* other = nullptr;
+        int told = 0;
+    };
+    for (const bool served_between : {false, true}) {
+        CAPTURE(served_between);
+        Side one;
+        Side two;
+        one.other = &two;
+        two.other = &one;
+        const Model& on_one = one.models.add("m", 1);
+        const Model& on_two = two.models.add("m", 1);
+        const auto fail = [](Side& side, const Model& model, std::uint64_t caller) {
+            Place place;
+            if (side.place(model, place).finding != Finding::placed) return;
+            place.release({.failure = FailureClass::doubtful,
+                           .answered = true,
+                           .caller = caller,
+                           .request = caller});
+        };
+        for (int i = 0; i < 50; ++i) {
+            fail(one, on_one, 1);
+            one.wait(Duration::millis(2));
+            two.wait(Duration::millis(2));
+            if (served_between) REQUIRE(two.pick(on_two) == 0);
+            one.wait(Duration::millis(2));
+            two.wait(Duration::millis(2));
+            if (i % 2 == 0) fail(two, on_two, 2);
+        }
+        CHECK(one.heard.states.empty() == served_between);
+        CHECK(two.heard.states.empty() == served_between);
+        // Where nobody has failed there is nothing to be told.
+        const int before = two.told;
+        for (int i = 0; i < 10 && served_between; ++i)
+            REQUIRE(two.pick(on_two) == 0);
+        CHECK(two.told <= before + 1);
     }
 }
 

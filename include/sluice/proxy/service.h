@@ -10,6 +10,7 @@
 #include "sluice/llm/token_rate.h"
 #include "sluice/mem/slab.h"
 #include "sluice/policy/consumers.h"
+#include "sluice/policy/lesson.h"
 #include "sluice/policy/request_memory.h"
 #include "sluice/policy/retry_budget.h"
 #include "sluice/policy/route.h"
@@ -35,6 +36,7 @@ namespace sluice::proxy {
 
 class Connection;
 class Forward;
+class Inquests;
 struct Exchange;
 struct RequestState;
 
@@ -78,6 +80,14 @@ struct ModelRates {
 struct Service {
     Service(io::Loop& shard_loop, const config::Settings& all, LineSink& log, std::uint64_t seed);
     ~Service();
+
+    // There are other shards: see Dispatch::join().
+    void join(std::uint16_t shard, std::uint16_t shards, std::uint64_t seed,
+              policy::Teacher& other_shards);
+    // What another shard has found out.
+    void learn(const policy::Lesson& lesson);
+    // What this one has: noted, and told to the others.
+    void note(const policy::RequestNote& about);
 
     // Takes over an accepted socket.
     void accept(int fd);
@@ -125,7 +135,9 @@ struct Service {
     policy::RetryBudget retries{{}};
     policy::Suspicion suspicion;
     policy::RequestMemory known_requests;
-    std::uint64_t digest_seed;  // for RequestState::digest()
+    policy::Teacher* teacher = nullptr;  // null: there is one shard
+    std::unique_ptr<Inquests> inquests;
+    std::uint64_t digest_seed;  // for RequestState::digest(); the same on all shards
     io::PipePool pipes{limits::pipes_max};
     CatalogUse catalog;
     policy::Consumers consumers;

@@ -7,6 +7,7 @@
 #include "sluice/config/settings.h"
 #include "sluice/io/loop.h"
 #include "sluice/net/listener.h"
+#include "sluice/policy/lesson.h"
 #include "sluice/proxy/service.h"
 #include "sluice/shard/totals.h"
 #include "sluice/upstream/health.h"
@@ -25,13 +26,23 @@ namespace sluice::shard {
 
 // What a shard tells another one; allocated by the sender, freed by the receiver.
 struct Message {
-    enum class Kind : std::uint8_t { drain, catalog, statistics, health, sign, slots, placed };
+    enum class Kind : std::uint8_t {
+        drain,
+        catalog,
+        statistics,
+        health,
+        sign,
+        slots,
+        placed,
+        lesson
+    };
     Kind kind = Kind::drain;
     bool seen_by_traffic = false;  // health, sign: not by the watch
     upstream::Health health = upstream::Health::up;
     std::uint32_t number = 0;  // of a pool of slots; sign: of an endpoint
     upstream::Sign sign;
     policy::SlotMessage slots;
+    policy::Lesson lesson;
     std::shared_ptr<const upstream::Endpoint> endpoint;  // shared with the catalogs that name it
     std::string cause;
     // Set by post(), seen by the receiver: the kernel carries only the address, and this is what
@@ -48,7 +59,9 @@ void post(io::Ring& from, int ring_fd, std::unique_ptr<Message> message);
 // Writes what /metrics says.
 using MetricsWriter = void (*)(const Totals& totals, std::string& out);
 
-class Shard final : public proxy::Reporter, public upstream::Dispatch::Peers {
+class Shard final : public proxy::Reporter,
+                    public upstream::Dispatch::Peers,
+                    public policy::Teacher {
 public:
     // Everything outlives the shard. `seed` is for ids and jitter.
     Shard(io::Ring& ring, mem::BufferPool& buffers, mem::NodePool& nodes,
@@ -104,6 +117,7 @@ public:
     void traffic_changed() override { statistics_changed(); }
     void left_running(std::uint32_t endpoint) override;
     void write_metrics(std::string& out) override;
+    void tell(const policy::Lesson& lesson) override;
 
     proxy::Service& service() { return service_; }
     io::Loop& loop() { return loop_; }

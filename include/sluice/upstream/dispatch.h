@@ -29,6 +29,7 @@
 #include "sluice/policy/breaker.h"
 #include "sluice/policy/drain_rate.h"
 #include "sluice/policy/failure.h"
+#include "sluice/policy/lesson.h"
 #include "sluice/policy/pace.h"
 #include "sluice/policy/prefix_index.h"
 #include "sluice/policy/slot_ledger.h"
@@ -198,10 +199,13 @@ public:
     ~Dispatch();
 
     // There are other shards. `prefix_seed`: the same on all of them, and known to nobody else.
-    void join(std::uint16_t shard, std::uint16_t shards, std::uint64_t prefix_seed) {
+    // `teacher` tells them what failed here.
+    void join(std::uint16_t shard, std::uint16_t shards, std::uint64_t prefix_seed,
+              policy::Teacher* teacher = nullptr) {
         shard_ = shard;
         shards_ = shards;
         seed_ = prefix_seed;
+        teacher_ = teacher;
     }
     void set_peers(Peers* peers) { peers_ = peers; }
 
@@ -242,6 +246,8 @@ public:
     void see_sign(std::uint32_t endpoint, const Sign& sign);
     void receive(std::uint32_t slot_pool, const policy::SlotMessage& message);
     void receive(const DispatchNews& news);
+    void learn(const policy::DoubtAt& doubt);
+    void learn(const policy::ServedAt& served);
     // What the other shards do not know yet; null: nothing. To be asked for after each turn.
     std::shared_ptr<const DispatchNews> take_news();
 
@@ -297,6 +303,7 @@ private:
     void take(const Model& model, const Target& target, Place& place);
     void over(const Place& place, const TryEnd* end);
     policy::BreakerChange judge(TargetState& state, const Place& place, const TryEnd& end);
+    void teach(const policy::Lesson& lesson);
     void free(const Left& place);
     bool keep(const Left& place);
     void free_left(std::uint32_t endpoint, const Sign& sign);
@@ -312,6 +319,7 @@ private:
     Prng prng_;
     std::uint64_t seed_;  // so that nobody outside can aim at a place of a table
     Peers* peers_ = nullptr;
+    policy::Teacher* teacher_ = nullptr;  // null: there is one shard
     HealthTable health_;
     std::uint16_t shard_ = 0;
     std::uint16_t shards_ = 1;

@@ -65,13 +65,13 @@ TEST_CASE("request digest: every split is the same, every other request is anoth
 TEST_CASE("R3: what a request is known for is kept for a minute, and of each kind") {
     RequestMemory memory;
     CHECK_FALSE(memory.any(start));
-    memory.note(10, KnownFor::ending_servers, start);
+    memory.note({.digest = 10, .what = KnownFor::ending_servers}, start);
     CHECK(memory.any(start));
     CHECK(memory.knows(10, KnownFor::ending_servers, start));
     CHECK_FALSE(memory.knows(10, KnownFor::failing, start));
     CHECK_FALSE(memory.knows(11, KnownFor::ending_servers, start));
     const Instant later = start + Duration::seconds(40);
-    memory.note(10, KnownFor::failing, later);
+    memory.note({.digest = 10, .what = KnownFor::failing}, later);
     CHECK(memory.knows(10, KnownFor::failing, later));
     CHECK(memory.knows(10, KnownFor::ending_servers, later));
     const Instant end = later + RequestMemory::kept;
@@ -80,7 +80,7 @@ TEST_CASE("R3: what a request is known for is kept for a minute, and of each kin
     CHECK_FALSE(memory.any(end));
     CHECK_FALSE(memory.knows(10, KnownFor::failing, end));
     // What was forgotten does not come back with something else.
-    memory.note(10, KnownFor::failing, end);
+    memory.note({.digest = 10, .what = KnownFor::failing}, end);
     CHECK_FALSE(memory.knows(10, KnownFor::ending_servers, end));
 }
 
@@ -90,7 +90,7 @@ TEST_CASE("R3: as many requests as there is room for, and the newest of more") {
     constexpr std::uint64_t many = 4 * RequestMemory::requests_max;
     for (std::uint64_t each = 1; each <= many; ++each) {
         now = now + Duration::millis(1);
-        memory.note(each, KnownFor::failing, now);
+        memory.note({.digest = each, .what = KnownFor::failing}, now);
     }
     std::size_t known = 0;
     for (std::uint64_t each = 1; each <= many; ++each)
@@ -98,4 +98,41 @@ TEST_CASE("R3: as many requests as there is room for, and the newest of more") {
     CHECK(known == RequestMemory::requests_max);
     for (std::uint64_t each = many - RequestMemory::requests_max + 1; each <= many; ++each)
         CHECK(memory.knows(each, KnownFor::failing, now));
+}
+
+TEST_CASE("R3: deaths that it met are the most that one sending has, until it is served") {
+    RequestMemory memory;
+    const auto met = [](std::uint8_t count) {
+        return RequestNote{.digest = 5,
+                           .what = KnownFor::being_there,
+                           .deaths = {.count = count, .first_age = Duration::millis(count)}};
+    };
+    CHECK(memory.deaths_of(5, start).count == 0);
+    memory.note(met(2), start);
+    memory.note(met(1), start);
+    CHECK(memory.deaths_of(5, start).count == 2);
+    CHECK(memory.deaths_of(5, start).first_age == Duration::millis(2));
+    CHECK(memory.deaths_of(6, start).count == 0);
+    CHECK_FALSE(memory.knows(5, KnownFor::ending_servers, start));
+    memory.note({.digest = 5, .what = KnownFor::ending_servers}, start);
+    memory.note({.digest = 5, .what = KnownFor::failing}, start);
+    memory.note({.digest = 5, .acquits = true}, start);
+    memory.note({.digest = 6, .acquits = true}, start);
+    CHECK(memory.deaths_of(5, start).count == 0);
+    CHECK_FALSE(memory.knows(5, KnownFor::ending_servers, start));
+    CHECK(memory.knows(5, KnownFor::failing, start));
+    memory.note(met(1), start);
+    CHECK(memory.deaths_of(5, start).count == 1);
+    CHECK(memory.deaths_of(5, start + RequestMemory::kept).count == 0);
+}
+
+TEST_CASE("R3: one that ends servers makes room last") {
+    RequestMemory memory;
+    memory.note({.digest = 1, .what = KnownFor::ending_servers}, start);
+    Instant now = start;
+    for (std::uint64_t each = 2; each <= 4 * RequestMemory::requests_max; ++each) {
+        now = now + Duration::micros(1);
+        memory.note({.digest = each, .what = KnownFor::failing}, now);
+    }
+    CHECK(memory.knows(1, KnownFor::ending_servers, now));
 }

@@ -1,10 +1,14 @@
 #include "sluice/policy/suspicion.h"
 
+#include "sluice/policy/lesson.h"
+
 #include <doctest/doctest.h>
 
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <string>
+#include <variant>
 #include <vector>
 
 using namespace sluice;
@@ -39,7 +43,7 @@ std::vector<Fate> two_deaths(Suspicion& suspicion, std::deque<Suspect>& all,
         suspicion.over(each);
         suspicion.broke(each, at(first_end));
         Suspicion::ended(each, server_a);
-        CHECK(Suspicion::fate(each, false) == Fate::moves);
+        CHECK(suspicion.fate(each, false, start) == Fate::moves);
     }
     std::vector<Suspect*> moved;
     for (std::size_t i = 0; i < arrivals.size(); ++i) {
@@ -51,7 +55,7 @@ std::vector<Fate> two_deaths(Suspicion& suspicion, std::deque<Suspect>& all,
     for (auto* each : moved) {
         suspicion.broke(*each, at(first_end + second_age));
         Suspicion::ended(*each, server_b);
-        fates.push_back(Suspicion::fate(*each, false));
+        fates.push_back(suspicion.fate(*each, false, start));
     }
     return fates;
 }
@@ -91,7 +95,7 @@ TEST_CASE("R3: the table of deaths") {
             }
         }
         for (auto& each : all) {
-            CHECK(Suspicion::fate(each, row.known) == row.fate);
+            CHECK(suspicion.fate(each, row.known, start) == row.fate);
             CHECK(each.undecided() != row.decided);
             CHECK(each.deaths() == static_cast<unsigned>(row.deaths - !row.decided));
         }
@@ -167,7 +171,7 @@ TEST_CASE("R3: of those that stood there at two deaths one at most is stopped, a
         for (auto& each : all) {
             suspicion.broke(each, later);
             Suspicion::ended(each, server_c);
-            CHECK(Suspicion::fate(each, false) == Fate::stops);
+            CHECK(suspicion.fate(each, false, start) == Fate::stops);
         }
     }
 }
@@ -179,7 +183,7 @@ TEST_CASE("R3: a server that still listens has not ended") {
         const Instant now = start + Duration::seconds(server);
         suspicion.sent(one, server, now);
         suspicion.broke(one, now);
-        CHECK(Suspicion::fate(one, false) == Fate::moves);
+        CHECK(suspicion.fate(one, false, start) == Fate::moves);
         Suspicion::survived(one, server);
         CHECK(one.deaths() == 0);
     }
@@ -194,7 +198,7 @@ TEST_CASE("R3: sent to the same server again, one end of it is one death") {
     }
     Suspicion::ended(one, server_a);
     CHECK(one.deaths() == 1);
-    CHECK(Suspicion::fate(one, false) == Fate::moves);
+    CHECK(suspicion.fate(one, false, start) == Fate::moves);
 }
 
 TEST_CASE("R3: who came to a server that was already about to end did not end it") {
@@ -210,7 +214,7 @@ TEST_CASE("R3: who came to a server that was already about to end did not end it
     suspicion.broke(late, at(3'000));
     Suspicion::ended(late, server_b);
     CHECK(late.deaths() == 2);
-    CHECK(Suspicion::fate(late, false) == Fate::moves);
+    CHECK(suspicion.fate(late, false, start) == Fate::moves);
 }
 
 TEST_CASE("R3: servers that are seen to have ended after the next one has") {
@@ -221,36 +225,164 @@ TEST_CASE("R3: servers that are seen to have ended after the next one has") {
         suspicion.broke(one, at(micros + 700));
     };
     breaks(server_a, 0);
-    CHECK(Suspicion::fate(one, false) == Fate::moves);
+    CHECK(suspicion.fate(one, false, start) == Fate::moves);
     breaks(server_b, 1'000);
-    CHECK(Suspicion::fate(one, false) == Fate::waits);
+    CHECK(suspicion.fate(one, false, start) == Fate::waits);
     SUBCASE("both") {
         Suspicion::ended(one, server_a);
-        CHECK(Suspicion::fate(one, false) == Fate::waits);
+        CHECK(suspicion.fate(one, false, start) == Fate::waits);
         Suspicion::ended(one, server_b);
-        CHECK(Suspicion::fate(one, false) == Fate::stops);
+        CHECK(suspicion.fate(one, false, start) == Fate::stops);
     }
     SUBCASE("both, the other way round") {
         Suspicion::ended(one, server_b);
-        CHECK(Suspicion::fate(one, false) == Fate::waits);
+        CHECK(suspicion.fate(one, false, start) == Fate::waits);
         Suspicion::ended(one, server_a);
-        CHECK(Suspicion::fate(one, false) == Fate::stops);
+        CHECK(suspicion.fate(one, false, start) == Fate::stops);
     }
     SUBCASE("the first one has not") {
         Suspicion::survived(one, server_a);
-        CHECK(Suspicion::fate(one, false) == Fate::moves);
+        CHECK(suspicion.fate(one, false, start) == Fate::moves);
         Suspicion::ended(one, server_b);
-        CHECK(Suspicion::fate(one, false) == Fate::moves);
+        CHECK(suspicion.fate(one, false, start) == Fate::moves);
         breaks(server_c, 3'000);
-        CHECK(Suspicion::fate(one, false) == Fate::waits);
+        CHECK(suspicion.fate(one, false, start) == Fate::waits);
     }
     SUBCASE("the second one has not") {
         Suspicion::survived(one, server_b);
-        CHECK(Suspicion::fate(one, false) == Fate::moves);
+        CHECK(suspicion.fate(one, false, start) == Fate::moves);
         breaks(server_c, 3'000);
-        CHECK(Suspicion::fate(one, false) == Fate::waits);
+        CHECK(suspicion.fate(one, false, start) == Fate::waits);
         Suspicion::ended(one, server_c);
         Suspicion::ended(one, server_a);
-        CHECK(Suspicion::fate(one, false) == Fate::stops);
+        CHECK(suspicion.fate(one, false, start) == Fate::stops);
     }
+}
+
+namespace {
+
+// Some shards, and messages between them that are taken when the test says so.
+struct Shards {
+    struct One final : Teacher {
+        void tell(const Lesson& lesson) override {
+            ++told;
+            for (auto& other : all->shards)
+                if (other.get() != this) other->mail.push_back(std::get<SuspicionLook>(lesson));
+        }
+        void read(Instant now) {
+            while (!mail.empty()) {
+                const SuspicionLook look = mail.front();
+                mail.pop_front();
+                suspicion.learn(look, now);
+            }
+        }
+
+        Shards* all = nullptr;
+        Suspicion suspicion;
+        std::deque<SuspicionLook> mail;
+        int told = 0;
+    };
+
+    explicit Shards(unsigned count) {
+        for (unsigned i = 0; i < count; ++i) {
+            shards.push_back(std::make_unique<One>());
+            shards.back()->all = this;
+            shards.back()->suspicion.join(count - 1, shards.back().get());
+        }
+    }
+    One& operator[](std::size_t index) { return *shards[index]; }
+    // Until there are no more.
+    void deliver(Instant now) {
+        for (int round = 0; round < 2; ++round)
+            for (auto& shard : shards)
+                shard->read(now);
+    }
+
+    std::vector<std::unique_ptr<One>> shards;
+};
+
+// It was sent to a server, at that time, that ended under it.
+void meets_death(Suspicion& suspicion, Suspect& suspect, std::uint32_t server, std::int64_t sent,
+                 std::int64_t end) {
+    suspicion.sent(suspect, server, at(sent));
+    suspicion.broke(suspect, at(end));
+    Suspicion::ended(suspect, server);
+}
+
+}  // namespace
+
+TEST_CASE("R3: who stands alone on its shard is not alone") {
+    Shards shards(3);
+    std::deque<Suspect> all(3);
+    for (std::size_t i = 0; i < 3; ++i)
+        meets_death(shards[i].suspicion, all[i], server_a, static_cast<std::int64_t>(i) * 10'000,
+                    200'000);
+    shards.deliver(at(200'000));
+    // Nobody weighs yet: there is nothing to be told.
+    for (std::size_t i = 0; i < 3; ++i)
+        CHECK(shards[i].told == 0);
+    for (std::size_t i = 0; i < 3; ++i)
+        meets_death(shards[i].suspicion, all[i], server_b, 200'000, 300'000);
+    for (std::size_t i = 0; i < 3; ++i)
+        CHECK(shards[i].suspicion.fate(all[i], false, at(300'000)) == Fate::waits);
+    shards.deliver(at(300'100));
+    for (std::size_t i = 0; i < 3; ++i) {
+        CHECK(shards[i].told == 1);
+        CHECK(shards[i].suspicion.fate(all[i], false, at(300'100)) == Fate::moves);
+    }
+}
+
+TEST_CASE("R3: the one that did it is told from those on other shards") {
+    Shards shards(3);
+    Suspect killer;
+    Suspect beside;
+    meets_death(shards[0].suspicion, killer, server_a, 199'000, 200'000);
+    meets_death(shards[1].suspicion, beside, server_a, 0, 200'000);
+    shards[0].suspicion.sent(killer, server_b, at(200'000));
+    shards[1].suspicion.sent(beside, server_b, at(200'000));
+    shards[0].suspicion.broke(killer, at(201'000));
+    // The other one hears of it before it sees it itself, and looks as it was then.
+    shards[1].read(at(202'000));
+    shards[1].suspicion.broke(beside, at(240'000));
+    Suspicion::ended(killer, server_b);
+    Suspicion::ended(beside, server_b);
+    CHECK(shards[0].suspicion.fate(killer, false, at(202'000)) == Fate::waits);
+    shards.deliver(at(240'000));
+    CHECK(shards[0].suspicion.fate(killer, false, at(240'000)) == Fate::stops);
+    CHECK(shards[1].suspicion.fate(beside, false, at(240'000)) == Fate::moves);
+    CHECK(shards[2].told == 1);
+}
+
+TEST_CASE("R3: a shard that says nothing is not waited for") {
+    Shards shards(2);
+    Suspect killer;
+    meets_death(shards[0].suspicion, killer, server_a, 0, 1'000);
+    meets_death(shards[0].suspicion, killer, server_b, 1'000, 2'000);
+    CHECK(shards[0].suspicion.fate(killer, false, at(3'000)) == Fate::waits);
+    const Instant later = at(2'001) + Suspicion::hearing_max;
+    CHECK(shards[0].suspicion.fate(killer, false, later) == Fate::stops);
+    // What comes too late, or of a death before, changes nothing.
+    shards[0].suspicion.learn({.server = server_b, .at = at(2'000), .weight = 1}, later);
+    CHECK(shards[0].suspicion.fate(killer, false, later) == Fate::stops);
+}
+
+TEST_CASE("R3: deaths that an earlier sending met count") {
+    Suspicion suspicion;
+    Suspect first;
+    meets_death(suspicion, first, server_a, 0, 1'000);
+    CHECK(first.past().count == 1);
+    Suspect again;
+    again.recall(first.past());
+    CHECK(suspicion.fate(again, false, at(2'000)) == Fate::moves);
+    meets_death(suspicion, again, server_a, 5'000'000, 5'001'000);
+    CHECK(again.deaths() == 2);
+    CHECK(suspicion.fate(again, false, at(5'001'000)) == Fate::stops);
+    // No less than it has met itself.
+    again.recall(first.past());
+    CHECK(again.deaths() == 2);
+    // A copy is at no server, and has met the same.
+    suspicion.sent(first, server_b, at(6'000'000));
+    const Suspect copy(first);
+    CHECK(copy.deaths() == 1);
+    Suspicion::over(first);
 }
