@@ -46,7 +46,7 @@ const Section& fallback_section() {
             .key("policy_block", &F::policy_block, Texts{named_model()},
                  {"The provider refuses the content", "[qwen-small]"})
             .key("rate_limit", &F::rate_limit, Texts{named_model()},
-                 {"429 of every backend", "[cloud-mini]"})
+                 {"429 of every backend, or a request beyond a minute's allowance", "[cloud-mini]"})
             .key("overload", &F::overload, Texts{named_model()},
                  {"529, a full queue, no memory left", "[qwen-small]"})
             .done();

@@ -255,6 +255,12 @@ ErrorFacts read_failure_body(std::string_view body) {
     return facts;
 }
 
+int implied_status(const ErrorFacts& error) {
+    if (error.status != 0) return error.status;
+    if (error.context != ContextSign::none) return 400;
+    return error.says_loading || error.says_overloaded ? 503 : 500;
+}
+
 bool may_refuse_field(int status, const ErrorFacts& error, std::string_view body,
                       std::string_view field) {
     if (status == 401 || status == 403 || status == 429 || error.context == ContextSign::exact)

@@ -1,6 +1,8 @@
 #include "failure_words.h"
 
 #include "context_words.h"
+#include "phrase_index.h"
+#include "sluice/base/assert.h"
 
 #include <algorithm>
 #include <array>
@@ -11,7 +13,17 @@ namespace sluice::llm {
 
 namespace {
 
-enum class Sign : std::uint8_t { none, context, billing, blocked, overloaded, unsupported };
+enum class Sign : std::uint8_t {
+    none,
+    context,
+    billing,
+    blocked,
+    overloaded,
+    unsupported,
+    loading,
+    over_rate,
+    foreign_field,
+};
 
 struct CodeWord {
     std::string_view text;
@@ -23,11 +35,11 @@ struct CodeWord {
 constexpr std::array code_words{
     // llama-server's types.
     CodeWord{"exceed_context_size_error", 400, Sign::context},
-    CodeWord{"not_supported_error", 501, Sign::unsupported},
-    CodeWord{"unavailable_error", 503},
+    CodeWord{"not_supported_error", 501, Sign::unsupported}, CodeWord{"unavailable_error", 503},
     CodeWord{"server_error", 500},
     // OpenAI's codes and types, which most others repeat.
     CodeWord{"context_length_exceeded", 400, Sign::context},
+    CodeWord{"max_tokens_per_request", 400, Sign::context},  // of embeddings
     CodeWord{"string_above_max_length", 400, Sign::context},
     CodeWord{"insufficient_quota", 429, Sign::billing},
     CodeWord{"billing_hard_limit_reached", 400, Sign::billing},
@@ -39,94 +51,100 @@ constexpr std::array code_words{
     CodeWord{"responsibleaipolicyviolation", 400, Sign::blocked},  // Azure's inner code
     CodeWord{"rate_limit_exceeded", 429},
     CodeWord{"tokens", 429},  // the type beside it: which limit it was
-    CodeWord{"requests", 429},
-    CodeWord{"invalid_api_key", 401},
-    CodeWord{"model_not_found", 404},
+    CodeWord{"requests", 429}, CodeWord{"invalid_api_key", 401}, CodeWord{"model_not_found", 404},
     // Anthropic's types, some of which OpenAI has too.
-    CodeWord{"invalid_request_error", 400},
-    CodeWord{"authentication_error", 401},
-    CodeWord{"billing_error", 402, Sign::billing},
-    CodeWord{"permission_error", 403},
-    CodeWord{"not_found_error", 404},
-    CodeWord{"request_too_large", 413},
-    CodeWord{"rate_limit_error", 429},
-    CodeWord{"api_error", 500},
-    CodeWord{"timeout_error", 504},
+    CodeWord{"invalid_request_error", 400}, CodeWord{"authentication_error", 401},
+    CodeWord{"billing_error", 402, Sign::billing}, CodeWord{"permission_error", 403},
+    CodeWord{"not_found_error", 404}, CodeWord{"request_too_large", 413},
+    CodeWord{"rate_limit_error", 429}, CodeWord{"api_error", 500}, CodeWord{"timeout_error", 504},
     CodeWord{"overloaded_error", 529, Sign::overloaded},
-    // Others' for a context that is too small: Anthropic's stop reason, LiteLLM's and Z.ai's.
-    CodeWord{"model_context_window_exceeded", 400, Sign::context},
-    CodeWord{"context_window_exceeded", 400, Sign::context},
-    CodeWord{"1261", 400, Sign::context},
+    // Others' for a context that is too small.
+    CodeWord{"model_context_window_exceeded", 400, Sign::context},     // Anthropic's stop reason
+    CodeWord{"context_window_exceeded", 400, Sign::context},           // LiteLLM
+    CodeWord{"context_exceeded", 400, Sign::context},                  // ds4
+    CodeWord{"prompt_too_long", 400, Sign::context},                   // vMLX
+    CodeWord{"tokens_limit_reached", 413, Sign::context},              // GitHub Models
+    CodeWord{"model_max_prompt_tokens_exceeded", 400, Sign::context},  // GitHub Copilot
+    CodeWord{"token_quantity_exceeded", 400, Sign::context},           // watsonx.ai
+    CodeWord{"1261", 400, Sign::context},                              // Z.ai
 };
 
-struct Phrase {
-    std::string_view text;  // in lower case
+// What messages say besides that: see context_words.h for how they are read.
+struct Words {
+    std::string_view text;
+    std::string_view behind;
     Where where;
+    Sign sign;
 };
 
-constexpr std::array loading_phrases{
-    Phrase{"loading model", Where::begin},                                       // llama-server
-    Phrase{"unexpected server status: llm server loading model", Where::begin},  // Ollama
-};
-constexpr std::array billing_phrases{
-    Phrase{"your credit balance is too low", Where::begin},  // Anthropic, with status 400
-};
-constexpr std::array blocked_phrases{
-    Phrase{"output blocked by content filtering policy", Where::begin},  // Anthropic, status 400
-};
-// Memory of the machine or of its GPU. This sign chooses a chain of fallbacks and nothing else, so
-// the words may stand behind the name of whatever failed.
-constexpr std::array overload_phrases{
-    Phrase{"server busy, please try again", Where::begin},             // Ollama, its queue is full
-    Phrase{"model requires more system memory", Where::begin},         // Ollama
-    Phrase{"no slot available", Where::begin},                         // llama-server
-    Phrase{"cuda error: out of memory", Where::anywhere},              // ggml, by Ollama as well
-    Phrase{"rocm error: out of memory", Where::anywhere},              //
-    Phrase{"cudamalloc failed: out of memory", Where::anywhere},       //
-    Phrase{"hipmalloc failed: out of memory", Where::anywhere},        //
-    Phrase{"cuda out of memory. tried to allocate", Where::anywhere},  // PyTorch: vLLM, SGLang
-    Phrase{"hip out of memory. tried to allocate", Where::anywhere},   //
-};
-// The same in two parts, the second one somewhere behind the first.
-struct PhrasePair {
-    Phrase first;
-    std::string_view second;
-};
-constexpr std::array overload_pairs{
-    PhrasePair{{"llama runner process has terminated", Where::begin}, "out of memory"},  // Ollama
-    PhrasePair{{"failed to allocate ", Where::anywhere}, "buffer"},  // ggml, llama.cpp
-    PhrasePair{{"unable to allocate ", Where::anywhere}, "buffer"},  //
-};
-// llama-server answers these with 500, as if it were its own fault.
-constexpr std::array unsupported_phrases{
-    Phrase{"image input is not supported", Where::begin},
-    Phrase{"audio input is not supported", Where::begin},
+constexpr std::array other_words{
+    Words{"loading model", "", Where::begin, Sign::loading},  // llama-server
+    Words{"unexpected server status: llm server loading model", "", Where::begin,
+          Sign::loading},                                                      // Ollama
+    Words{"your credit balance is too low", "", Where::begin, Sign::billing},  // Anthropic, 400
+    Words{"output blocked by content filtering policy", "", Where::begin,
+          Sign::blocked},  // Anthropic, 400
+    // More than an account may use in a minute, by itself: Groq (413), OpenAI (429). Their words
+    // for an allowance that others have used up begin with "rate limit reached".
+    Words{"request too large for ", "tokens per min", Where::begin, Sign::over_rate},
+    // Memory of the machine or of its GPU. This sign chooses a chain of fallbacks and nothing else,
+    // so the words may stand behind the name of whatever failed.
+    Words{"server busy, please try again", "", Where::begin, Sign::overloaded},  // Ollama's queue
+    Words{"model requires more system memory", "", Where::begin, Sign::overloaded},  // Ollama
+    Words{"no slot available", "", Where::begin, Sign::overloaded},                  // llama-server
+    Words{"cuda error: out of memory", "", Where::anywhere, Sign::overloaded},       // ggml, Ollama
+    Words{"rocm error: out of memory", "", Where::anywhere, Sign::overloaded},       //
+    Words{"cudamalloc failed: out of memory", "", Where::anywhere, Sign::overloaded},  //
+    Words{"hipmalloc failed: out of memory", "", Where::anywhere, Sign::overloaded},   //
+    Words{"cuda out of memory. tried to allocate", "", Where::anywhere,
+          Sign::overloaded},  // PyTorch: vLLM, SGLang
+    Words{"hip out of memory. tried to allocate", "", Where::anywhere, Sign::overloaded},  //
+    Words{"llama runner process has terminated", "out of memory", Where::begin,
+          Sign::overloaded},                                                    // Ollama
+    Words{"failed to allocate ", "buffer", Where::anywhere, Sign::overloaded},  // llama.cpp
+    Words{"unable to allocate ", "buffer", Where::anywhere, Sign::overloaded},  //
+    // llama-server answers these with 500, as if it were its own fault.
+    Words{"image input is not supported", "", Where::begin, Sign::unsupported},
+    Words{"audio input is not supported", "", Where::begin, Sign::unsupported},
+    // A field that is not known: they often name it.
+    Words{"extra inputs are not permitted", "", Where::anywhere,
+          Sign::foreign_field},                                                     // pydantic 2
+    Words{"extra fields not permitted", "", Where::anywhere, Sign::foreign_field},  // pydantic 1
+    Words{"unexpected fields in the request", "", Where::begin,
+          Sign::foreign_field},  // transformers serve
+    Words{"additional properties are not allowed", "", Where::anywhere, Sign::foreign_field},
+    Words{"unknown field", "", Where::anywhere, Sign::foreign_field},  // serde, Go
+    Words{"unknown parameter", "", Where::anywhere, Sign::foreign_field},
+    Words{"unknown argument", "", Where::anywhere, Sign::foreign_field},
+    Words{"unrecognized request argument", "", Where::anywhere, Sign::foreign_field},  // OpenAI
+    Words{"unexpected keyword argument", "", Where::anywhere, Sign::foreign_field},    // Python
+    Words{"unsupported parameter", "", Where::anywhere, Sign::foreign_field},
+    Words{"unsupported field", "", Where::anywhere, Sign::foreign_field},
 };
 
-// A field that is not known: pydantic (vLLM, SGLang), serde, Go, proxies. They often name it.
-constexpr std::array field_phrases{
-    Phrase{"extra inputs are not permitted", Where::anywhere},  // pydantic 2
-    Phrase{"extra fields not permitted", Where::anywhere},      // pydantic 1
-    Phrase{"unexpected fields in the request", Where::begin},   // transformers serve
-    Phrase{"additional properties are not allowed", Where::anywhere},
-    Phrase{"unknown field", Where::anywhere},  // serde, Go
-    Phrase{"unknown parameter", Where::anywhere},
-    Phrase{"unknown argument", Where::anywhere},
-    Phrase{"unrecognized request argument", Where::anywhere},  // OpenAI
-    Phrase{"unexpected keyword argument", Where::anywhere},    // Python
-    Phrase{"unsupported parameter", Where::anywhere},
-    Phrase{"unsupported field", Where::anywhere},
-};
+constexpr std::size_t words_count = context_words.size() + other_words.size();
+
+constexpr Words words_at(std::size_t i) {
+    if (i >= context_words.size()) return other_words[i - context_words.size()];
+    const ContextWords& row = context_words[i];
+    return {row.text, row.behind, row.where, Sign::context};
+}
+
+constexpr PhraseIndex<words_count> all_words([] {
+    std::array<std::string_view, words_count> texts{};
+    for (std::size_t i = 0; i < words_count; ++i)
+        texts[i] = words_at(i).text;
+    return texts;
+}());
+
 // What says no more than the status does; the whole message.
-constexpr std::array empty_messages{
-    Phrase{"", Where::begin},
-    Phrase{"bad request", Where::begin},
-    Phrase{"invalid request", Where::begin},
-    Phrase{"unprocessable entity", Where::begin},
-    Phrase{"validation error", Where::begin},
-    Phrase{"bad request.", Where::begin},
-    Phrase{"invalid request.", Where::begin},
-};
+constexpr std::array<std::string_view, 7> empty_messages{"",
+                                                         "bad request",
+                                                         "invalid request",
+                                                         "unprocessable entity",
+                                                         "validation error",
+                                                         "bad request.",
+                                                         "invalid request."};
 
 constexpr char lower(char c) {
     return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
@@ -138,52 +156,8 @@ bool same_letters(std::string_view text, std::string_view lower_case) {
                       [](char a, char b) { return lower(a) == b; });
 }
 
-std::size_t find_letters(std::string_view text, std::string_view lower_case) {
-    const auto at = std::search(text.begin(), text.end(), lower_case.begin(), lower_case.end(),
-                                [](char a, char b) { return lower(a) == b; });
-    return at == text.end() ? text.npos : static_cast<std::size_t>(at - text.begin());
-}
-
-// Where it stands, or npos.
-std::size_t find_phrase(std::string_view message, const Phrase& phrase) {
-    if (phrase.where == Where::anywhere) return find_letters(message, phrase.text);
-    return same_letters(message.substr(0, phrase.text.size()), phrase.text) ? 0 : message.npos;
-}
-
-template <std::size_t n>
-bool says_any(std::string_view message, const std::array<Phrase, n>& phrases) {
-    return std::any_of(phrases.begin(), phrases.end(), [message](const Phrase& phrase) {
-        return find_phrase(message, phrase) != message.npos;
-    });
-}
-
-template <std::size_t n>
-bool says_any(std::string_view message, const std::array<PhrasePair, n>& pairs) {
-    return std::any_of(pairs.begin(), pairs.end(), [message](const PhrasePair& pair) {
-        const std::size_t at = find_phrase(message, pair.first);
-        if (at == message.npos) return false;
-        const std::string_view behind = message.substr(at + pair.first.text.size());
-        return find_letters(behind, pair.second) != behind.npos;
-    });
-}
-
-// The surest of what the rows say.
-ContextSign find_context_sign(std::string_view message) {
-    ContextSign found = ContextSign::none;
-    for (const ContextWords& row : context_words) {
-        if (found == ContextSign::mentioned && row.where == Where::anywhere) continue;
-        const std::size_t at = find_phrase(message, {row.text, row.where});
-        if (at == message.npos) continue;
-        const std::string_view behind = message.substr(at + row.text.size());
-        if (find_letters(behind, row.behind) == behind.npos && !row.behind.empty()) continue;
-        if (row.where == Where::begin) return ContextSign::exact;
-        found = ContextSign::mentioned;
-    }
-    return found;
-}
-
 std::optional<std::uint64_t> read_number(std::string_view message, const NumberPlace& place) {
-    const std::size_t at = find_letters(message, place.before);
+    const std::size_t at = message.find(place.before);
     if (at == message.npos) return std::nullopt;
     const char* const begin = message.data() + at + place.before.size();
     const char* const end = message.data() + message.size();
@@ -204,6 +178,36 @@ std::optional<std::uint64_t> read_any(std::string_view message,
     return std::nullopt;
 }
 
+// A context that is too small is told by more than a sign.
+void set_sign(Sign sign, ErrorFacts& facts) {
+    switch (sign) {
+        case Sign::none:
+        case Sign::context:
+            return;
+        case Sign::billing:
+            facts.says_billing = true;
+            return;
+        case Sign::blocked:
+            facts.says_blocked = true;
+            return;
+        case Sign::overloaded:
+            facts.says_overloaded = true;
+            return;
+        case Sign::unsupported:
+            facts.says_unsupported = true;
+            return;
+        case Sign::loading:
+            facts.says_loading = true;
+            return;
+        case Sign::over_rate:
+            facts.says_over_rate = true;
+            return;
+        case Sign::foreign_field:
+            facts.says_foreign_field = true;
+            return;
+    }
+}
+
 }  // namespace
 
 void apply_error_code(std::string_view code, ErrorFacts& facts) {
@@ -211,30 +215,32 @@ void apply_error_code(std::string_view code, ErrorFacts& facts) {
         return same_letters(code, w.text);
     });
     if (word == code_words.end()) return;
-    facts.context = word->sign == Sign::context ? ContextSign::exact : facts.context;
-    facts.says_billing |= word->sign == Sign::billing;
-    facts.says_blocked |= word->sign == Sign::blocked;
-    facts.says_overloaded |= word->sign == Sign::overloaded;
-    facts.says_unsupported |= word->sign == Sign::unsupported;
+    if (word->sign == Sign::context) facts.context = ContextSign::exact;
+    set_sign(word->sign, facts);
     if (facts.status == 0) facts.status = word->status;
 }
 
-void apply_error_message(std::string_view message, ErrorFacts& facts) {
-    if (facts.context != ContextSign::exact) facts.context = find_context_sign(message);
+void apply_error_message(std::string_view text, ErrorFacts& facts) {
+    SLUICE_ASSERT(text.size() <= failure_message_bytes_max);
+    std::array<char, failure_message_bytes_max> space;
+    std::transform(text.begin(), text.end(), space.begin(), lower);
+    const std::string_view message(space.data(), text.size());
+
+    ContextSign context = ContextSign::none;
+    all_words.find_in(message, [&](std::size_t i, std::size_t at) {
+        const Words words = words_at(i);
+        if (words.where == Where::begin && at != 0) return;
+        if (message.find(words.behind, at + words.text.size()) == message.npos) return;
+        if (words.sign != Sign::context) return set_sign(words.sign, facts);
+        context = std::max(context, at == 0 ? ContextSign::exact : ContextSign::mentioned);
+    });
+    if (facts.says_over_rate) context = ContextSign::none;
+    facts.context = std::max(facts.context, context);
     if (facts.context != ContextSign::none) {
         if (!facts.n_ctx) facts.n_ctx = read_any(message, room_places);
         if (!facts.n_prompt_tokens) facts.n_prompt_tokens = read_any(message, need_places);
     }
-    facts.says_loading |= says_any(message, loading_phrases);
-    facts.says_billing |= says_any(message, billing_phrases);
-    facts.says_blocked |= says_any(message, blocked_phrases);
-    facts.says_overloaded |= says_any(message, overload_phrases);
-    facts.says_overloaded |= says_any(message, overload_pairs);
-    facts.says_unsupported |= says_any(message, unsupported_phrases);
-    facts.says_foreign_field = says_any(message, field_phrases);
-    facts.says_nothing =
-        std::any_of(empty_messages.begin(), empty_messages.end(),
-                    [message](const Phrase& phrase) { return same_letters(message, phrase.text); });
+    facts.says_nothing = std::ranges::find(empty_messages, message) != empty_messages.end();
 }
 
 }  // namespace sluice::llm

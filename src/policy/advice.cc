@@ -31,14 +31,16 @@ RetryAdvice advise_own(const RefusalFacts& facts) {
     return {.after = {}, .should_retry = false};
 }
 
-// Asked again, it would be answered the same.
-bool is_settled(FailureClass failure) {
-    return failure == FailureClass::hard || failure == FailureClass::loop ||
-           is_about_request(failure);
+// Asked again, it would be answered the same. A conflict, and what came too early (RFC 8470), are
+// of the moment.
+bool is_settled(const RefusalFacts& facts) {
+    if (facts.failure == FailureClass::client && (facts.status == 409 || facts.status == 425))
+        return false;
+    return facts.failure == FailureClass::hard || facts.failure == FailureClass::loop ||
+           is_about_request(facts.failure);
 }
 
 RetryAdvice advise_tried(const RefusalFacts& facts) {
-    if (is_settled(facts.failure)) return {.after = facts.said.after, .should_retry = false};
     const auto after = std::max(facts.known, facts.said.after);  // nothing is less than any
     if (after) return {.after = after, .should_retry = true};
     if (facts.status >= 500 && facts.tried_elsewhere) return {.after = {}, .should_retry = false};
@@ -52,6 +54,7 @@ bool is_about_request(FailureClass failure) {
         case FailureClass::client:
         case FailureClass::context_length:
         case FailureClass::policy_block:
+        case FailureClass::over_rate:
             return true;
         case FailureClass::none:
         case FailureClass::transient:
@@ -72,6 +75,8 @@ RetryAdvice advise(const RefusalFacts& facts) {
     const bool tried = facts.source == Source::backend && facts.failure != FailureClass::none;
     RetryAdvice advice = tried ? advise_tried(facts) : advise_own(facts);
     if (facts.said.should_retry) advice.should_retry = facts.said.should_retry;
+    // Servers stamp `true` on whatever they refuse, proxies on whatever passes them.
+    if (tried && is_settled(facts)) advice = {.after = facts.said.after, .should_retry = false};
     if (advice.after)
         advice.after = std::clamp(*advice.after, Duration::millis(1), retry_advice_max);
     return advice;

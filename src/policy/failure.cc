@@ -12,9 +12,6 @@ namespace {
 using llm::ContextSign;
 using llm::ErrorFacts;
 
-// Where there is a status but no body was read, the body said nothing.
-const ErrorFacts silent;
-
 bool is_too_long(int status, const ErrorFacts& error) {
     if (error.context == ContextSign::exact) return true;
     // A message may repeat what the client wrote, and a broken server must not hide behind that.
@@ -26,40 +23,53 @@ FailureClass classify_credential(Credential credential) {
     return credential == Credential::gateway ? FailureClass::hard : FailureClass::client;
 }
 
-// Servers that say that they, or those behind them, cannot serve anybody now. Anything else of 5xx
-// is also what a wrong request is answered with.
-bool says_unwell(int status) {
+// What a status of 400 or more says by itself. 502, 503, 504 and 529 are of servers that say that
+// they, or those behind them, cannot serve anybody now; anything else of 5xx is also what a wrong
+// request is answered with.
+FailureClass classify_status(int status, Credential credential) {
     constexpr int overloaded_status = 529;  // Anthropic's
-    return status == 502 || status == 503 || status == 504 || status == overloaded_status;
+    switch (status) {
+        case 401:
+        case 402:
+        case 403:
+            return classify_credential(credential);
+        case 429:
+            return FailureClass::rate_limited;
+        case 501:
+            return FailureClass::client;
+        case 502:
+        case 503:
+        case 504:
+        case overloaded_status:
+            return FailureClass::transient;
+        case 408:
+            return FailureClass::doubtful;
+        case 508:
+            return FailureClass::loop;
+        default:
+            return status >= 500 ? FailureClass::doubtful : FailureClass::client;
+    }
+}
+
+// Whether a body's words say more than that status does.
+bool leaves_open(int status) {
+    return !(status >= 401 && status <= 403) && status != 408 && status != 429 && status != 501 &&
+           status != 508;
 }
 
 // A status of 400 or more, with what the body said to it.
 FailureClass classify_answer(int status, const ErrorFacts& error, Credential credential) {
     if (error.says_billing) return classify_credential(credential);
     if (error.says_blocked) return FailureClass::policy_block;
+    if (error.says_over_rate) return FailureClass::over_rate;
     // Whatever its status (Together says it with 403), but for a bucket of tokens that is empty.
     if (error.context == ContextSign::exact && status != 429) return FailureClass::context_length;
-    switch (status) {
-        case 401:
-        case 402:
-        case 403:
-            return classify_credential(credential);
-        case 408:
-            return FailureClass::doubtful;
-        case 429:
-            return FailureClass::rate_limited;
-        case 501:
-            return FailureClass::client;
-        case 508:
-            return FailureClass::loop;
-        default:
-            break;
+    if (leaves_open(status)) {
+        if (is_too_long(status, error)) return FailureClass::context_length;
+        if (error.says_unsupported) return FailureClass::client;
+        if (error.says_loading && status >= 500) return FailureClass::loading;
     }
-    if (is_too_long(status, error)) return FailureClass::context_length;
-    if (error.says_unsupported) return FailureClass::client;
-    if (error.says_loading && status >= 500) return FailureClass::loading;
-    if (says_unwell(status)) return FailureClass::transient;
-    return status >= 500 ? FailureClass::doubtful : FailureClass::client;
+    return classify_status(status, credential);
 }
 
 // An error inside of a stream tells its status in itself; one that tells none may be anybody's.
@@ -69,20 +79,21 @@ FailureClass classify_event(const ErrorFacts& error, Credential credential) {
 }
 
 constexpr std::array names{"none",   "transient",      "doubtful",     "rate_limited", "hard",
-                           "client", "context_length", "policy_block", "loading",      "slow",
-                           "loop"};
+                           "client", "context_length", "policy_block", "over_rate",    "loading",
+                           "slow",   "loop"};
 
 }  // namespace
 
 FailureClass classify(const FailureFacts& facts) {
-    const ErrorFacts& error = facts.error != nullptr ? *facts.error : silent;
     switch (facts.end) {
         case AttemptEnd::answered:
             SLUICE_ASSERT(facts.status >= 100);
             if (facts.status < 400) return FailureClass::none;
-            return classify_answer(facts.status, error, facts.credential);
+            if (facts.error == nullptr) return classify_status(facts.status, facts.credential);
+            return classify_answer(facts.status, *facts.error, facts.credential);
         case AttemptEnd::error_event:
-            return classify_event(error, facts.credential);
+            if (facts.error == nullptr) return FailureClass::doubtful;
+            return classify_event(*facts.error, facts.credential);
         case AttemptEnd::refused:
         case AttemptEnd::unreachable:
         case AttemptEnd::timed_out:
@@ -122,6 +133,8 @@ Disposition disposition_of(FailureClass failure) {
         case FailureClass::policy_block:
             return {BreakerEffect::none, NextBackend::no, FallbackChain::policy_block, false,
                     false};
+        case FailureClass::over_rate:
+            return {BreakerEffect::none, NextBackend::any, FallbackChain::rate_limit, false, false};
         case FailureClass::loading:
             return {BreakerEffect::none, NextBackend::any, FallbackChain::overload, false};
         case FailureClass::slow:

@@ -31,7 +31,7 @@ inline constexpr std::size_t failure_code_bytes_max = 64;
 // Whether the body says that the request does not fit into the context.
 enum class ContextSign : std::uint8_t {
     none,
-    mentioned,  // only its message does, somewhere
+    mentioned,  // only its message does, somewhere inside of it
     exact,      // by its type, its code, or the begin of its message
 };
 
@@ -50,6 +50,7 @@ struct ErrorFacts {
     bool says_loading = false;                     // the model is being loaded
     bool says_billing = false;                     // the account has no credit left
     bool says_blocked = false;                     // a content filter said no
+    bool says_over_rate = false;    // by itself it is more than the account may use in a minute
     bool says_overloaded = false;   // it has no room at the moment: busy, overloaded, out of memory
     bool says_unsupported = false;  // this server cannot do what was asked, whoever asks
     bool says_foreign_field = false;  // it does not know a field of the request, whichever
@@ -58,6 +59,9 @@ struct ErrorFacts {
 
 // Of an error response's body, or of the data of one event of a stream.
 ErrorFacts read_failure_body(std::string_view body);
+
+// The status that an error stands for which came with 200.
+int implied_status(const ErrorFacts& error);
 
 // Whether a refusal, which has that status and body, may be for the sake of this field: it names
 // it, or it is of a kind that does not say which one it was.

@@ -7,14 +7,16 @@
 //     our own: 429, 503                                 true             what is known, else 1 s
 //     our own: 408                                      -                -
 //     our own: any other 4xx, 501, 505, 508             false            -
-//     the request's doing, or a key or bill refused     false            what the backend says
+//     the request's doing (but for 409 and 425), or
+//       a key or bill refused                           false            what the backend says
 //     a 5xx, and two backends at least were asked       false            -
 //     any of a backend of which it is known when        true             what is known
 //     any other of a backend                            -                -
 //
-// The first row that fits counts; what is known of the time comes before "two were asked". What the
-// backend itself says of trying again stays its word. "-": no field, so that a client does what it
-// does by itself; official ones try a 5xx again.
+// The first row that fits counts; what is known of the time comes before "two were asked". From
+// "two backends" on, what the backend itself says of trying again stays its word; above that no
+// word of a server makes another request of this one, and a client that heeds it would ask for
+// ever. "-": no field, so that a client does what it does by itself; official ones try a 5xx again.
 //
 // Known is when it helps: how fast slots become free, when a breaker opens, what the backend said;
 // the longest counts. A client is never told to wait for more than retry_advice_max, above which

@@ -12,6 +12,7 @@
 //     client          request     -                no                none            yes
 //     context_length  request     -                larger context    context_length  no
 //     policy_block    request     -                no                policy_block    no
+//     over_rate       request     -                any               rate_limit      no
 //     loading         server      -                any               overload        no
 //     slow            nobody      -                any               general         no
 //     loop            server      trips at once    any               general         no
@@ -46,6 +47,7 @@ enum class FailureClass : std::uint8_t {
     client,
     context_length,
     policy_block,
+    over_rate,  // it is more than the account may use in a minute: waiting is no use
     loading,
     slow,
     loop,

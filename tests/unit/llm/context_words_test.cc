@@ -73,6 +73,51 @@ const CountCase cases[] = {
      4096, 0},
     {"Prompt length (8193) exceeds maximum input length (8192). Set log level to info", 8192, 8193},
     {"the rendered prompt is 3000 tokens; the model context is 2048", 2048, 3000},
+    {"The prompt (total length 25938) is too long to fit into the model (context length 4096). "
+     "Make "
+     "sure that `max_model_len` is no smaller than the number of text tokens plus multimodal "
+     "tokens.",
+     4096, 25938},
+    {"You passed 513 input tokens and requested 0 output tokens. However, the model's context "
+     "length "
+     "is only 512 tokens, resulting in a maximum input length of 512 tokens. Please reduce the "
+     "length "
+     "of the input prompt. (parameter=input_tokens, value=513)",
+     512, 513},
+    {"'max_tokens' is too large: 4096. This model's maximum context length is 32768 tokens and "
+     "your "
+     "request has 29000 input tokens (4096 > 32768 - 29000).",
+     32768, 29000},
+    {"context size exceeded", 0, 0},
+    {"Context size exceeded.", 0, 0},
+    {"Multimodal prompt is too long after expanding multimodal tokens. After expanding "
+     "len(req.origin_input_ids_unpadded)=12 => 9000 >= 8186.",
+     0, 0},
+    {"Cannot truncate prompt with n_keep (15028) >= n_ctx (7424)", 7424, 15028},
+    {"Reached context length of 4096 tokens with model (arch: qwen3vlmoe) that does not currently "
+     "support mid-generation context overflow. Try reloading with a larger context length",
+     4096, 0},
+    {"The sum of prompt length (9351.0), query length (0) should not exceed max_num_tokens (8192)",
+     8192, 9351},
+    {"`default_max_tokens` (-152) must be greater than 0, `default_max_tokens` (-152) = "
+     "max_seq_len "
+     "(8192) - `splited_prompt_len` (8000) - `query_token_len` (344)",
+     8192, 8000},
+    {"Request prompt has 2015 tokens in total, larger than the model input length limit 1416.",
+     1416, 2015},
+    {"Mediapipe execution failed. MP status - INVALID_ARGUMENT: Number of prompt tokens: 9000 "
+     "exceeds "
+     "model max length: 8192",
+     8192, 9000},
+    {"Prompt too long: 35057 tokens exceeds max context window of 32768 tokens", 32768, 35057},
+    {"prompt_too_long: tokenized VLM text prompt has 20767 tokens, max prompt/context tokens is "
+     "8192",
+     8192, 20767},
+    {"Prompt exceeds maximum context length", 0, 0},
+    {"Prompt tokens (9000) exceeds context size (8192)", 8192, 9000},
+    {"Context limit is 49152 tokens; prompt=51402 leaves 0 output tokens, below the minimum 16",
+     49152, 51402},
+    {"Requested token count exceeds the model's context window", 0, 0},
     {"prompt has 9000 tokens, but the configured context size is 8192 tokens", 8192, 9000},
     {"Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096. Given: 4500 "
      "`inputs` tokens and 512 `max_new_tokens`",
@@ -96,6 +141,17 @@ const CountCase cases[] = {
      "count: 9279 ",
      8192, 9279},
     {"Failed to encode text: Single text cannot exceed 8194 tokens. 8202 tokens given.", 8194, 0},
+    {"Malformed input request: expected maxLength: 50000, actual: 52611, please reformat your "
+     "input",
+     0, 0},
+    {"Malformed input request: #/texts/0: expected maxLength: 2048, actual: 4680", 0, 0},
+    {"Too many tokens in batch. Max is 16384 got 20396", 16384, 0},
+    {"Input id 0 has 9000 tokens, exceeding max 8192 tokens.", 8192, 9000},
+    {"Requested 468160 tokens, max 300000 tokens per request", 300000, 468160},
+    {"Request to model 'voyage-3' failed. The example at index 17 in your batch has too many "
+     "tokens "
+     "and does not fit into the model's context window of 32000 tokens.",
+     32000, 0},
     {"The max allowed tokens per submitted batch is 120000. Your batch has 130000 tokens after "
      "truncation.",
      120000, 130000},
@@ -133,6 +189,24 @@ const CountCase cases[] = {
      8192, 8810},
     {"too many tokens: size limit exceeded by 300 tokens. Try using shorter or fewer inputs.", 0,
      0},
+    {"too many tokens: total number of tokens in the prompt cannot exceed 4081 - received 4292.",
+     4081, 4292},
+    {"too many tokens: total number of tokens (prompt and prediction) cannot exceed 2048 - "
+     "received "
+     "2049. Try using a shorter prompt",
+     2048, 2049},
+    {"too many tokens: total tokens 700 exceeds 512", 512, 700},
+    {"Request too large for model", 0, 0},
+    {"Request too long: 121692 input tokens over the limit of 46112", 46112, 121692},
+    {"length of prompt_tokens (33000) must be less than max_seq_len (32768).", 32768, 33000},
+    {"Invalid input argument for Model 'x': the number of input tokens 4098 cannot exceed the "
+     "total "
+     "tokens limit 4096 for this model",
+     4096, 4098},
+    {"Total tokens of image and text exceed max message tokens. Request id: 0217", 0, 0},
+    {"Request body too large for gpt-4o model. Max size: 8000 tokens.", 8000, 0},
+    {"The model returned the following errors: prompt is too long: 203284 tokens > 200000 maximum",
+     200000, 203284},
     {"litellm.ContextWindowExceededError: litellm.BadRequestError: too long", 0, 0},
     {"maximum context length is 99999999999999999999999 tokens", 0, 0},
     {"maximum context length is", 0, 0},
@@ -164,18 +238,17 @@ TEST_CASE("R13: each row says who says so, and can be found") {
 }
 
 TEST_CASE("R13: the shapes that such words come in") {
-    for (
-        const std::string_view body :
-        {R"j({"error":"`inputs` must have less than 512 tokens. Given: 598","error_type":"x"})j",
-         R"({"message":"too many tokens: size limit exceeded by 3 tokens."})",
-         R"({"detail":"This model's maximum context length is 512 tokens"})",
-         R"({"detail":[{"loc":["body"],"msg":"exceeds the maximum context length"}]})",
-         R"j({"success":false,"errors":[{"code":5021,"message":"tokens (9) exceeded this model )j"
-         R"j(context window limit (8)"}]})j",
-         R"([{"error":{"code":400,"message":"The input token count (9) exceeds the maximum )"
-         R"(number of tokens allowed (8).","status":"INVALID_ARGUMENT"}}])",
-         R"({"error":{"message":"no","code":"model_context_window_exceeded"}})",
-         "maximum context length is 512 tokens"}) {
+    for (const std::string_view body :
+         {R"j({"error":"`inputs` must have less than 512 tokens. Given: 598","error_type":"x"})j",
+          R"({"message":"too many tokens: size limit exceeded by 3 tokens."})",
+          R"({"detail":"This model's maximum context length is 512 tokens"})",
+          R"({"detail":[{"loc":["body"],"msg":"exceeds the maximum context length"}]})",
+          R"j({"success":false,"errors":[{"code":5021,"message":"tokens (9) exceeded this model )j"
+          R"j(context window limit (8)"}]})j",
+          R"([{"error":{"code":400,"message":"The input token count (9) exceeds the maximum )"
+          R"(number of tokens allowed (8).","status":"INVALID_ARGUMENT"}}])",
+          R"({"error":{"message":"no","code":"model_context_window_exceeded"}})",
+          "maximum context length is 512 tokens"}) {
         CAPTURE(body);
         CHECK(read_failure_body(body).context != ContextSign::none);
     }
@@ -184,8 +257,37 @@ TEST_CASE("R13: the shapes that such words come in") {
 TEST_CASE("R13: what is something else is no such word") {
     for (const std::string_view message :
          {"Rate limit reached for tokens per min (TPM): Limit 30000, Used 29000",
-          "input is required", "too many tokens: max tokens must be less than or equal to 4096",
-          "input (x) is bad", "request (POST) is not allowed", "max_tokens is too large: 100000"}) {
+          "Request too large for model `m` on tokens per minute (TPM): Limit 6000, Requested 14810",
+          "Request too large for gpt-4o on tokens per min (TPM): Limit 30000, Requested 342389.",
+          "Too many tokens, please wait before trying again.",
+          "ThrottlingException: Too many tokens, please wait before trying again.",
+          "too many tokens per minute, slow down",
+          "You've used too many tokens this month",
+          "You have exceeded your token limit for this minute",
+          "context deadline exceeded",
+          "Post http://x: context deadline exceeded (Client.Timeout exceeded while awaiting)",
+          "context canceled",
+          "rate limit exceeded",
+          "Request Entity Too Large",
+          "Request too large for this proxy",
+          "total message size 3275158 exceeds limit 2097152",
+          "Request exceeds the maximum allowed number of bytes.",
+          "max_tokens: 100000 > 64000, which is the maximum allowed number of output tokens for m",
+          "max_tokens is too large: 100000. This model supports at most 4096 completion tokens",
+          "Unable to submit request because it has a maxOutputTokens value of 100000 but the "
+          "supported range is from 1 (inclusive) to 8193 (exclusive).",
+          "Invalid 'metadata.key': string too long. Expected at most 64 characters.",
+          "Invalid 'tools': array too long. Expected an array with maximum length 128",
+          "messages.0.content.1.image.source.base64: image exceeds 5 MB maximum",
+          "expected maxLength: 15, actual: 56",
+          "the context window is not configured",
+          "This request would exceed the rate limit for your organization of 40,000 input tokens",
+          "Invalid schema for function 'read': In context=('properties', 'path')",
+          "input is required",
+          "too many tokens: max tokens must be less than or equal to 4096",
+          "input (x) is bad",
+          "request (POST) is not allowed",
+          "max_tokens is too large: 100000"}) {
         CAPTURE(message);
         CHECK(read_failure_body(openai_error(message)).context == ContextSign::none);
     }

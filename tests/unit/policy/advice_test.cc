@@ -63,7 +63,8 @@ TEST_CASE("R6e: what passes comes with a time, never above a minute") {
 }
 
 TEST_CASE("R6b: what is the request's doing, or the key's, is not tried again") {
-    for (const Class failure : {Class::client, Class::context_length, Class::policy_block}) {
+    for (const Class failure :
+         {Class::client, Class::context_length, Class::policy_block, Class::over_rate}) {
         CHECK(is_about_request(failure));
         for (const int status : {400, 401, 413, 500, 501}) {
             CHECK(tried({status, failure}) == no);
@@ -101,5 +102,25 @@ TEST_CASE("R6e: a backend's own word stays, held to a minute, unless more is kno
     CHECK(tried({503, Class::transient, false, Duration::seconds(2), seven}) == after(7) + yes);
     CHECK(tried({503, Class::transient, false, {}, never}) == no);
     CHECK(tried({500, Class::transient, true, {}, ever}) == yes);
-    CHECK(tried({400, Class::client, false, {}, ever}) == yes);
+}
+
+TEST_CASE("R6b: a backend's own word makes no settled refusal worth another try") {
+    const RetryAdvice ever{.after = {}, .should_retry = true};
+    const RetryAdvice seven{.after = Duration::seconds(7), .should_retry = true};
+    for (const Class failure : {Class::client, Class::context_length, Class::policy_block,
+                                Class::over_rate, Class::hard}) {
+        for (const bool elsewhere : {false, true}) {
+            CHECK(tried({400, failure, elsewhere, {}, ever}) == no);
+            CHECK(tried({500, failure, elsewhere, Duration::seconds(3), ever}) == no);
+            CHECK(tried({403, failure, elsewhere, {}, seven}) == after(7) + no);
+        }
+    }
+    // What is of the moment passes.
+    for (const int status : {409, 425}) {
+        CHECK(tried({status, Class::client}).empty());
+        CHECK(tried({status, Class::client, false, {}, ever}) == yes);
+        CHECK(tried({status, Class::client, false, {}, seven}) == after(7) + yes);
+    }
+    CHECK(tried({503, Class::transient, false, {}, ever}) == yes);
+    CHECK(tried({429, Class::rate_limited, false, {}, ever}) == yes);
 }

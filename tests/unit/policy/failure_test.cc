@@ -43,8 +43,23 @@ Class event(std::string_view data) {
 
 constexpr Class classes[] = {Class::none,           Class::transient,    Class::doubtful,
                              Class::rate_limited,   Class::hard,         Class::client,
-                             Class::context_length, Class::policy_block, Class::loading,
-                             Class::slow,           Class::loop};
+                             Class::context_length, Class::policy_block, Class::over_rate,
+                             Class::loading,        Class::slow,         Class::loop};
+
+// What Groq and OpenAI say of a request that is more than a minute's allowance by itself.
+constexpr std::string_view too_large_for_a_minute =
+    R"j({"error":{"message":"Request too large for model `llama-3.3-70b-versatile` in organization )j"
+    R"j(`org_x` service tier `on_demand` on tokens per minute (TPM): Limit 6000, Requested 14810, )j"
+    R"j(please reduce your message size and try again.","type":"tokens",)j"
+    R"j("code":"rate_limit_exceeded"}})j";
+constexpr std::string_view too_large_for_a_min =
+    R"j({"error":{"message":"Request too large for gpt-4o in organization org-x on tokens per min )j"
+    R"j((TPM): Limit 30000, Requested 342389. The input or output tokens must be reduced in order )j"
+    R"j(to run successfully.","type":"tokens","code":"rate_limit_exceeded"}})j";
+constexpr std::string_view used_up =
+    R"j({"error":{"message":"Rate limit reached for gpt-4o in organization org-x on tokens per min )j"
+    R"j((TPM): Limit 30000, Used 29000, Requested 5000. Please try again in 2s.",)j"
+    R"j("type":"tokens","code":"rate_limit_exceeded"}})j";
 
 }  // namespace
 
@@ -244,6 +259,7 @@ TEST_CASE("what may be done next, by class") {
         {Class::client, B::none, N::no, F::none, true},
         {Class::context_length, B::none, N::larger_context, F::context_length, false},
         {Class::policy_block, B::none, N::no, F::policy_block, false},
+        {Class::over_rate, B::none, N::any, F::rate_limit, false},
         {Class::loading, B::none, N::any, F::overload, false},
         {Class::slow, B::none, N::any, F::general, false},
         {Class::loop, B::trips, N::any, F::general, false},
@@ -304,4 +320,24 @@ TEST_CASE("R16: what comes round was not done, and is no fault of the request") 
     CHECK(answered(508, R"({"error":{"message":"no","code":"loop_detected"}})") == Class::loop);
     CHECK(disposition_of(Class::loop).breaker == BreakerEffect::trips);
     CHECK_FALSE(disposition_of(Class::loop).budgeted);
+}
+
+TEST_CASE("R13: a request that is more than a minute's allowance is no limit that passes") {
+    for (const std::string_view body : {too_large_for_a_minute, too_large_for_a_min}) {
+        for (const int status : {400, 413, 429, 500})
+            CHECK(answered(status, body) == Class::over_rate);
+        CHECK(event(body) == Class::over_rate);
+        CHECK(answered(413, body, Credential::client) == Class::over_rate);
+    }
+    CHECK(answered(429, used_up) == Class::rate_limited);
+    CHECK(answered(413, R"({"error":{"message":"Request too large for model"}})") ==
+          Class::context_length);
+    CHECK(answered(413, R"({"error":{"message":"Request too large"}})") == Class::client);
+
+    // Others may have room for it, and nobody else is to suffer for it.
+    const Disposition disposition = disposition_of(Class::over_rate);
+    CHECK(disposition.breaker == BreakerEffect::none);
+    CHECK(disposition.next == NextBackend::any);
+    CHECK(disposition.chain == FallbackChain::rate_limit);
+    CHECK_FALSE(disposition.relayed);
 }
