@@ -1,7 +1,9 @@
-// The small pieces of HTTP's grammar that several files share: character classes, tokens, lists.
+// The small pieces of HTTP's grammar that several files share: character classes, tokens, hosts.
 //
-// RFC 9110 section 5.6 (tokens, lists, white space), RFC 3986 section 3.2.2 (host).
+// RFC 9110 section 5.6.2 (tokens), RFC 3986 section 3.2.2 (host). Of values, see value.h.
 #pragma once
+
+#include "sluice/http/value.h"
 
 #include <array>
 #include <string_view>
@@ -57,35 +59,8 @@ constexpr bool is_digit(char c) {
     return c >= '0' && c <= '9';
 }
 
-constexpr bool is_space(char c) {
-    return c == ' ' || c == '\t';
-}  // OWS
-
 constexpr char to_lower(char c) {
     return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
-}
-
-constexpr std::string_view trim(std::string_view text) {
-    while (!text.empty() && is_space(text.front()))
-        text.remove_prefix(1);
-    while (!text.empty() && is_space(text.back()))
-        text.remove_suffix(1);
-    return text;
-}
-
-// Takes the next element off a comma-separated list, without the white space around it.
-// Elements may be empty; false when the list is used up.
-constexpr bool next_element(std::string_view& list, std::string_view& element) {
-    if (list.data() == nullptr) return false;
-    const std::size_t comma = list.find(',');
-    if (comma == list.npos) {
-        element = trim(list);
-        list = {};
-    } else {
-        element = trim(list.substr(0, comma));
-        list.remove_prefix(comma + 1);
-    }
-    return true;
 }
 
 // Whether `text` is host[:port], strictly: a name or IPv4 address of letters, digits, '.', '-' and

@@ -25,6 +25,10 @@ std::string_view Head::find(std::string_view name) const {
     return {};
 }
 
+std::string_view Head::media_type() const {
+    return without_parameters(find(FieldId::content_type));
+}
+
 std::size_t Head::occurrences(std::string_view name) const {
     return static_cast<std::size_t>(std::ranges::count_if(
         fields(), [name](const Field& field) { return same_name(field.name, name); }));

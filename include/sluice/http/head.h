@@ -72,6 +72,8 @@ struct Head {
     std::string_view find(FieldId id) const;
     std::string_view find(std::string_view name) const;  // of one that has no FieldId of its own
     bool has(FieldId id) const { return present.contains(id); }
+    // The Content-Type without its parameters; compare with same_name(). Null where it has none.
+    std::string_view media_type() const;
     // How many fields of that name there are.
     std::size_t occurrences(std::string_view name) const;
     // Whether the Connection field names `field` as hop-by-hop (RFC 9110 section 7.6.1).

@@ -1,6 +1,7 @@
 // classify: which endpoint a request means, and whether its method and body fit. What is no
 // endpoint may be a generic route's.
 #include "sluice/http/path.h"
+#include "sluice/http/value.h"
 #include "sluice/proxy/likely_path.h"
 #include "sluice/proxy/pipeline.h"
 
@@ -14,20 +15,6 @@ using llm::EndpointKind;
 Verdict refuse(Reply& reply, Reply refusal) {
     reply = std::move(refusal);
     return Verdict::respond;
-}
-
-std::string_view trimmed(std::string_view text) {
-    while (text.starts_with(' ') || text.starts_with('\t'))
-        text.remove_prefix(1);
-    while (text.ends_with(' ') || text.ends_with('\t'))
-        text.remove_suffix(1);
-    return text;
-}
-
-// Without its parameters; to be compared without case.
-std::string_view media_type(const http::Head& head) {
-    const std::string_view value = head.find(http::FieldId::content_type);
-    return trimmed(value.substr(0, value.find(';')));
 }
 
 // A type that a page can send to a foreign site without being asked (forms, plain text) is refused:
@@ -44,7 +31,7 @@ Verdict check_body(Exchange& exchange, const http::Head& head, Reply& reply) {
     const std::size_t bytes_max = exchange.service.settings.body_bytes_max;
     if (head.framing == http::Framing::length && head.content_length > bytes_max)
         return refuse(reply, body_too_large_reply(exchange));
-    const std::string_view type = exchange.is_generic() ? std::string_view() : media_type(head);
+    const std::string_view type = exchange.is_generic() ? std::string_view() : head.media_type();
     if (!exchange.is_generic() && !content_type_fits(exchange, type)) {
         const bool json = exchange.endpoint->kind != EndpointKind::model_in_multipart;
         return refuse(reply, error_reply(exchange, 415,
@@ -101,12 +88,9 @@ bool asks_for_websocket(const http::Head& head) {
     for (const http::Field& field : head.fields()) {
         if (field.id != http::FieldId::hop_by_hop || !http::same_name(field.name, "upgrade"))
             continue;
-        for (std::string_view list = field.value; !list.empty();) {
-            const std::size_t comma = list.find(',');
-            const std::string_view protocol = trimmed(list.substr(0, comma));
+        std::string_view list = field.value;
+        for (std::string_view protocol; http::next_element(list, protocol);)
             if (http::same_name(protocol.substr(0, protocol.find('/')), "websocket")) return true;
-            list.remove_prefix(comma == list.npos ? list.size() : comma + 1);
-        }
     }
     return false;
 }

@@ -2,6 +2,7 @@
 // CDN-Loop field of what it sends on (RFC 8586), where the next one of a circle finds them.
 //
 // The field may be anybody's: it can only make a request be refused.
+#include "sluice/http/value.h"
 #include "sluice/proxy/pipeline.h"
 
 namespace sluice::proxy {
@@ -12,17 +13,9 @@ constexpr std::string_view our_name = "sluice";
 // Gateways in a row; a chain of them is legitimate, a long one is a mistake.
 constexpr int hops_max = 8;
 
-std::string_view trimmed(std::string_view text) {
-    while (text.starts_with(' ') || text.starts_with('\t'))
-        text.remove_prefix(1);
-    while (text.ends_with(' ') || text.ends_with('\t'))
-        text.remove_suffix(1);
-    return text;
-}
-
 // Whose name is before the first parameter.
 bool is_of_a_sluice(std::string_view item) {
-    return http::same_name(trimmed(item.substr(0, item.find(';'))), our_name);
+    return http::same_name(http::without_parameters(item), our_name);
 }
 
 struct Hops {
@@ -31,10 +24,7 @@ struct Hops {
 };
 
 void count(std::string_view list, std::string_view own_hop, Hops& hops) {
-    while (!list.empty()) {
-        const std::size_t comma = list.find(',');
-        const std::string_view item = trimmed(list.substr(0, comma));
-        list.remove_prefix(comma == list.npos ? list.size() : comma + 1);
+    for (std::string_view item; http::next_element(list, item);) {
         if (is_of_a_sluice(item)) ++hops.gateways;
         hops.ours |= item == own_hop;
     }

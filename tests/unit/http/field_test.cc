@@ -1,5 +1,6 @@
 // Field lines: rows 12 to 18, 36, 37, 39 to 41 of the fault list.
 #include "cases.h"
+#include "sluice/http/value.h"
 
 namespace sluice::http::test {
 
@@ -98,6 +99,20 @@ TEST_CASE("field values come without the white space around them, empty ones inc
         CHECK(field.name.data() > text.data());
         CHECK(field.value.data() + field.value.size() < text.data() + text.size());
     }
+}
+
+TEST_CASE("a list, its elements and their parameters have white space around them") {
+    std::string_view list = " a ;x=1,\tb,, c\t";
+    std::string_view element;
+    std::string found;
+    while (next_element(list, element))
+        found.append(without_parameters(element)).append("|");
+    CHECK(found == "a|b||c|");
+    CHECK(trim(" \t ").empty());
+    CHECK(without_parameters("text/plain\t; charset=utf-8") == "text/plain");
+    CHECK(without_parameters("").empty());
+    list = {};
+    CHECK_FALSE(next_element(list, element));
 }
 
 TEST_CASE("names compare without case, and no other two bytes are alike") {
