@@ -55,6 +55,7 @@ Key root_key(std::string_view name) {
         case 12:
             return is(name, "service_tier") ? Key::frame : Key::other;
         case 15:
+            if (is(name, "prompt_progress")) return Key::progress;
             return is(name, "sequence_number") ? Key::sequence : Key::other;
         case 16:
             if (is(name, "tokens_evaluated")) return Key::evaluated;
@@ -211,6 +212,21 @@ bool belongs_to_frame(Key key) {
            key == Key::timings;
 }
 
+// Whether an event of that type only says that an answer, or a part of one, begins.
+bool only_begins(std::string_view type) {
+    using namespace std::string_view_literals;
+    static constexpr std::array types{"message_start"sv,
+                                      "content_block_start"sv,
+                                      "ping"sv,
+                                      "response.created"sv,
+                                      "response.queued"sv,
+                                      "response.in_progress"sv,
+                                      "response.output_item.added"sv,
+                                      "response.content_part.added"sv,
+                                      "response.reasoning_summary_part.added"sv};
+    return std::find(types.begin(), types.end(), type) != types.end();
+}
+
 }  // namespace
 
 void AnswerFacts::classify(std::string_view type) {
@@ -228,6 +244,7 @@ void AnswerFacts::classify(std::string_view type) {
         last = true;
         finished = true;
     }
+    notable |= !only_begins(type);
 }
 
 // Any value at all has come; `depth` is that of the container it stands in.
@@ -317,6 +334,7 @@ const char* AnswerHandler::on_open(int depth, bool is_object, std::size_t) {
     take_any(depth - 1, key);
 
     facts_.error |= key == Key::error;
+    facts_.notable |= key == Key::progress;
     facts_.content |= outer == Place::tool_calls || (key == Key::tool_call && is_object);
     const Place inner = place_inside(outer, key, is_object);
     if (depth == 2) {

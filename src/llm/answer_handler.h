@@ -50,7 +50,8 @@ enum class AnswerKey : std::uint8_t {
     type,
     object,
     error,
-    done,  // Ollama's `done`, llama-server's `stop`
+    done,      // Ollama's `done`, llama-server's `stop`
+    progress,  // llama-server's `prompt_progress`
     finish_reason,
     index,     // of a choice
     sequence,  // sequence_number, of a Responses event
@@ -103,6 +104,7 @@ struct AnswerFacts {
     bool choices_empty = false;  // "choices": []
     bool usage_at_root = false;  // "usage": {...} beside it
     bool carries_other = false;  // anything that the frame of an event does not hold
+    bool notable = false;        // see EventFacts
     std::size_t content_bytes = 0;
     Choices choices;  // an answer without choices is one of one choice
     std::uint32_t number = EventFacts::unnumbered;

@@ -52,7 +52,7 @@ inline bool has_word_of_interest(std::string_view text) {
             case 'e':
                 return goes_on_as(rest, "\"error\"") || goes_on_as(rest, "\"eval_");
             case 'p':
-                return goes_on_as(rest, "\"prompt_eval_");
+                return goes_on_as(rest, "\"prompt_eval_") || goes_on_as(rest, "\"prompt_pro");
             default:
                 return false;
         }

@@ -93,7 +93,8 @@ void replace_usage(const ChunkFacts& chunk, std::uint64_t before, Replacements& 
     const Usage usage = usage_of_resumed({.prompt = told_prompt,
                                           .completion = told_completion,
                                           .cached = chunk.cached_tokens.value.value_or(0),
-                                          .known = true},
+                                          .known = true,
+                                          .completion_known = true},
                                          before);
     edits.add(chunk.prompt_tokens, usage.prompt);
     edits.add(chunk.completion_tokens, usage.completion);

@@ -120,6 +120,9 @@ bool read_chunk(std::string_view data, AnswerHandler& handler) {
     return walker.walk_rest(behind);
 }
 
+// The name of an event that has none (WHATWG HTML, section 9.2.6).
+constexpr std::string_view unnamed = "message";
+
 // With the white space around it.
 constexpr std::size_t done_mark_bytes_max = 64;
 
@@ -171,6 +174,7 @@ void merge_usage(const AnswerCounts& counts, Usage& usage) {
     usage.completion = std::max(usage.completion, report.completion);
     usage.cached_known |= report.cached_known;
     usage.known |= !counts.preliminary;
+    usage.completion_known |= !counts.preliminary && report.completion > 0;
 }
 
 bool is_done_mark(std::string_view data) {
@@ -190,6 +194,7 @@ EventFacts read_event(std::string_view name, std::string_view data, Usage& usage
         facts.silent = true;
         return facts;
     }
+    if (name == unnamed) name = {};
     if (data == "[DONE]" || (data.size() <= done_mark_bytes_max && is_done_mark(data))) {
         facts.done = true;
         return facts;
@@ -208,6 +213,7 @@ EventFacts read_event(std::string_view name, std::string_view data, Usage& usage
     facts.error = answer.error;
     facts.finished = answer.finished;
     facts.content = answer.content;
+    facts.notable = answer.notable;
     facts.choices = answer.choices;
     facts.answers = answer.content || answer.choices.named != 0;
     facts.content_bytes = static_cast<std::uint32_t>(answer.content_bytes);

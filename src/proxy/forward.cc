@@ -420,7 +420,7 @@ void Forward::on_link_ended() {
     // end delimits is not whole without it.
     if (event_stream_ ? relay_.said_its_end() && relay_.can_end() : allowed)
         return end_answer(false);
-    lose_answer(Break::connection, "The backend ended the answer before it was complete.");
+    lose_end("The backend ended the answer before it was complete.");
 }
 
 // --- endings --------------------------------------------------------------------------------

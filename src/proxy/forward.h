@@ -157,6 +157,7 @@ private:
     bool begin_again();
     policy::FailureFacts facts_of(Break kind, const llm::ErrorFacts& said) const;
     void lose_answer(Break kind, std::string cause, End end = End::backend_error);
+    void lose_end(std::string cause);
     bool look_for_listener();
     void see_dead(const std::string& cause);
     void note_break();
@@ -201,8 +202,10 @@ private:
     bool judge_begin();
     bool judge_document();
     bool judge_stream();
+    bool is_refused() const;
     void refuse_instead();
     void refuse_document();
+    void expect_events();
     std::string refused() const;
     bool may_withhold(const http::Head& head, bool readable) const;
 
@@ -246,6 +249,8 @@ private:
 
     // --- telling a client that it waits (forward_notice.cc) ---
     bool may_be_told() const;
+    bool may_be_no_stream() const;
+    Instant head_due() const;
     Duration first_notice() const;
     bool has_spoken() const;
     std::string_view notice();
@@ -286,6 +291,7 @@ private:
     Instant queued_at_;
     Instant sent_at_;                      // when the client was last sent something
     Instant told_;                         // when the client was last told that it waits
+    Instant withheld_at_;                  // since when the begin of an answer is
     Instant check_at_;                     // while pausing
     std::uint64_t digest_ = 0;             // 0: not asked for yet
     std::uint64_t context_min_ = 0;        // contexts of that many tokens are too small
@@ -321,7 +327,8 @@ private:
     bool bytes_behind_ = false;      // and something came behind them
     bool withholding_ = false;       // the answer's begin, until it says something
     bool disguised_ = false;         // a refusal that said 200
-    bool committed_ = false;         // to status 200, by comments
+    bool committed_ = false;         // to status 200, by a head that was due
+    bool promised_ = false;          // and that head says that events come
     bool retried_link_ = false;      // a fresh one, after a kept-alive one was closed
     bool sends_again_ = false;       // and that one may have brought the request there
     bool harmful_ = false;           // another try would be, whoever makes it

@@ -27,29 +27,17 @@ constexpr http::FieldSet not_forwarded = {
 constexpr http::FieldSet retry_fields = {http::FieldId::retry_after, http::FieldId::retry_after_ms,
                                          http::FieldId::x_should_retry};
 
-// The status that an error stands for which came with 200.
-int status_of(const llm::ErrorFacts& said) {
-    if (said.status != 0) return said.status;
-    if (said.context != llm::ContextSign::none) return 400;
-    return said.says_loading || said.says_overloaded ? 503 : 500;
-}
-
-// A stream that has said nothing by then is passed on as it is.
-constexpr std::size_t withheld_bytes_max = 16 * limits::KiB;
-
-// Without its parameters; to be compared without case.
-std::string_view media_type(const http::Head& head) {
-    std::string_view value = head.find(http::FieldId::content_type);
-    value = value.substr(0, value.find(';'));
-    while (value.ends_with(' '))
-        value.remove_suffix(1);
-    return value;
-}
-
 // A type that servers give to anything.
 bool is_unnamed(std::string_view type) {
     return type.empty() || http::same_name(type, "text/plain") ||
            http::same_name(type, "application/octet-stream");
+}
+
+// An answer to a request for a stream is one perhaps, whatever its type: servers, and what stands
+// before them, label it as they like.
+bool may_be_events(const Exchange& exchange) {
+    return exchange.streamed && exchange.endpoint->streaming == llm::Streaming::sse &&
+           exchange.endpoint->says_finish();
 }
 
 }  // namespace
@@ -100,17 +88,16 @@ void Forward::fail_answer(const std::string& what) {
 void Forward::begin_answer(const http::Head& head) {
     const std::string_view coding = head.find(http::FieldId::content_encoding);
     const bool encoded = !coding.empty() && !http::same_name(coding, "identity");
-    const std::string_view type = media_type(head);
+    const std::string_view type = head.media_type();
     const bool json_lines = http::same_name(type, "application/x-ndjson");
     form_ = json_lines ? sse::Form::json_lines : sse::Form::event_stream;
     const bool may_read = !encoded && !exchange_.is_generic();
-    const bool guessed = may_read && exchange_.streamed && head.status == 200 &&
-                         exchange_.endpoint->streaming == llm::Streaming::sse &&
-                         exchange_.endpoint->says_finish() && is_unnamed(type);
-    event_stream_ =
-        may_read && (json_lines || guessed || http::same_name(type, "text/event-stream"));
-    const bool unnamed = !guessed && exchange_.endpoint->says_finish() && is_unnamed(type);
-    const bool readable = may_read && (unnamed || http::same_name(type, "application/json"));
+    const bool named = http::same_name(type, "text/event-stream");
+    const bool guessed = may_read && !named && head.status == 200 && may_be_events(exchange_);
+    event_stream_ = may_read && (json_lines || guessed || named);
+    const bool unnamed = exchange_.endpoint->says_finish() && is_unnamed(type);
+    const bool is_json = unnamed || http::same_name(type, "application/json");
+    const bool readable = may_read && !guessed && is_json;
     if (encoded && usage_injected_ && head.status == 200) return refuse_coding();
     if (plainly_ && head.status < 400) note_plain_answer();
     const bool hide = usage_injected_ && event_stream_;
@@ -133,6 +120,7 @@ void Forward::begin_answer(const http::Head& head) {
     const auto out = choose_framing(head.framing, exchange_.client_minor, event_stream_);
     client_must_close_ = out == http::Framing::until_close;
     withholding_ = may_withhold(head, readable);
+    withheld_at_ = service_.loop.now();
     const bool withholds_events = withholding_ && event_stream_ && exchange_.model->has_others();
     prepare_to_resume();
     if (!committed_ && !write_answer_head(head, out)) {
@@ -141,10 +129,11 @@ void Forward::begin_answer(const http::Head& head) {
         withholding_ = false;
         return give_up(no_memory());
     }
-    const bool raw = choose_answer_lane({.in = head.framing,
-                                         .out = out,
-                                         .events_taken_out = hide || withholds_events || resume_,
-                                         .bytes_ahead = head.content_length});
+    const bool raw =
+        choose_answer_lane({.in = head.framing,
+                            .out = out,
+                            .events_taken_out = hide || withholds_events || resume_ || guessed,
+                            .bytes_ahead = head.content_length});
     relay_.begin({.in = head.framing,
                   .out = out,
                   .length = head.content_length,
@@ -167,7 +156,7 @@ void Forward::begin_answer(const http::Head& head) {
 }
 
 // Whether the begin of an answer is kept until it is seen to be none: a stream's up to its first
-// word where others could answer, else up to whatever comes first; a document's up to a sign.
+// word, or to what is of use before it where nobody else could answer; a document's up to a sign.
 bool Forward::may_withhold(const http::Head& head, bool readable) const {
     if (head.status != 200 || resumes_ || !body_expected_) return false;
     if (!event_stream_)
@@ -175,10 +164,9 @@ bool Forward::may_withhold(const http::Head& head, bool readable) const {
                (head.framing != http::Framing::length ||
                 head.content_length <= HeldAnswer::bytes_max);
     if (!exchange_.endpoint->says_finish()) return false;
-    // What leaves through pipes is read behind its leaving; and a client that would not be told
-    // that it waits gets its head at once.
+    // What leaves through pipes is read behind its leaving.
     const bool piped = service_.settings.relay == config::RelayMode::splice;
-    return exchange_.model->has_others() || (!piped && next_notice() != io::TimerWheel::never);
+    return exchange_.model->has_others() || !piped;
 }
 
 bool Forward::write_answer_head(const http::Head& head, http::Framing out) {
@@ -204,7 +192,11 @@ bool Forward::write_answer_head(const http::Head& head, http::Framing out) {
 void Forward::forward_fields(http::HeadWriter& writer, const http::Head& head) {
     http::FieldSet without = not_forwarded;
     if (head.status >= 400 && !exchange_.is_generic()) without = without | retry_fields;
-    const bool stream = event_stream_ || http::same_name(media_type(head), "text/event-stream");
+    // One of another type may still turn out to be none.
+    const std::string_view type = head.media_type();
+    const bool stream =
+        http::same_name(type, "text/event-stream") ||
+        (event_stream_ && (is_unnamed(type) || http::same_name(type, "application/x-ndjson")));
     if (stream) without.add(http::FieldId::x_accel_buffering);
     writer.forward(head, without);
     if (stream) {
@@ -313,7 +305,7 @@ void Forward::judge_held() {
     if (held_answer_->status < 400) {
         if (!said.is_error) return refuse_document();
         disguised_ = true;
-        held_answer_->status = status_of(said);
+        held_answer_->status = llm::implied_status(said);
     }
     const policy::FailureFacts facts{.end = AttemptEnd::answered,
                                      .status = held_answer_->status,
@@ -364,112 +356,6 @@ void Forward::relay_held() {
     exchange_.bytes_out += body.size();
     client_.send(std::move(body));
     finish(false);
-}
-
-// --- the begin of a stream ------------------------------------------------------------------
-
-// To the client; or kept, while the stream has not said anything that another could not.
-void Forward::send(mem::Chain&& bytes) {
-    if (withholding_) return withheld_.append(std::move(bytes));
-    // From here on a client is behind, and what waits for it is packed into few buffers.
-    constexpr std::size_t unsent_slices_behind = 4;
-    if (bytes.empty()) return;
-    exchange_.bytes_out += bytes.size();
-    sent_at_ = service_.loop.now();
-    if (client_.unsent_slices() < unsent_slices_behind)
-        client_.send(std::move(bytes));
-    else
-        client_.send_compact(std::move(bytes));
-}
-
-void Forward::drop_withheld() {
-    withholding_ = false;
-    withheld_head_.clear();
-    withheld_.clear();
-    if (!resumes_) resume_ = nullptr;
-}
-
-void Forward::stop_withholding() {
-    SLUICE_ASSERT(withholding_);
-    withholding_ = false;
-    // A head of ours may be out already.
-    if (!committed_) {
-        exchange_.bytes_out += withheld_head_.size();
-        client_.send(std::move(withheld_head_));
-    }
-    withheld_head_.clear();
-    send(std::move(withheld_));
-    pass_on();
-}
-
-// Something of the stream has come: what it is decides whether another backend is asked.
-// False: this one is not read any further.
-bool Forward::judge_begin() {
-    event_stream_ = relay_.plan().event_stream;  // where that was a guess it is settled now
-    if (!withholding_) return true;
-    return event_stream_ ? judge_stream() : judge_document();
-}
-
-bool Forward::judge_stream() {
-    if (relay_.saw_error() && relay_.content_events() == 0) {
-        refuse_instead();
-        return false;
-    }
-    const bool alone = !exchange_.model->has_others() && !withheld_.empty();
-    if (alone || relay_.content_events() > 0 || relay_.saw_finish() || relay_.saw_done() ||
-        withheld_.size() > withheld_bytes_max)
-        stop_withholding();
-    return true;
-}
-
-bool Forward::judge_document() {
-    if (relay_.document() == Relay::Document::error) {
-        refuse_instead();
-        return false;
-    }
-    if (relay_.document() == Relay::Document::answer) stop_withholding();
-    return true;
-}
-
-// The client was told that a stream comes, and the answer is none.
-void Forward::refuse_document() {
-    held_answer_ = nullptr;
-    move_on({.end = AttemptEnd::malformed},
-            Error::backend(502, Retry::no,
-                           "The backend answered with no stream, although one was asked for."));
-}
-
-// Its status says 200, but it is a refusal: what it says counts, and the client gets no 200 either.
-void Forward::refuse_instead() {
-    SLUICE_ASSERT(withholding_ && held_answer_ == nullptr);
-    std::string text = relay_.error_text();
-    const auto said = llm::read_failure_body(text);
-    drop_link(false);
-    drop_withheld();
-    relay_.withdraw_error();
-    disguised_ = true;
-    held_answer_ = std::make_unique<HeldAnswer>();
-    held_answer_->status = status_of(said);
-    held_answer_->reason = http::reason_phrase(held_answer_->status);
-    held_answer_->fields = "Content-Type: application/json\r\n";
-    // An event of Responses holds more than the error, and one that is no JSON less.
-    const bool whole = said.is_error && exchange_.dialect() != llm::Dialect::responses &&
-                       text.starts_with('{') && text.ends_with('}');
-    // Behind a notice the event is made of what it said.
-    if (!whole && !committed_)
-        text = llm::error_body(
-            exchange_.dialect(),
-            {.status = held_answer_->status, .message = said.message, .code = said.code});
-    held_answer_->body = std::move(text);
-    judge_held();
-}
-
-// How its refusal reads in a sentence about it.
-std::string Forward::refused() const {
-    if (disguised_)
-        return event_stream_ ? " ended its stream with an error"
-                             : " answered with an error, although with status 200";
-    return " refused with status " + std::to_string(held_answer_->status);
 }
 
 }  // namespace sluice::proxy

@@ -31,7 +31,7 @@ void Forward::lose(const std::string& cause, AttemptEnd end) {
         relay_.see_end();
         // A finish reason makes a stream whole that its server closes, not one that it resets.
         if (event_stream_ && relay_.saw_done() && relay_.can_end()) return end_answer(false);
-        return lose_answer(Break::connection, "The backend broke off: " + cause);
+        return lose_end("The backend broke off: " + cause);
     }
     held_answer_ = nullptr;
     sent_ = !untouched;
@@ -103,7 +103,18 @@ void Forward::lose_answer(Break kind, std::string cause, End end) {
     release_place(policy::classify(facts), policy::has_answered(facts.end));
     if (try_resume(policy::classify(facts), cause)) return;
     const int status = end == End::timeout ? 504 : 502;
-    break_off(Error::backend(status, Retry::no, std::move(cause)), end);
+    // An error that was kept from the client is told in the backend's words all the same.
+    std::optional<llm::Refusal> refusal;
+    if (relay_.erred()) refusal = llm::read_refusal(relay_.error_text(), llm::message_of(cause));
+    break_off(Error::backend(status, Retry::no, std::move(cause)), end,
+              refusal ? &*refusal : nullptr);
+}
+
+// The connection ended behind what is no end of an answer; its last words may say why.
+void Forward::lose_end(std::string cause) {
+    if (is_refused()) return refuse_instead();
+    if (!relay_.erred()) return lose_answer(Break::connection, std::move(cause));
+    lose_answer(Break::error_event, "The backend " + relay_.error_failure());
 }
 
 // Behind a reset the server may be gone, with everything else that it was doing. True: it is.

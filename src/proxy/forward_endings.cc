@@ -1,6 +1,7 @@
 // How a forward ends that gets no answer to relay, or is not to wait for one: with a refusal that
 // was held, or with a failure, and what the client is told of another try.
 #include "forward.h"
+#include "sluice/llm/errors.h"
 
 #include <utility>
 
@@ -16,7 +17,8 @@ void Forward::give_up(Error error) {
     if (held_answer_ != nullptr) {
         // In the backend's words, in the frame of the dialect.
         const auto held = std::move(held_answer_);
-        const llm::Refusal refusal = llm::read_refusal(held->body, error.message);
+        // Where it has none, in ours: without the figure of its status, which agents would heed.
+        const llm::Refusal refusal = llm::read_refusal(held->body, llm::message_of(error.message));
         const bool of_client = policy::is_about_request(failed_as_);
         error.status = of_client && held->status >= 500 ? 400 : held->status;
         return break_off(std::move(error), End::backend_error, &refusal);

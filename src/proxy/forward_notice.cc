@@ -13,6 +13,14 @@
 
 namespace sluice::proxy {
 
+namespace {
+
+// The head of a stream that has not said anything is kept that long where nothing else is due: the
+// usual time between two heartbeats. Clients wait for it for minutes (Node: 300 s).
+constexpr Duration head_withheld_max = Duration::seconds(15);
+
+}  // namespace
+
 // --- notices --------------------------------------------------------------------------------
 
 bool Forward::may_be_told() const {
@@ -28,12 +36,23 @@ bool Forward::may_be_told() const {
             return may_begin;
         case Phase::relaying:
             return may_begin && event_stream_ && form_ == sse::Form::event_stream && !held_back_ &&
-                   !relay_.saw_done() && !relay_.passed_error();
+                   !relay_.saw_done() && !relay_.passed_error() && !may_be_no_stream();
         case Phase::idle:
         case Phase::finished:
             return false;
     }
     return false;
+}
+
+// Under the backend's own head a document may come, which a comment would spoil.
+bool Forward::may_be_no_stream() const {
+    return relay_.plan().guessed && !promised_;
+}
+
+// When the head of a stream that is withheld goes out though the client is told nothing else.
+Instant Forward::head_due() const {
+    if (!withholding_ || committed_ || !event_stream_) return io::TimerWheel::never;
+    return std::max(withheld_at_, told_) + head_withheld_max;
 }
 
 Duration Forward::first_notice() const {
@@ -46,7 +65,7 @@ bool Forward::has_spoken() const {
 }
 
 Instant Forward::next_notice() const {
-    if (!may_be_told()) return io::TimerWheel::never;
+    if (!may_be_told()) return head_due();
     const auto& setting = exchange_.model->setting;
     if (told_ == Instant{} && first_notice().ns != 0 && !has_spoken())
         return exchange_.begun + first_notice();
@@ -62,6 +81,10 @@ void Forward::tell() {
     // What has left through a pipe may be a part of an event.
     if (client_.unsent() > 0 || tap_.active()) return;
     if (!exchange_.answer_begun && !commit()) return;
+    // Its head is out: where nobody else could answer, nothing is gained by keeping the rest.
+    if (withholding_ && !withheld_.empty() && !exchange_.model->has_others())
+        return stop_withholding();
+    if (!may_be_told()) return;
     mem::Chain out(service_.loop.nodes());
     if (!relay_.insert(notice(), service_.loop.buffers(), out)) return;
     sent_at_ = told_;
@@ -87,6 +110,7 @@ bool Forward::commit() {
         exchange_.client_minor == 0 ? http::Framing::until_close : http::Framing::chunked;
     const bool must_close = client_must_close_ || out == http::Framing::until_close;
     if (!withheld_head_.empty()) {
+        promised_ = !relay_.plan().guessed;
         exchange_.bytes_out += withheld_head_.size();
         client_.send(std::move(withheld_head_));
         withheld_head_.clear();
@@ -109,6 +133,7 @@ bool Forward::commit() {
         if (!sent) return false;
         relay_.begin({.in = out, .out = out, .event_stream = true});
         form_ = sse::Form::event_stream;
+        promised_ = true;
     }
     committed_ = true;
     exchange_.status = 200;

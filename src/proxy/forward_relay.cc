@@ -126,7 +126,8 @@ void Forward::take_usage() {
     ModelRates& rates = service_.rates_of(*exchange_.model);
     if (usage.known && !resumes_) {
         rates.prompt.learn(exchange_.body_bytes, usage.prompt);
-        rates.completion.learn(relay_.content_bytes(), usage.completion);
+        if (usage.completion_known)
+            rates.completion.learn(relay_.content_bytes(), usage.completion);
     }
     // The JSON around a prompt is a part of its rate, as the template around it is of its tokens.
     if (usage.prompt == 0) {
@@ -134,15 +135,18 @@ void Forward::take_usage() {
         usage.prompt = rates.prompt.tokens_in(exchange_.body_bytes);
     }
     // What a message_start tells of the text is not the end of it.
-    if (counted != llm::Tokens::written || (usage.known && usage.completion > 0)) return;
+    if (counted != llm::Tokens::written || usage.completion_known) return;
     exchange_.usage_estimated |= !usage.known || written_tokens(rates.completion) > 0;
     usage.completion = std::max(usage.completion, written_tokens(rates.completion));
 }
 
-// About one a piece of a stream, until the model's rate is known.
+// Of a stream at least about one a piece, until the model's rate is known; but a piece may hold
+// more.
 std::uint64_t Forward::written_tokens(const llm::TokenRate& rate) const {
-    if (event_stream_ && !rate.known()) return relay_.content_events();
-    return rate.tokens_in(relay_.content_bytes()) + relay_.textless_events();
+    const std::uint64_t by_bytes =
+        rate.tokens_in(relay_.content_bytes()) + relay_.textless_events();
+    if (event_stream_ && !rate.known()) return std::max(by_bytes, relay_.content_events());
+    return by_bytes;
 }
 
 void Forward::finish(bool reusable) {

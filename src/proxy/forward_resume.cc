@@ -44,7 +44,7 @@ bool Forward::try_resume(policy::FailureClass failure, std::string& cause) {
     }
     note_hop(failure);
     if (hops_ >= hops_max) return false;
-    committed_ = resumes_ = true;
+    committed_ = promised_ = resumes_ = true;
     told_ = service_.loop.now();  // the client has just heard something
     failure_ = Error::backend(502, Retry::no, cause);
     failure_end_ = End::backend_error;

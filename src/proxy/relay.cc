@@ -42,7 +42,7 @@ void Relay::begin(const RelayPlan& plan) {
     held_.clear();
     *this = Relay(std::move(held_));
     plan_ = plan;
-    scanner_ = sse::Scanner(plan.form);
+    scanner_ = sse::Scanner(plan.guessed ? sse::Form::event_stream : plan.form);
     if (plan.responses) place_ = std::make_unique<llm::ResponsesPlace>();
 }
 
@@ -67,7 +67,11 @@ http::Progress Relay::take(const mem::Slice& slice, http::Parser& parser, RelayS
     const bool complete = progress == http::Progress::complete;
 
     Reading reading = read_pieces(slice.text(), scratch);
-    if (complete) see_end();
+    if (complete && read_end()) {
+        if (!reading.release_held) held_.clear();
+        scratch.waiting.clear();
+        reading.cut = true;
+    }
     const bool broken = malformed_ || erred_ || passed_error_ || (complete && unfinished());
     if (broken) {
         // What is whole leaves, but not what would look like an end.
@@ -101,7 +105,7 @@ http::Progress Relay::watch(std::string_view text, http::Parser& parser, RelaySc
     between_chunks_ = parser.between_chunks();
     if (progress == http::Progress::failed) return progress;
     read_pieces(text, scratch);
-    if (progress == http::Progress::complete) see_end();
+    if (progress == http::Progress::complete) read_end();
     return progress;
 }
 
@@ -173,6 +177,11 @@ void Relay::give_up_long_event(RelayScratch& scratch, Reading& reading) {
     if (waiting == 0) return;
     if (!oversized_ && waiting <= limits::sse_event_bytes_max) return;
     oversized_ = true;
+    release_waiting(scratch, reading);
+}
+
+// What was taken for the begin of an event leaves as it is.
+void Relay::release_waiting(RelayScratch& scratch, Reading& reading) {
     reading.release_held = true;
     scratch.released.insert(scratch.released.end(), scratch.waiting.begin(), scratch.waiting.end());
     scratch.waiting.clear();
@@ -183,8 +192,10 @@ Relay::Reading Relay::read_pieces(std::string_view text, RelayScratch& scratch) 
     scratch.released.clear();
     scratch.waiting.clear();
     for (const auto& piece : scratch.pieces) {
-        if (plan_.guessed) [[unlikely]]
+        if (plan_.guessed) [[unlikely]] {
             settle_guess(text.substr(piece.begin, piece.end - piece.begin));
+            if (!plan_.event_stream) release_waiting(scratch, reading);
+        }
         if (plan_.event_stream) {
             scan_events(text, piece, scratch, reading);
             continue;
@@ -230,13 +241,22 @@ void Relay::examine(std::string_view part) {
         error_text_ += part;
 }
 
-// The first byte of a body that may be events tells whether it is something else.
+// The first byte of a body that may be events tells whether it is something else: those begin with
+// the name of a field, the colon of a comment, or a BOM.
 void Relay::settle_guess(std::string_view text) {
     const std::size_t at = text.find_first_not_of(" \t\r\n");
     if (at == text.npos) return;
     plan_.guessed = false;
+    constexpr std::string_view begins = ":deir\xEF";
+    if (begins.find(text[at]) != begins.npos) {
+        plan_.form = sse::Form::event_stream;
+        return;
+    }
     const bool is_json = text[at] == '{' || text[at] == '[';
-    if (!is_json && text[at] != '<') return;
+    if (is_json && plan_.form == sse::Form::json_lines) {
+        scanner_ = sse::Scanner(plan_.form);
+        return;
+    }
     plan_.event_stream = plan_.must_finish = plan_.hide_usage_event = false;
     plan_.readable = plan_.examined = is_json;
     if (!is_json) document_ = Document::answer;
@@ -254,6 +274,7 @@ void Relay::scan_events(std::string_view text, const http::BodyPiece& piece, Rel
         if (event.oversized && plan_.journal != nullptr) plan_.journal->take({});
         if (!event.comment_only && !event.oversized) {
             const auto facts = read_event(event);
+            if (place_ != nullptr && !facts.silent) place_->take(event.data, facts.number);
             hidden = facts.usage_only && plan_.hide_usage_event;
             // Of a stream that has shown that it speaks JSON; others may mean something else.
             malformed_ |= facts.malformed && plan_.must_finish && content_events_ > 0;
@@ -288,8 +309,8 @@ llm::EventFacts Relay::read_event(const sse::Event& event) {
     saw_done_ |= facts.done;
     saw_error_ |= facts.error;
     saw_finish_ |= facts.finished;
+    notable_ |= facts.notable;
     events_ += facts.silent ? 0 : 1;
-    if (place_ != nullptr && !facts.silent) place_->take(event.data, facts.number);
     content_events_ += facts.content ? 1 : 0;
     content_bytes_ += facts.content_bytes;
     textless_events_ += facts.content && facts.content_bytes == 0 ? 1 : 0;
@@ -302,18 +323,31 @@ llm::EventFacts Relay::read_event(const sse::Event& event) {
     return facts;
 }
 
-void Relay::see_end() {
+// What still waits for its end when the stream ends. By the standard (WHATWG HTML, section 9.2.6)
+// an event without its empty line is thrown away, and so do the official SDKs; but servers forget
+// that line, and what else reads SSE (curl, Go, whatever goes by lines) reads it. So it is judged
+// by what it says: a finish reason ends the answer, whose text has all come by then, and to tell
+// the client that it broke would be untrue. Half an event is none. The bytes leave as they came.
+// True: what waits is not for the client.
+bool Relay::read_end() {
     if (plan_.examined && document_ == Document::undecided) document_ = Document::answer;
     if (tail_ != nullptr) llm::read_tail(*tail_, usage_);
     sse::Event event;
     ended_inside_ |= plan_.event_stream && !scanner_.at_boundary();
-    if (!plan_.event_stream || !scanner_.finish(event) || event.oversized) return;
-    // An event without its empty line is none for most clients; but they need no [DONE] either.
-    if (plan_.form == sse::Form::json_lines)
-        read_event(event);
-    else
+    if (!plan_.event_stream || !scanner_.finish(event) || event.comment_only) return false;
+    const bool counts = plan_.must_finish && (content_events_ > 0 || saw_finish_) && !saw_done_;
+    // Of another stream's rest only what is written anew is passed on, which this is not.
+    if (event.oversized || plan_.resumed != nullptr) {
         saw_done_ |= llm::is_done_mark(event.data);
-    cut_ = !saw_done_ && !event.comment_only;
+        cut_ = counts && !saw_done_ && plan_.form == sse::Form::event_stream;
+        return false;
+    }
+    const auto facts = read_event(event);
+    cut_ = counts && facts.malformed;
+    // Who does not see it would be told nothing; what passed through pipes has left already.
+    erred_ |= facts.error && plan_.must_finish && !plan_.raw;
+    passed_error_ |= facts.error && plan_.must_finish && plan_.raw;
+    return erred_ || (facts.usage_only && plan_.hide_usage_event);
 }
 
 // The lane that touches nothing: the slice leaves as it came, its chunk framing included.
@@ -399,14 +433,17 @@ bool Relay::insert(std::string_view event, mem::BufferPool& buffers, mem::Chain&
     return body.append_copy(buffers, event) && emit(std::move(body), buffers, out);
 }
 
+std::string Relay::error_failure() const {
+    const std::string said = llm::read_failure_body(error_text_).message;
+    return "ended its stream with an error: " + (said.empty() ? error_text_ : said);
+}
+
 std::string Relay::failure(const http::Parser& parser) const {
     if (plan_.resumed != nullptr && plan_.resumed->obstacle() != llm::ResumeObstacle::none)
         return "did not go on: " + std::string(llm::describe(plan_.resumed->obstacle())) + ".";
-    if (erred_ || passed_error_) {
-        const std::string said = llm::read_failure_body(error_text_).message;
-        return "ended its stream with an error: " + (said.empty() ? error_text_ : said);
-    }
+    if (erred_ || passed_error_) return error_failure();
     if (malformed_) return "sent an event that is not JSON.";
+    if (cut_) return "ended its stream in the middle of an event.";
     if (unfinished()) return "ended its stream without a finish reason.";
     return "broke its framing: " + parser.error().message;
 }

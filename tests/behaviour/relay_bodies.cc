@@ -175,8 +175,9 @@ std::vector<Body> streams() {
     unfinished.rest = "data: {\"choices\":[";
     unfinished.done = false;
     all.push_back(unfinished);
-    Body ended_by_usage = stream("usage without its end", {plain("[DONE]")}, {});
+    Body ended_by_usage = stream("usage without its end", {plain("[DONE]")});
     ended_by_usage.rest = "data: " + std::string(usage_text) + "\n";
+    ended_by_usage.rest_is_usage = true;
     all.push_back(ended_by_usage);
     for (Body& body : line_streams())
         all.push_back(std::move(body));

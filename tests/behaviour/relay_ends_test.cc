@@ -221,12 +221,23 @@ TEST_CASE("fault 105: an error event passes, and nothing behind it") {
     }
 }
 
-TEST_CASE("a finish reason in an event that has no end is none: clients discard it too") {
-    Stream stream(Framing::until_close, Framing::chunked);
-    CHECK(stream.pass(text + finish.substr(0, finish.size() - 1), 5) == http::Progress::incomplete);
-    CHECK(stream.relay.unfinished());
-    stream.relay.see_end();
-    CHECK(stream.relay.unfinished());
+TEST_CASE("R10: a finish reason in an event without its empty line is one, half an event is none") {
+    for (const std::size_t missing : {1, 2}) {
+        Stream stream(Framing::until_close, Framing::chunked);
+        CHECK(stream.pass(text + finish.substr(0, finish.size() - missing), 5) ==
+              http::Progress::incomplete);
+        CHECK(stream.relay.unfinished());
+        stream.relay.see_end();
+        CHECK_FALSE(stream.relay.unfinished());
+        CHECK(stream.relay.said_its_end());
+    }
+    for (const std::string_view rest : {"data: {\"choices\":[{", "data: {\"choices\":[{\n"}) {
+        Stream stream(Framing::until_close, Framing::chunked);
+        CHECK(stream.pass(text + finish + std::string(rest), 5) == http::Progress::incomplete);
+        stream.relay.see_end();
+        CHECK(stream.relay.unfinished());
+        CHECK_FALSE(stream.relay.said_its_end());
+    }
 }
 
 TEST_CASE("R10: signs of life pass anywhere, and nothing is counted for them") {

@@ -167,7 +167,8 @@ Expected expected(const Body& body, const std::set<std::size_t>& cuts, std::size
     }
     // What is left at the very end passes as it is.
     const bool all = received == text.size() && cuts.contains(text.size() + 1);
-    return {all ? out + text.substr(begin) : out, received - begin};
+    const bool hidden = hide && body.rest_is_usage;
+    return {all && !hidden ? out + text.substr(begin) : out, received - begin};
 }
 
 // --- Run ------------------------------------------------------------------------------------

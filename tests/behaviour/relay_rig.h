@@ -35,6 +35,7 @@ struct Body {
     std::string name;
     std::vector<Event> events;
     std::string rest;  // behind the last event, or all of an opaque body
+    bool rest_is_usage = false;  // it is that event, without its empty line
     llm::Usage usage;
     bool done = false;  // its own last event is there
     bool json = false;

@@ -256,7 +256,9 @@ class Pools(PoolCase):
                 ("65", 503, {"Retry_After": "65", "x_should_retry": "true"}, (60, 60_000), "true"),
                 ("a date", 503, {"Retry_After": date}, (60, 60_000), "true"),
                 ("no", 503, {"x_should_retry": "false"}, None, "false"),
-                ("yes", 400, {"x_should_retry": "true"}, None, "true"),
+                ("yes", 503, {"x_should_retry": "true"}, None, "true"),
+                ("yes to a conflict", 409, {"x_should_retry": "true"}, None, "true"),
+                ("a conflict", 409, {}, None, None),
                 ("nonsense", 503, {"Retry_After": "soon"}, None, None)):
             with self.subTest(name):
                 server = self.scripted(refuse(status, **fields))
@@ -265,6 +267,23 @@ class Pools(PoolCase):
                 wanted = after and (str(after[0]), str(after[1]))
                 found = told.answer.field("retry-after"), told.answer.field("retry-after-ms")
                 self.assertEqual(found, wanted or (None, None))
+
+    def test_R6b_a_backends_own_advice_does_not_change_what_is_settled(self):
+        for name, status, body in (
+                ("a mistake", 400, None), ("no such thing", 404, None), ("too large", 413, None),
+                ("not understood", 422, None), ("not served", 501, None), ("a key", 401, None),
+                ("no credit", 402, None), ("no right", 403, None), ("too long", 400, CONTEXT),
+                ("too long, as a fault", 500, CONTEXT), ("blocked", 400, BLOCKED)):
+            for fields in ({"x_should_retry": "true"},
+                           {"X_Should_Retry": "TRUE", "Retry_After": "7"}):
+                with self.subTest(name, fields=fields):
+                    script = refuse(status, body, **fields) if body else refuse(status, **fields)
+                    server = self.scripted(script)
+                    for stream in (False, True):
+                        told = self.ask(self.gateway(self.models(server)), stream=stream)
+                        self.assertEqual((told.status, self.advice(told)), (status, "false"), told)
+                        self.assertEqual(told.answer.field("retry-after"),
+                                         fields.get("Retry_After"))
 
     def test_R6e_what_a_breaker_knows_is_told_and_never_more_than_a_minute(self):
         server = self.scripted(refuse(500))

@@ -107,6 +107,10 @@ class Counts(PoolCase):
     def test_R14_what_message_start_told_is_kept(self):
         for usage, completion in (({"input_tokens": None, "output_tokens": 5}, 5),
                                   ({"input_tokens": None, "output_tokens": None}, None),
+                                  ({"input_tokens": 7, "output_tokens": None}, None),
+                                  ({"input_tokens": 7, "cache_read_input_tokens": 4}, None),
+                                  ({"input_tokens": 7, "output_tokens": 0}, None),
+                                  ({}, None),
                                   ({"output_tokens": 5, "cache_read_input_tokens": None}, 5),
                                   (None, None)):
             with self.subTest(usage):
@@ -126,8 +130,24 @@ class Counts(PoolCase):
                     self.assertEqual(line["completion_tokens"], completion)
                     self.assertNotIn("tokens_estimated", line)
                 else:
-                    self.assertGreaterEqual(line["completion_tokens"], 1)
+                    # Not the 1 that message_start began with.
+                    self.assertEqual(line["completion_tokens"], 10)
                     self.assertTrue(line["tokens_estimated"])
+
+    def test_R14_what_message_start_told_is_not_learned_from(self):
+        def script(peer, _):
+            peer.send(sse_head() + chunk(b"".join([
+                event({"type": "message_start", "message": {"usage": {
+                    "input_tokens": 7, "output_tokens": 1}}}, "message_start"),
+                event({"type": "content_block_delta", "index": 0, "delta": {
+                    "type": "text_delta", "text": "word " * 80}}, "content_block_delta"),
+                event({"type": "message_delta", "delta": {"stop_reason": "end_turn"},
+                       "usage": {"input_tokens": 7, "output_tokens": None}}, "message_delta"),
+                event({"type": "message_stop"}, "message_stop")])) + LAST_CHUNK)
+        gateway = self.case(script)
+        for _ in range(3):
+            line = self.line(gateway, "/v1/messages", stream=True)
+            self.assertEqual((line["completion_tokens"], line["tokens_estimated"]), (100, True))
 
     def test_R14_the_estimate_learns_what_a_token_takes(self):
         # A model with a token for every two bytes of a prompt, and of five of what it writes.

@@ -3,6 +3,7 @@
 proper end of the body where that loses less; and refusals that come when the answer has begun."""
 
 import json
+import re
 import time
 
 from backend import (DONE, LAST_CHUNK, chunk, delta, event, finish, head, json_answer, sse_head)
@@ -304,6 +305,22 @@ class Ends(PoolCase):
         ((_, data),) = self.refused(CHAT, self.late(long))
         self.assertTrue(data["error"]["message"].startswith("long x"))
         self.assertLess(len(data["error"]["message"]), 1000)
+
+    def test_R7c_one_that_says_nothing_is_told_without_the_figure_of_its_status(self):
+        page = b"<html><head><title>503 Service Temporarily Unavailable</title></head></html>"
+        for status in (400, 429, 500, 502, 503, 504, 529):
+            for what, body in (("a page", page), ("nothing", b""), ("an empty object", b"{}"),
+                               ("no message", b'{"error":{}}'), ("blanks", b" \r\n")):
+                for path in (CHAT, MESSAGES, RESPONSES):
+                    with self.subTest(what, status=status, path=path):
+                        def script(peer, _, status=status, body=body):
+                            time.sleep(0.15)
+                            peer.send(head(status, "No", Content_Type="text/html",
+                                           Content_Length=len(body)) + body)
+                        found = self.refused(path, script)
+                        error = found[1][1] if path == RESPONSES else found[0][1]["error"]
+                        self.assertTrue(error["message"].startswith("The backend refused"))
+                        self.assertIsNone(re.search(r"[45]\d\d", error["message"]), error)
 
     def test_R7c_a_clients_mistake_that_is_told_with_500_is_no_server_error(self):
         mistake = {"error": {"code": 500, "message": "image input is not supported - hint: x",

@@ -146,7 +146,11 @@ class Timeouts(BackendCase):
             with self.subTest(begin):
                 said_at = []
                 answer = self.ask(script, stream=True)
-                self.assertIn("error", json.loads(events(answer.body)[-1]))
+                if begin:
+                    self.assertIn("error", json.loads(events(answer.body)[-1]))
+                else:  # before its first word a failure has a status
+                    self.assertEqual(answer.status, 504)
+                    self.assertIn("(first_byte)", error_in(answer)["message"])
                 self.assertNotIn(b"[DONE]", answer.body)
                 self.assertEqual(self.gateway.logged(id=answer.field("x-request-id"))["end"],
                                  "timeout")

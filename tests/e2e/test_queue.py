@@ -337,7 +337,8 @@ class Notices(Line):
         self.server.script = lambda peer, _: peer.send(head(500, "No", Content_Length=0))
         self.finish_all()
         self.assertEqual(told.status, 200)
-        self.assertIn("500", self.error_of(told)["message"])
+        # An agent would take the figure for advice to try again.
+        self.assertIn("refused the request (status ###)", self.error_of(told)["message"])
         self.assertFalse(told.seems_whole())
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""How answers are read: rows R8 to R10 and R13 of the fault list."""
+"""How answers are read: rows R9 and R10 of the fault list."""
 
 import gzip
 import json
@@ -110,204 +110,77 @@ class Events(StreamCase):
 
     def test_R10_a_half_event_behind_a_finish_reason_is_cut(self):
         whole = delta("a") + finish()
-        self.assert_broken(UNTIL_CLOSE + whole + b'data: {"choices":[{"de', whole)
+        half = b'data: {"choices":[{"de'
+        for end in (b"", b"\n", b"\r\n"):
+            self.assert_broken(UNTIL_CLOSE + whole + half + end, whole)
+            self.assert_broken(sse_head() + chunk(whole + half + end) + LAST_CHUNK, whole)
 
+    def test_R10_a_finish_reason_before_the_close_needs_no_empty_line(self):
+        last = finish().rstrip(b"\n")
+        for begin, last in ((delta("a"), last), (b"", choice(0, "a", "stop").rstrip(b"\n")),
+                            (choice(0, "a") + choice(1, "b") + choice(1, reason="stop"),
+                             choice(0, reason="length").rstrip(b"\n")),
+                            (delta("a"), b"id: 7\n" + last), (delta("a"), last + b"\nid: 7"),
+                            (delta("a") + finish(), usage_event(11, 1).rstrip(b"\n")),
+                            (delta("a") + finish(), b": bye"), (delta("a") + finish(), b"id: 7")):
+            for end in (b"", b"\n", b"\r\n", b"\r"):
+                with self.subTest(begin=begin, last=last, end=end):
+                    body = begin + last + end
+                    asks = {"stream_options": {"include_usage": True}}
+                    for data in (sse_head() + chunk(body) + LAST_CHUNK,
+                                 sse_head() + chunk(body[:-5]) + chunk(body[-5:]) + LAST_CHUNK,
+                                 UNTIL_CLOSE + body):
+                        answer = self.relay(data, **asks)
+                        self.assertEqual((answer.status, answer.body, answer.complete),
+                                         (200, body, True))
+                        self.assertEqual(self.logged(answer)["end"], "ok")
 
-# A context that is too small: the status, and the body in the words of its server.
-TOO_LONG = {
-    "llama-server": (400, {"error": {"code": 400, "type": "exceed_context_size_error",
-                                     "message": "too long", "n_prompt_tokens": 9, "n_ctx": 4}}),
-    "llama-server, embeddings": (500, {"error": {
-        "code": 500, "type": "server_error", "message": "input (1536 tokens) is too large to "
-        "process. increase the physical batch size (current batch size: 512)"}}),
-    "llama-server, generating": (500, {"error": {
-        "code": 500, "type": "server_error", "message": "Context size has been exceeded."}}),
-    "LocalAI": (500, {"error": {"code": 500, "type": "", "message": "rpc error: code = Internal "
-                                "desc = request (9 tokens) exceeds the available context size (4 "
-                                "tokens), try increasing it"}}),
-    "llama-cpp-python": (500, {"error": {
-        "type": "internal_server_error", "code": None,
-        "message": "Requested tokens (9437) exceed context window of 8192"}}),
-    "vLLM": (400, {"object": "error", "type": "BadRequestError", "code": 400, "message":
-                   "This model's maximum context length is 512 tokens. However, you requested 700 "
-                   "tokens in the input for embedding generation."}),
-    "SGLang": (400, {"error": {
-        "type": "BadRequestError", "code": 400,
-        "message": "The input (9 tokens) is longer than the model's context length (4 tokens)."}}),
-    "Ollama": (500, {"error": "the input length exceeds the context length"}),
-    "LM Studio": (400, {"error": "Trying to keep the first 5000 tokens when context the overflows. "
-                        "However, the model is loaded with context length of only 4096 tokens"}),
-    "TabbyAPI": (503, {"error": {"message": "Request length 71599 + 2048 is greater than "
-                                 "max_seq_len 65536"}}),
-    "TEI": (413, {"error": "Input validation error: `inputs` must have less than 512 tokens. "
-                  "Given: 598", "error_type": "Validation"}),
-    "TGI": (422, {"error_type": "validation", "error":
-                  "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096."}),
-    "dasllama": (400, {"error": {"message": "the rendered prompt is 3000 tokens; the model context "
-                                 "is 2048"}}),
-    "mistral.rs": (422, {"message": "Prompt sequence length is greater than 4096, perhaps consider "
-                         "using `truncate_sequence`?"}),
-    "Anthropic": (400, {"type": "error", "error": {"type": "invalid_request_error", "message":
-                        "prompt is too long: 203284 tokens > 200000 maximum"}}),
-    "Gemini": (400, [{"error": {"code": 400, "status": "INVALID_ARGUMENT", "message":
-                      "The input token count (9) exceeds the maximum number of tokens allowed (4)."
-                      }}]),
-    "Bedrock": (400, {"message": "Input is too long for requested model."}),
-    "Mistral": (400, {"object": "error", "message": "Prompt contains 40000 tokens and 0 draft "
-                      "tokens, too large for model with 32768 maximum context length"}),
-    "Groq": (400, {"error": {"message": "Please reduce the length of the messages or completion.",
-                             "type": "invalid_request_error", "code": "context_length_exceeded"}}),
-    "Cloudflare": (413, {"success": False, "errors": [{"code": 5021, "message":
-                         "tokens (8810) exceeded this model context window limit (8192)"}]}),
-    "FastAPI": (422, {"detail": [{"loc": ["body"], "msg": "exceeds the maximum context length"}]}),
-}
+    def test_R10_the_same_in_other_dialects(self):
+        text = event({"type": "content_block_delta", "index": 0, "delta": {
+            "type": "text_delta", "text": "a"}}, "content_block_delta")
+        stop = event({"type": "message_stop"}, "message_stop")
+        said = event({"type": "response.output_text.delta", "delta": "a", "sequence_number": 1},
+                     "response.output_text.delta")
+        done = event({"type": "response.completed", "sequence_number": 2, "response": {
+            "id": "r", "usage": {"input_tokens": 11, "output_tokens": 1}}}, "response.completed")
+        for path, begin, last in (("/v1/messages", text, stop), ("/v1/responses", said, done),
+                                  ("/completion", event({"content": "a", "stop": False}),
+                                   event({"content": "", "stop": True}))):
+            for cut in (1, 2):
+                with self.subTest(path, cut=cut):
+                    body = begin + last[:-cut]
+                    for data in (sse_head() + chunk(body) + LAST_CHUNK, UNTIL_CLOSE + body):
+                        answer = self.relay(data, path=path)
+                        self.assertEqual((answer.body, answer.complete), (body, True))
+                        line = self.logged(answer)
+                        self.assertEqual(line["end"], "ok")
+                        if path == "/v1/responses":
+                            self.assertEqual(line["prompt_tokens"], 11)
 
+    def test_R10_what_was_asked_for_is_hidden_without_its_empty_line_too(self):
+        text = delta("a") + finish()
+        for end in (b"", b"\n"):
+            last = usage_event(11, 1).rstrip(b"\n") + end
+            for data in (sse_head() + chunk(text + last) + LAST_CHUNK,
+                         sse_head() + chunk(text) + chunk(last[:9]) + chunk(last[9:]) + LAST_CHUNK,
+                         UNTIL_CLOSE + text + last):
+                with self.subTest(data):
+                    answer = self.relay(data)
+                    self.assertEqual((answer.body, answer.complete), (text, True))
+                    self.assert_usage(answer, 11, 1)
 
-class TooLong(PoolCase):
-
-    def test_R13_every_wording_goes_to_the_chain_of_that_cause_and_blames_nobody(self):
-        told = []
-        small = self.scripted(lambda peer, _: peer.send(json_answer(told[1], told[0], "No")))
-        large = self.scripted(answer_chat)
-        gateway = self.gateway({
-            "m": {"backends": [backend(small)], "health": {"probe": "off"},
-                  "breaker": {"failures": 2}, "fallback": {"context_length": ["large"]}},
-            "large": {"backends": [backend(large, model="large-model")]}})
-        for path in ("/v1/chat/completions", "/v1/embeddings"):
-            for server, (status, body) in TOO_LONG.items():
-                with self.subTest(server, path=path):
-                    told[:] = status, body
-                    answer = self.ask(gateway, path=path, input="x")
-                    self.assertEqual(answer.status, 200, answer)
-                    line = gateway.logged(id=answer.answer.field("x-request-id"))
-                    self.assertEqual(line["hops"], f"{small.url} context_length")
-                    self.assertEqual(line["backend"], large.url)
-        self.assertEqual(len(small.requests), 2 * len(TOO_LONG))
-
-
-ERRORS = {  # what stands in a 200, and the status that it says
-    "llama-server": ({"error": {"code": 500, "message": "CUDA error: out of memory",
-                                "type": "server_error"}}, 500),
-    "a text": ({"error": "model runner has unexpectedly stopped"}, 500),
-    "Anthropic": ({"type": "error", "error": {"type": "overloaded_error", "message": "x"}}, 529),
-    "vLLM, older": ({"object": "error", "message": "no", "type": "x", "code": 503}, 503),
-    "a code in a text": ({"error": {"message": "no", "code": "429"}}, 429),
-    "beside nulls": ({"id": None, "choices": None, "error": {"message": "no", "code": 502}}, 502),
-    "beside an empty list": ({"choices": [], "error": {"message": "no"}}, 500),
-    "too long": ({"error": {"message": "prompt is too long: 9 tokens > 4 maximum"}}, 400),
-    "a client's": ({"error": {"message": "no", "type": "invalid_request_error"}}, 400),
-}
-
-
-class Disguised(PoolCase):
-    """Status 200 and an error inside."""
-
-    def pair(self, script, **more):
-        bad, good = self.scripted(script), self.scripted(answer_chat)
-        return bad, good, self.gateway({"m": {
-            "balance": "round-robin", "health": {"probe": "off"}, "breaker": {"failures": 2},
-            "backends": [backend(bad), backend(good, priority=1)], **more}})
-
-    def alone(self, script, **more):
-        bad = self.scripted(script)
-        return bad, self.gateway({"m": {"backends": [backend(bad)], "health": {"probe": "off"},
-                                        "breaker": {"failures": 0, "error_rate": 0}, **more}})
-
-    def line(self, gateway, told):
-        return gateway.logged(id=told.answer.field("x-request-id"))
-
-    def test_R8_a_document_that_is_an_error_has_the_status_that_it_says(self):
-        now = []
-        _, gateway = self.alone(lambda peer, _: now[0](peer))
-        for what, (body, status) in ERRORS.items():
-            raw = json.dumps(body).encode()
-            ways = {
-                "a length": json_answer(raw),
-                "chunks": head(Content_Type="application/json", Transfer_Encoding="chunked") +
-                          chunk(raw) + LAST_CHUNK,
-                "bytes": head(Content_Type="application/json; charset=utf-8",
-                              Transfer_Encoding="chunked") +
-                         b"".join(chunk(raw[i:i + 1]) for i in range(len(raw))) + LAST_CHUNK,
-                "no type": head(Content_Length=len(raw)) + raw,
-                "plain": head(Content_Type="text/plain", Content_Length=len(raw)) + raw,
-            }
-            for way, data in ways.items():
-                for stream in (False, True):
-                    with self.subTest(what, way=way, stream=stream):
-                        now[:] = [lambda peer, data=data: peer.send(data)]
-                        told = self.ask(gateway, stream=stream)
-                        self.assertEqual((told.status, json.loads(told.body)), (status, body))
-                        self.assertEqual(self.line(gateway, told)["end"], "backend_error")
-
-    def test_R8_another_backend_is_asked_and_the_breaker_hears_of_it(self):
-        failing = json_answer({"error": {"message": "no GPU is left", "code": 503}})
-        for stream in (False, True):
-            with self.subTest(stream=stream):
-                bad, good, gateway = self.pair(lambda peer, _: peer.send(failing))
-                for _ in range(6):
-                    told = self.ask(gateway, stream=stream)
-                    self.assert_served(told)
-                    self.assertEqual(self.line(gateway, told)["backend"], good.url)
-                self.assertEqual(len(bad.requests), 2)
-
-    def test_R8_an_error_before_the_first_word_of_a_stream_is_a_refusal(self):
-        error = {"error": {"message": "no slot", "type": "unavailable_error", "code": 503}}
-        begins = {"at once": b"", "behind a ping": b": ping\n\n",
-                  "behind an empty data": b"data:\n\n",
-                  "behind a role": choice(0, role="assistant"),
-                  "behind all of them": b": x\n\n" + choice(0, role="assistant") + b"data:\n\n"}
-        for what, begin in begins.items():
-            for kind in ("text/event-stream", "text/plain"):
-                with self.subTest(what, kind=kind):
-                    body = begin + event(error) + DONE
-
-                    def script(peer, _, body=body, kind=kind):
-                        peer.send(head(Content_Type=kind, Transfer_Encoding="chunked") +
-                                  chunk(body) + LAST_CHUNK)
-                    bad, good, gateway = self.pair(script)
-                    for _ in range(4):
-                        self.assert_served(self.ask(gateway, stream=True))
-                    self.assertEqual(len(bad.requests), 2)
-                    _, single = self.alone(script)
-                    told = self.ask(single, stream=True)
-                    self.assertEqual((told.status, json.loads(told.body)), (503, error))
-
-    def test_R8_what_is_an_answer_stays_one(self):
-        now = []
-        _, gateway = self.alone(lambda peer, _: peer.send(json_answer(now[0])))
-        said = {"choices": [{"index": 0, "message": {"role": "assistant", "content": "error"},
-                             "finish_reason": "stop"}]}
-        for body in ({**said, "error": None}, {"error": None, **said},
-                     {"error": {"message": "a warning"}, **said}, {**said, "error": "a warning"},
-                     {"object": "list", "data": [{"embedding": [0.5] * 2000}]},
-                     {"id": "x" * 3000, "content": "the \"error\" of my ways"}, {}, [],
-                     {"choices": [{"index": 0, "message": {"content": "x" * 100_000}}]}):
-            with self.subTest(str(body)[:60]):
-                now[:] = [json.dumps(body).encode()]
-                told = self.ask(gateway)
-                self.assertEqual((told.status, told.body, told.complete), (200, now[0], True))
-                self.assertEqual(self.line(gateway, told)["end"], "ok")
-
-    def test_R8_the_begin_of_a_long_answer_is_not_held_back(self):
-        begin, rest = b'{"object":"list","data":[' + b"1," * 1000, b"1]}"
-
-        def script(peer, _):
-            peer.send(head(Content_Type="application/json", Transfer_Encoding="chunked") +
-                      chunk(begin))
-            seen.wait(10)
-            peer.send(chunk(rest) + LAST_CHUNK)
-        seen = threading.Event()
-        _, gateway = self.alone(script)
-        with gateway.client() as client:
-            client.send(chat_request(gateway.host))
-            answer = client.read()
-            got = b""
-            while len(got) < len(begin):
-                got += answer.read_some()
-            seen.set()
-            while part := answer.read_some():
-                got += part
-        self.assertEqual((answer.status, got, answer.complete), (200, begin + rest, True))
+    def test_R10_an_error_without_its_empty_line_is_told(self):
+        own = {"error": {"message": "no slot", "type": "server_error", "code": 503, "n": 1}}
+        for end in (b"", b"\n"):
+            last = event(own).rstrip(b"\n") + end
+            for data in (sse_head() + chunk(delta("a") + last) + LAST_CHUNK,
+                         UNTIL_CLOSE + delta("a") + last):
+                with self.subTest(data):
+                    answer = self.relay(data)
+                    self.assertTrue(answer.body.startswith(delta("a")), answer)
+                    (told,) = events(answer.body[len(delta("a")):])
+                    self.assertLessEqual(own["error"].items(), json.loads(told)["error"].items())
+                    self.assertEqual(self.logged(answer)["end"], "backend_error")
 
 
 class Additions(PoolCase):
@@ -374,19 +247,77 @@ class Additions(PoolCase):
 
     def test_R9_what_was_asked_for_is_hidden_whatever_the_type(self):
         whole = self.TEXT + usage_event(11, 5) + DONE
-        for fields in ({}, {"Content_Type": "text/plain"},
-                       {"Content_Type": "text/plain; charset=utf-8"},
-                       {"Content_Type": "application/octet-stream"}):
-            for cuts in ((), range(1, 500)):
-                with self.subTest(fields, cuts=cuts):
-                    def script(peer, _, fields=fields, cuts=cuts):
-                        peer.send_in_pieces(head(Transfer_Encoding="chunked", **fields) +
-                                            chunk(whole) + LAST_CHUNK, cuts)
-                    _, gateway = self.case(script)
-                    told = self.ask(gateway, stream=True)
-                    self.assertEqual((told.status, told.body), (200, self.TEXT + DONE))
-                    line = gateway.logged(id=told.answer.field("x-request-id"))
-                    self.assertEqual((line["prompt_tokens"], line["completion_tokens"]), (11, 5))
+        now = []
+        _, gateway = self.case(lambda peer, _: now[0](peer))
+        for fields in ({}, *({"Content_Type": label} for label in self.LABELS)):
+            begins = (b"", b"\n", b": hello\n\n", b"\xef\xbb\xbf", b"event: message\n")
+            for begin in begins if "json" in str(fields) else begins[:1]:
+                for cuts in ((), range(1, 500)):
+                    with self.subTest(fields, begin=begin, cuts=cuts):
+                        def script(peer, fields=fields, begin=begin, cuts=cuts):
+                            peer.send_in_pieces(head(Transfer_Encoding="chunked", **fields) +
+                                                chunk(begin + whole) + LAST_CHUNK, cuts)
+                        now[:] = [script]
+                        told = self.ask(gateway, stream=True)
+                        self.assertEqual((told.status, told.body), (200, begin + self.TEXT + DONE))
+                        line = gateway.logged(id=told.answer.field("x-request-id"))
+                        self.assertEqual((line["prompt_tokens"], line["completion_tokens"]),
+                                         (11, 5))
+                        self.assertEqual(line["end"], "ok")
+
+    LABELS = ("text/event-stream", "text/event-stream; charset=utf-8", "text/plain",
+              "text/plain; charset=utf-8", "application/octet-stream", "application/json",
+              "application/json; charset=utf-8", "application/x-ndjson", "application/jsonl",
+              "text/html", "text/html; charset=utf-8", "application/stream+json", "nonsense")
+
+    def test_R9_also_where_the_event_has_the_name_of_those_without_one(self):
+        named = usage_event(11, 5).replace(b"data:", b"event: message\ndata:", 1)
+        _, gateway = self.case(lambda peer, _: peer.send(
+            sse_head() + chunk(self.TEXT + named + DONE) + LAST_CHUNK))
+        self.assertEqual(self.ask(gateway, stream=True).body, self.TEXT + DONE)
+
+    def test_R9_what_is_no_stream_under_any_label_is_passed_as_it_is(self):
+        now = []
+        _, gateway = self.case(lambda peer, _: now[0](peer))
+        document = json.dumps({"choices": [{"index": 0, "message": {
+            "role": "assistant", "content": "hi"}, "finish_reason": "stop"}], "usage": {
+                "prompt_tokens": 11, "completion_tokens": 5}}).encode()
+        for label in ("text/plain", "application/json", "application/x-ndjson", "text/html"):
+            for body in (document, b" \n" + document, b"<html><body>503</body></html>", b"Hello.",
+                         document + b"\n"):
+                for framing in ("length", "chunks"):
+                    for cuts in ((), range(1, 500)):
+                        with self.subTest(label, body=body, framing=framing, cuts=cuts):
+                            def script(peer, label=label, body=body, framing=framing, cuts=cuts):
+                                data = (head(Content_Type=label, Content_Length=len(body)) + body
+                                        if framing == "length" else
+                                        head(Content_Type=label, Transfer_Encoding="chunked") +
+                                        chunk(body) + LAST_CHUNK)
+                                peer.send_in_pieces(data, cuts)
+                            now[:] = [script]
+                            told = self.ask(gateway, stream=True)
+                            self.assertEqual((told.status, told.body, told.complete),
+                                             (200, body, True))
+
+    def test_R9_behind_a_notice_a_document_is_no_stream(self):
+        release = threading.Event()
+
+        def script(peer, _):
+            release.wait(20)
+            peer.send(json_answer({"choices": [{"message": {"content": "hi"}}]}))
+        server = self.scripted(script)
+        gateway = self.gateway({"m": {"backends": [backend(server)], "health": {"probe": "off"},
+                                      "queue": {"notice_first": "50ms"}}})
+        with gateway.client() as client:
+            client.send(chat_request(gateway.host, stream=True))
+            answer = client.read()
+            got = answer.read_some()
+            release.set()
+            while part := answer.read_some():
+                got += part
+        self.assertTrue(got.startswith(b":"), got)
+        self.assertIn("no stream", json.loads(events(got)[-1])["error"]["message"])
+        self.assertNotIn(b"choices", got)
 
     def test_R9_a_coded_answer_is_asked_for_again_without_the_addition(self):
         def script(peer, seen):

@@ -246,6 +246,42 @@ TEST_CASE("R5: a long prefill is waited for, and its client is told") {
     CHECK(count(told.heard.text, ": waiting\n\n") >= 58);
 }
 
+TEST_CASE("R8: what begins a stream is held back no longer than until something is due") {
+    const std::string role =
+        chunk("data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\"}}]}\n\n");
+    const std::string line =
+        R"({"model":"m","message":{"content":"one"},"done":true,"done_reason":"stop"})"
+        "\n";
+    constexpr std::string_view lines_head =
+        "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\n"
+        "Transfer-Encoding: chunked\r\n\r\n";
+    const Script stream{.says = {{{}, std::string(stream_head) + role}, {minute * 10, rest}}};
+    // With the first heartbeat.
+    auto told = ask(stream, {});
+    CHECK(told.whole());
+    CHECK(told.heard.longest_silence <= second * 15 + Duration::millis(5));
+    CHECK(told.heard.text.starts_with("HTTP/1.1 200 "));
+    CHECK(count(told.heard.text, "assistant") == 1);
+    // After as long where there is none: what was held back, and the head alone of lines of JSON.
+    config::ModelSetting quiet;
+    quiet.queue.notice_first = {};
+    told = ask(stream, quiet);
+    CHECK(told.whole());
+    CHECK(count(told.heard.text, beat) >= 35);
+    CHECK(told.heard.longest_silence <= second * 15 + Duration::millis(5));
+    quiet.heartbeat = {};
+    quiet.queue.notice_every = {};
+    told = ask(stream, quiet);
+    CHECK(told.whole());
+    CHECK(told.heard.longest_silence <= minute * 10 - second * 14);
+    CHECK(told.heard.longest_silence >= minute * 10 - second * 16);
+    told = ask({.says = {{{}, std::string(lines_head)}, {minute * 10, chunk(line) + "0\r\n\r\n"}}},
+               {}, {.path = "/api/chat"});
+    CHECK(told.says("one"));
+    CHECK(told.heard.longest_silence <= minute * 10 - second * 14);
+    CHECK(told.heard.longest_silence >= minute * 10 - second * 16);
+}
+
 TEST_CASE("R5: bytes of the answer are signs of life where health checks are not answered") {
     const std::vector<Saying> begin = {{{}, std::string(stream_head) + chunk(event("one"))}};
     // Comments; and an event that comes letter by letter.

@@ -28,6 +28,9 @@ struct Usage {
     // The backend told; else nothing here may be trusted. What Anthropic's message_start tells
     // fills the counts, but it is known only with the report at the end.
     bool known = false;
+    // And of `completion`: not what message_start told, which is no more than a begin, where the
+    // report at the end leaves it out.
+    bool completion_known = false;
 };
 
 // The choices that an event names, a bit for each index; those past the last bit share it.
@@ -48,6 +51,9 @@ struct EventFacts {
     bool answers = false;   // has choices, or text of whatever dialect
     bool finished = false;  // a choice has its finish_reason / stop_reason
     bool content = false;   // carries generated text, reasoning or a tool call piece
+    // It is of use to a client before the first word: it says how far the prompt is read, that a
+    // tool is at work. Those that only say that an answer begins (who speaks, its id) are not.
+    bool notable = false;
     bool usage_only =
         false;  // OpenAI's extra event: "choices":[] with usage and nothing else to say
     bool malformed = false;  // neither one whole JSON value, as far as it was checked, nor [DONE]

@@ -29,15 +29,15 @@
 namespace sluice::proxy {
 
 struct RelayPlan {
-    http::Framing in = http::Framing::none;   // how the backend frames the body
-    http::Framing out = http::Framing::none;  // how the client gets it
-    std::uint64_t length = 0;                 // of the body, where `in` is `length`
-    bool event_stream = false;                // events that can be read, in this form
-    sse::Form form = sse::Form::event_stream;
-    bool readable = false;          // otherwise JSON whose usage is read
+    http::Framing in = http::Framing::none;    // how the backend frames the body
+    http::Framing out = http::Framing::none;   // how the client gets it
+    std::uint64_t length = 0;                  // of the body, where `in` is `length`
+    bool event_stream = false;                 // events that can be read, in this form
+    sse::Form form = sse::Form::event_stream;  // where that is a guess, what its type says
+    bool readable = false;                     // otherwise JSON whose usage is read
     bool hide_usage_event = false;  // the client did not ask for the event that only reports usage
     bool examined = false;          // of such a document it is asked whether it is an error
-    // Its type does not say so, but it may be an event stream: its first byte tells.
+    // It may be an event stream, whatever its type says: its first byte tells.
     bool guessed = false;
     bool must_finish = false;  // a stream that says how a generation ended
     bool responses = false;    // events of the Responses API, which are numbered
@@ -95,7 +95,9 @@ public:
         return plan_.readable && !usage().known ? limits::read_tail_bytes : 0;
     }
     // Nothing comes any more; the end of a stream may end its last event.
-    void see_end();
+    void see_end() {
+        if (read_end()) held_.clear();
+    }
     // The backend's stream ended as its framing allows (until_close): the end for the client.
     // False: out_of_buffers(), and the body is not whole.
     [[nodiscard]] bool end(mem::BufferPool& buffers, mem::Chain& out);
@@ -110,6 +112,8 @@ public:
     bool insert(std::string_view event, mem::BufferPool& buffers, mem::Chain& out);
     // What broke, when take() failed for the backend's sake: "broke its framing: ...".
     std::string failure(const http::Parser& parser) const;
+    // The same of an error that the stream held: "ended its stream with an error: ...".
+    std::string error_failure() const;
     Break failure_kind() const;
 
     // What a document that is examined turns out to be; once it has ended, or has become too long
@@ -126,16 +130,22 @@ public:
     bool passed_error() const { return passed_error_; }
     // It was kept from the client after all.
     void withdraw_error() { passed_error_ = false; }
-    // A generation has begun and did not say how it ended; or one of its choices did not.
+    // A generation has begun and did not say how it ended; or one of its choices did not. Or the
+    // stream ended in the middle of an event.
     bool unfinished() const {
-        return plan_.must_finish && content_events_ > 0 && !saw_done_ && !saw_error_ &&
-               (!saw_finish_ || open_choices_ != 0);
+        return cut_ || (plan_.must_finish && content_events_ > 0 && !saw_done_ && !saw_error_ &&
+                        (!saw_finish_ || open_choices_ != 0));
     }
     // Behind see_end(): the stream's last words are an end in its dialect, however its framing
     // ended.
     bool said_its_end() const {
-        return saw_done_ || (saw_finish_ && open_choices_ == 0 && !cut_ && !saw_error_);
+        return !cut_ && !erred_ &&
+               (saw_done_ || (saw_finish_ && open_choices_ == 0 && !saw_error_));
     }
+    // An event was an error, and was not passed on.
+    bool erred() const { return erred_; }
+    // A client gains nothing from what has come so far: no word, and nothing that precedes one.
+    bool says_nothing() const { return !notable_ && content_events_ == 0; }
     // The first error object that the stream held; its begin.
     const std::string& error_text() const { return error_text_; }
     // Where a stream of the Responses API stands.
@@ -169,6 +179,7 @@ private:
     void read_whole_document(std::string_view part);
     void examine(std::string_view part);
     void settle_guess(std::string_view text);
+    bool read_end();
     void scan_events(std::string_view text, const http::BodyPiece& piece, RelayScratch& scratch,
                      Reading& reading);
     llm::EventFacts read_event(const sse::Event& event);
@@ -178,6 +189,7 @@ private:
     void rewrite_events(std::string_view run, std::string& rewritten);
     bool keep(const sse::Event& event, const llm::EventFacts& facts);
     void give_up_long_event(RelayScratch& scratch, Reading& reading);
+    static void release_waiting(RelayScratch& scratch, Reading& reading);
     bool emit_raw(const mem::Slice& slice, const RelayScratch& scratch, std::size_t consumed,
                   bool complete, mem::Chain& out);
     bool emit(mem::Chain&& body, mem::BufferPool& buffers, mem::Chain& out);
@@ -196,7 +208,8 @@ private:
     bool saw_done_ = false;
     bool saw_error_ = false;
     bool saw_finish_ = false;
-    bool malformed_ = false;  // an event was
+    bool notable_ = false;    // an event was
+    bool malformed_ = false;  // the same
     bool cut_ = false;        // the stream ends in the middle of one
     bool erred_ = false;      // an event was an error, and is not passed on
     bool passed_error_ = false;

@@ -75,3 +75,45 @@ TEST_CASE("R10: each choice says and ends for itself") {
         facts_of(R"({"type":"message_delta","delta":{"stop_reason":"end_turn"}})").choices.ended ==
         1);
 }
+
+TEST_CASE("R8: what is of use before the first word, and what only begins an answer") {
+    struct Case {
+        std::string_view name;
+        std::string_view data;
+        bool notable;
+    };
+    const Case cases[] = {
+        {"", R"({"object":"x","choices":[{"index":0,"delta":{"role":"assistant"}}]})", false},
+        {"message", R"({"object":"x","choices":[{"index":0,"delta":{"role":"assistant"}}]})",
+         false},
+        {"", R"({"index":0,"content":"","stop":false})", false},
+        {"", R"({"model":"m","message":{"role":"assistant","content":""},"done":false})", false},
+        {"message_start", R"({"type":"message_start","message":{"usage":{}}})", false},
+        {"", R"({"type":"message_start","message":{}})", false},
+        {"content_block_start", R"({"type":"content_block_start","content_block":{}})", false},
+        {"", R"({"type":"ping"})", false},
+        {"response.created", R"({"type":"response.created","response":{}})", false},
+        {"response.in_progress", R"({"type":"response.in_progress"})", false},
+        {"response.output_item.added", R"({"type":"response.output_item.added"})", false},
+        {"", R"({"choices":[{"index":0,"delta":{}}],"prompt_progress":{"processed":4}})", true},
+        {"", R"({"prompt_progress":{"processed":4},"choices":[{"index":0,"delta":{}}]})", true},
+        {"", R"({"content":"","prompt_progress":{"processed":4},"stop":false})", true},
+        {"", R"({"choices":[{"index":0,"delta":{}}],"prompt_progress":null})", false},
+        {"response.web_search_call.searching", R"({"type":"response.web_search_call.searching"})",
+         true},
+        {"", R"({"type":"image_generation.partial_image"})", true},
+        {"queue", R"({"position":3})", true},
+    };
+    for (const Case& c : cases) {
+        CAPTURE(c.name);
+        CAPTURE(c.data);
+        CHECK(facts_of(c.data, c.name).notable == c.notable);
+    }
+}
+
+TEST_CASE("R9: an event named as those without a name is one of them") {
+    const std::string_view usage = R"({"choices":[],"usage":{"prompt_tokens":1}})";
+    CHECK(facts_of(usage).usage_only);
+    CHECK(facts_of(usage, "message").usage_only);
+    CHECK_FALSE(facts_of(usage, "usage").usage_only);
+}

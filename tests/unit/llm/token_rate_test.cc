@@ -129,3 +129,24 @@ TEST_CASE("R8: an error is told from an answer that has one beside it, in any sp
         }
     }
 }
+
+TEST_CASE("R14: the count of the text is known where the report at the end has it") {
+    const auto read = [](std::string_view delta) {
+        Usage usage;
+        read_event("message_start",
+                   R"({"type":"message_start","message":{"usage":{"input_tokens":9,)"
+                   R"("output_tokens":1}}})",
+                   usage);
+        CHECK_FALSE((usage.known || usage.completion_known));
+        read_event("message_delta", delta, usage);
+        CHECK(usage.prompt == 9);
+        return usage;
+    };
+    CHECK_FALSE(read(R"({"type":"message_delta","usage":{"input_tokens":9,"output_tokens":null}})")
+                    .completion_known);
+    CHECK_FALSE(read(R"({"type":"message_delta","usage":{"input_tokens":9}})").completion_known);
+    CHECK(read(R"({"type":"message_delta","usage":{"input_tokens":9}})").known);
+    CHECK(read(R"({"type":"message_delta","usage":{"output_tokens":5}})").completion_known);
+    CHECK(usage_of(R"({"usage":{"prompt_tokens":9,"completion_tokens":5}})").completion_known);
+    CHECK_FALSE(usage_of(R"({"usage":{"prompt_tokens":9}})").completion_known);
+}

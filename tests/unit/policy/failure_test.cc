@@ -48,17 +48,17 @@ constexpr Class classes[] = {Class::none,           Class::transient,    Class::
 
 // What Groq and OpenAI say of a request that is more than a minute's allowance by itself.
 constexpr std::string_view too_large_for_a_minute =
-    R"j({"error":{"message":"Request too large for model `llama-3.3-70b-versatile` in organization )j"
-    R"j(`org_x` service tier `on_demand` on tokens per minute (TPM): Limit 6000, Requested 14810, )j"
+    R"j({"error":{"message":"Request too large for model `llama-3.3-70b` in organization `org_x` )j"
+    R"j(service tier `on_demand` on tokens per minute (TPM): Limit 6000, Requested 14810, )j"
     R"j(please reduce your message size and try again.","type":"tokens",)j"
     R"j("code":"rate_limit_exceeded"}})j";
 constexpr std::string_view too_large_for_a_min =
-    R"j({"error":{"message":"Request too large for gpt-4o in organization org-x on tokens per min )j"
-    R"j((TPM): Limit 30000, Requested 342389. The input or output tokens must be reduced in order )j"
-    R"j(to run successfully.","type":"tokens","code":"rate_limit_exceeded"}})j";
+    R"j({"error":{"message":"Request too large for gpt-4o in organization org-x on tokens per )j"
+    R"j(min (TPM): Limit 30000, Requested 342389. The input or output tokens must be reduced in )j"
+    R"j(order to run successfully.","type":"tokens","code":"rate_limit_exceeded"}})j";
 constexpr std::string_view used_up =
-    R"j({"error":{"message":"Rate limit reached for gpt-4o in organization org-x on tokens per min )j"
-    R"j((TPM): Limit 30000, Used 29000, Requested 5000. Please try again in 2s.",)j"
+    R"j({"error":{"message":"Rate limit reached for gpt-4o in organization org-x on tokens per )j"
+    R"j(min (TPM): Limit 30000, Used 29000, Requested 5000. Please try again in 2s.",)j"
     R"j("type":"tokens","code":"rate_limit_exceeded"}})j";
 
 }  // namespace
