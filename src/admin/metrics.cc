@@ -79,7 +79,8 @@ std::string served_labels(const Statistics::Key& key) {
 constexpr const char* status_names[] = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
 static_assert(std::size(status_names) == proxy::status_classes);
 
-void write_requests(Text& text, const Statistics& sum) {
+// What each consumer has asked for, which is its own to see.
+void write_served(Text& text, const Statistics& sum) {
     text.family(
         "sluice_requests_total", "counter",
         "Requests by consumer, model, backend, how they ended and the class of the status.");
@@ -100,6 +101,9 @@ void write_requests(Text& text, const Statistics& sum) {
         text.sample(labels + ",type=\"output\"", row.completion_tokens);
         text.sample(labels + ",type=\"cached\"", row.cached_tokens);
     }
+}
+
+void write_counts(Text& text, const Statistics& sum) {
     text.family("sluice_answers_without_usage_total", "counter",
                 "Answers of a model whose backend reported no tokens.");
     text.sample("", sum.uncounted);
@@ -227,7 +231,34 @@ struct TargetSum {
     std::uint64_t breakers_open = 0;
     std::uint64_t in_flight = 0;
     std::uint64_t slots = 0;
+    std::map<std::string, std::string> labels;
 };
+
+// A label's name as the format has it, and apart from ours.
+std::string label_name(std::string_view name) {
+    std::string out = "label_";
+    for (const char c : name) {
+        const bool plain =
+            (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+        out += plain ? c : '_';
+    }
+    return out;
+}
+
+// To be joined with any other series of the backend.
+void write_labels(Text& text, const std::map<Statistics::Key, TargetSum>& by_place) {
+    text.family("sluice_backend_info", "gauge", "The labels that the settings give a backend.");
+    for (const auto& [place, sum] : by_place) {
+        if (sum.labels.empty()) continue;
+        std::map<std::string, std::string> labels;  // two names may have become one
+        for (const auto& [name, value] : sum.labels)
+            labels.try_emplace(label_name(name), escaped(value));
+        std::string line = served_labels(place);
+        for (const auto& [name, value] : labels)
+            line += fmt::format(",{}=\"{}\"", name, value);
+        text.sample(line, 1);
+    }
+}
 
 void write_targets(Text& text, const shard::Totals& totals) {
     std::map<Statistics::Key, TargetSum> by_place;
@@ -240,6 +271,7 @@ void write_targets(Text& text, const shard::Totals& totals) {
             sum.breakers_open += target.breaker_open ? 1 : 0;
             sum.in_flight += target.in_flight;
             sum.slots = target.slots;
+            sum.labels = target.labels;
         }
     }
     const auto each = [&](const char* name, const char* help, auto&& value) {
@@ -255,6 +287,7 @@ void write_targets(Text& text, const shard::Totals& totals) {
          [](const TargetSum& sum) { return sum.in_flight; });
     each("sluice_backend_slots", "Requests it works on at a time; 0: unbounded or unknown.",
          [](const TargetSum& sum) { return sum.slots; });
+    write_labels(text, by_place);
 }
 
 // How well prompts find their replica's cache, as the backends themselves report it.
@@ -269,19 +302,25 @@ void write_hit_ratios(Text& text, const Statistics& sum) {
 
 }  // namespace
 
-void write_metrics(const shard::Totals& totals, std::string& out) {
+void write_metrics(const shard::Totals& totals, std::string_view consumer, std::string& out) {
     Statistics sum;
     for (const auto& snapshot : totals.by_shard())
         if (snapshot != nullptr) sum.add(snapshot->statistics);
+    const bool all = consumer.empty();
+    if (!all)
+        std::erase_if(sum.served,
+                      [consumer](const auto& row) { return row.first.consumer != consumer; });
     Text text(out);
     text.family("sluice_build_info", "gauge", "The program that answers.");
     text.sample("version=\"" SLUICE_VERSION "\"", 1);
-    write_requests(text, sum);
+    write_served(text, sum);
+    write_hit_ratios(text, sum);
+    if (!all) return;
+    write_counts(text, sum);
     write_durations(text, sum);
     write_shards(text, totals);
     write_pools(text, totals);
     write_targets(text, totals);
-    write_hit_ratios(text, sum);
 }
 
 }  // namespace sluice::admin

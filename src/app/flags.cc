@@ -1,6 +1,8 @@
 #include "flags.h"
 
 #include "discover.h"
+#include "mistakes.h"
+#include "sluice/config/home.h"
 #include "sluice/config/load.h"
 #include "sluice/http/path.h"
 #include "sluice/llm/endpoints.h"
@@ -14,7 +16,10 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <string_view>
 #include <utility>
@@ -26,6 +31,8 @@ namespace {
 using config::Settings;
 
 constexpr int exit_mistake = 2;
+
+constexpr std::string_view commands[] = {"serve", "check", "discover"};
 
 // A flag whose text one of the config parsers reads; its error becomes the flag's.
 template <class T, class Parse>
@@ -44,19 +51,20 @@ void add_parsed(CLI::App& app, const std::string& flag, T& target, Parse parse,
 }
 
 template <class T, class Parse>
-void add_list(CLI::App& app, const std::string& flag, std::vector<T>& target, Parse parse,
-              const std::string& type, const std::string& help) {
-    app.add_option_function<std::vector<std::string>>(
-           flag,
-           [&target, parse, flag](const std::vector<std::string>& texts) {
-               target.clear();  // what the file says
-               for (const auto& text : texts) {
-                   auto value = parse(text);
-                   if (!value) throw CLI::ValidationError(flag, value.error().message);
-                   target.push_back(std::move(value).value());
-               }
-           },
-           help)
+CLI::Option* add_list(CLI::App& app, const std::string& flag, std::vector<T>& target, Parse parse,
+                      const std::string& type, const std::string& help) {
+    return app
+        .add_option_function<std::vector<std::string>>(
+            flag,
+            [&target, parse, flag](const std::vector<std::string>& texts) {
+                target.clear();  // what the file says
+                for (const auto& text : texts) {
+                    auto value = parse(text);
+                    if (!value) throw CLI::ValidationError(flag, value.error().message);
+                    target.push_back(std::move(value).value());
+                }
+            },
+            help)
         ->type_name(type)
         ->allow_extra_args(false);
 }
@@ -64,6 +72,12 @@ void add_list(CLI::App& app, const std::string& flag, std::vector<T>& target, Pa
 void add_duration(CLI::App& app, const std::string& flag, Duration& target,
                   const std::string& shown, const std::string& help) {
     add_parsed(app, flag, target, config::parse_duration, "TIME", shown, help);
+}
+
+Result<config::ListenSetting> parse_listener(const std::string& said) {
+    const std::string text = config::address_with_home(said);
+    if (const auto address = net::Address::parse(text); !address) return address.error();
+    return config::ListenSetting(text);
 }
 
 Result<std::string> parse_host(const std::string& text) {
@@ -124,11 +138,12 @@ void add_models(CLI::App& app, Settings& settings) {
 
 void add_listening(CLI::App& app, Settings& settings) {
     const std::string group = "Listening";
-    app.add_option("--listen", settings.listen,
-                   "Where to listen: host:port or unix:/path; port 0 takes a free one; repeatable")
-        ->type_name("ADDR")
-        ->default_str("127.0.0.1:8642")
-        ->allow_extra_args(false);
+    add_list(app, "--listen", settings.listen, parse_listener, "ADDR",
+             "Where to listen: host:port or unix:/path; port 0 takes a free one; repeatable")
+        ->default_str("127.0.0.1:8642");
+    add_list(app, "--allow-origin", settings.allowed_origins, config::parse_origin, "ORIGIN",
+             "Pages that may call the gateway, beside those of this machine, as the browser names "
+             "them: https://app.example, app://obsidian.md, vscode-webview://*; repeatable");
     add_list(app, "--allow-host", settings.allowed_hosts, parse_host, "NAME",
              "A further name by which clients and their pages may call the gateway; "
              "repeatable. localhost and IP addresses always may");
@@ -138,14 +153,15 @@ void add_listening(CLI::App& app, Settings& settings) {
         ->type_name("N")
         ->check(CLI::Range(1, 64))
         ->capture_default_str();
-    for (const char* name : {"--listen", "--allow-host", "--insecure-listen", "--shards"})
+    for (const char* name :
+         {"--listen", "--allow-host", "--allow-origin", "--insecure-listen", "--shards"})
         app.get_option(name)->group(group);
 }
 
 void add_limits(CLI::App& app, Settings& settings) {
     const std::string group = "Limits";
-    add_parsed(app, "--body-max", settings.body_bytes_max, config::parse_size, "SIZE", "16MiB",
-               "Largest request body");
+    add_parsed(app, "--body-max", settings.body_bytes_max, config::parse_size, "SIZE", "64MiB",
+               "Largest request body, decoded");
     add_parsed(app, "--buffers", settings.buffer_memory, config::parse_size, "SIZE", "256MiB",
                "Most memory for bytes on their way, a shard; taken only as needed");
     app.add_option("--connections-max", settings.connections_max,
@@ -228,6 +244,8 @@ void add_settings(CLI::App& app, Settings& settings) {
                    "Where a line for each request goes: stderr, off, or a file")
         ->type_name("WHERE")
         ->default_str("stderr");
+    app.add_flag("--log-probes", settings.log_probes,
+                 "Also one for each health check and scrape (/healthz, /readyz, /metrics)");
 }
 
 template <class T>
@@ -247,6 +265,13 @@ Status check_route(std::string_view path) {
                           std::string(is_endpoint ? "an endpoint of models" : "the gateway's own"));
 }
 
+std::uint64_t memory_of_machine() {
+    const long pages = ::sysconf(_SC_PHYS_PAGES);
+    const long page_bytes = ::sysconf(_SC_PAGESIZE);
+    if (pages <= 0 || page_bytes <= 0) return 0;
+    return static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(page_bytes);
+}
+
 config::Checks checks() {
     return {.url = [](std::string_view text) { return as_status(net::parse_url(text)); },
             .address = [](std::string_view text) { return as_status(net::Address::parse(text)); },
@@ -256,7 +281,8 @@ config::Checks checks() {
             .rewrite =
                 [](const config::RewriteSetting& setting) {
                     return as_status(policy::PathRewrite::compile({}, setting));
-                }};
+                },
+            .memory = memory_of_machine()};
 }
 
 void print(const std::vector<config::Problem>& problems, const std::string& file) {
@@ -275,8 +301,8 @@ struct Odd {
 
 Odd odd_backends(const Settings& settings, Names names) {
     std::vector<net::Address> listeners;
-    for (const auto& text : settings.listen)
-        if (auto address = net::Address::parse(text); address.ok())
+    for (const auto& setting : settings.listen)
+        if (auto address = net::Address::parse(setting.address); address.ok())
             listeners.push_back(std::move(address).value());
     Odd odd;
     const auto look = [&](const std::string& where, const std::string& text) {
@@ -310,6 +336,14 @@ Odd odd_backends(const Settings& settings, Names names) {
     return odd;
 }
 
+std::vector<std::string> flags_of(const CLI::App& app) {
+    std::vector<std::string> flags;
+    for (const CLI::Option* option : app.get_options())
+        for (const std::string& name : option->get_lnames())
+            flags.push_back("--" + name);
+    return flags;
+}
+
 // Runs `parse`; the exit status where there is nothing more to do.
 template <class Parse>
 std::optional<int> exit_of(CLI::App& app, Parse parse) {
@@ -317,6 +351,12 @@ std::optional<int> exit_of(CLI::App& app, Parse parse) {
         parse();
         return std::nullopt;
     } catch (const CLI::ParseError& error) {
+        // A word that nobody knows explains why another one is missing.
+        if (error.get_exit_code() != 0 && !app.remaining().empty()) {
+            fmt::print(stderr, "sluice: {}.\n",
+                       explain_unknown(app.remaining().front(), {flags_of(app), commands}));
+            return exit_mistake;
+        }
         // Help and version are "errors" with code 0; a mistake is 2, as in other tools.
         return app.exit(error) == 0 ? 0 : exit_mistake;
     }
@@ -333,6 +373,22 @@ void print_asked(const upstream::WatchPlan& plan) {
     }
 }
 
+// No shell has read a `~/` behind another text.
+void expand_home(Settings& settings) {
+    settings.access_log = config::with_home(settings.access_log);
+    settings.fallback_backend = config::address_with_home(settings.fallback_backend);
+    for (auto& backend : settings.backends)
+        backend.url = config::address_with_home(backend.url);
+    for (auto& model : settings.models)
+        for (auto& backend : model.backends)
+            backend.url = config::address_with_home(backend.url);
+}
+
+void tell_of_nothing(const config::LoadOutcome& outcome, const std::string& file) {
+    if (outcome.ok() && outcome.says_nothing)
+        fmt::print(stderr, "{}: warning: it is empty, and sets nothing\n", file);
+}
+
 int check(int argc, char** argv) {
     CLI::App app(
         "Tells what is wrong with a file of settings: everything at once, each mistake "
@@ -345,6 +401,7 @@ int check(int argc, char** argv) {
     const auto outcome = config::load_file(file, checks());
     print(outcome.problems, file);
     if (!outcome.ok()) return exit_mistake;
+    tell_of_nothing(outcome, file);
     const Settings& settings = outcome.settings;
     const Odd odd = odd_backends(settings, Names::looked_up);
     print(odd.loops, file);
@@ -402,11 +459,13 @@ CommandLine serve(int argc, char** argv) {
         std::string same;
         build(again, settings, same);
         again.parse(argc, argv);
+        expand_home(settings);
     };
     auto outcome = app.count("--config") > 0 ? config::load_file(file, checks(), flags)
                                              : config::load_text("", checks(), flags);
     print(outcome.problems, file.empty() ? "sluice" : file);
     if (!outcome.ok()) result.exit_code = exit_mistake;
+    if (!file.empty()) tell_of_nothing(outcome, file);
     // What `check` says no to does not start.
     if (outcome.ok() && !file.empty()) {
         const Odd odd = odd_backends(outcome.settings, Names::skipped);

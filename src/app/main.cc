@@ -34,8 +34,8 @@ int fail(const std::string& message, int code = exit_failure) {
 
 // Whether the addresses and URLs in the flags can be read at all.
 Status check_flags(const config::Settings& settings) {
-    for (const auto& text : settings.listen)
-        if (const auto address = net::Address::parse(text); !address)
+    for (const auto& listener : settings.listen)
+        if (const auto address = net::Address::parse(listener.address); !address)
             return Error::gateway("--listen: " + address.error().message);
     if (const auto plan = upstream::WatchPlan::create(settings, {}); !plan) return plan.error();
     if (const auto rules = policy::RuleTable::compile(settings.rules); !rules) return rules.error();

@@ -61,6 +61,9 @@ const Section& consumer_section() {
                  {"Its class in lines for slots: 0 is served first. A header that a model's "
                   "`queue.priority_header` names can only put a request behind that",
                   "2"})
+            .key("admin", &C::admin, Truth{},
+                 {"Its keys read all of /metrics; those of others only what is counted for them",
+                  "true"})
             .maps("keys", &C::keys, key_section(), [](const C&) { return KeySetting{}; },
                   {"Its keys; at least one", "", true})
             .checked([](Reader& reader, const Node& node, C& consumer) {

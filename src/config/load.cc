@@ -1,8 +1,10 @@
 #include "sluice/config/load.h"
 
+#include "conflicts.h"
 #include "file.h"
 #include "names.h"
 #include "schema.h"
+#include "sluice/config/home.h"
 #include "text.h"
 
 #include <algorithm>
@@ -24,6 +26,9 @@ void merge(Reader& reader, Settings& settings, std::vector<ModelSetting> flagged
         found->backends = std::move(from.backends);
         const Reader::Step step(reader, "the model '" + shown(found->name) + "' of the flags");
         check_pool(reader, {}, found->backends.size());
+        if (const auto twice = find_twice(found->backends))
+            reader.problem({}, "'" + shown(found->backends[twice->second].url) +
+                                   "' stands there twice: each server once");
         for (BackendSetting& backend : found->backends)
             backend.timeouts = found->timeouts;
     }
@@ -59,12 +64,16 @@ void read(const Document& document, Reader& reader, const Override& flags, Setti
     if (flags) flags(settings);
     for (BackendSetting& backend : settings.backends)
         backend.timeouts = settings.model_timeouts;
+    if (const auto twice = find_twice(settings.backends))
+        reader.problem({}, "'" + shown(settings.backends[twice->second].url) +
+                               "' stands there twice: each server once");
     auto flagged = std::exchange(settings.models, {});
     for (const ModelSetting& model : flagged)
         reader.flagged_models.insert(model.name);
     if (node != nullptr) read_keys(reader, root, *node, &settings, model_part(), root.keys.size());
     merge(reader, settings, std::move(flagged));
     check_names(reader, settings);
+    check_conflicts(reader, settings);
 }
 
 }  // namespace
@@ -87,12 +96,13 @@ LoadOutcome load_text(std::string_view text, const Checks& checks, const Overrid
     reader.problems() = std::move(document.problems);
     read(document, reader, flags, outcome.settings);
     outcome.problems = std::move(reader.problems());
+    outcome.says_nothing = document.root == nullptr || document.root->kind == Node::Kind::nothing;
     arrange(outcome.problems);
     return outcome;
 }
 
 LoadOutcome load_file(const std::string& path, const Checks& checks, const Override& flags) {
-    auto text = read_file(path, file_bytes_max, Readers::anyone);
+    auto text = read_file(with_home(path), file_bytes_max, Readers::anyone);
     if (text) return load_text(*text, checks, flags);
     LoadOutcome outcome;
     outcome.problems.push_back({{}, text.error().message});

@@ -1,4 +1,5 @@
 // The tables of a model and of what it has in common with a route.
+#include "conflicts.h"
 #include "schema.h"
 #include "sluice/config/settings.h"
 #include "values.h"
@@ -135,7 +136,9 @@ Table<BackendSetting> backend_table(std::string doc) {
              {"Requests that it serves at a time; 0: what it says itself, else as many as come",
               "4"})
         .key("labels", &B::labels, TextMap{plain_text("names"), plain_text("texts")},
-             {"What is known of it, for rules and limits", "{locality: local}"})
+             {"What is known of it: stands with its requests in the log and with it in the metrics "
+              "(sluice_backend_info)",
+              "{locality: local}"})
         .key("key", &B::key, SecretPlace{},
              {"Where its API key is; a file that only its owner can read. The key itself is "
               "never written here",
@@ -152,6 +155,12 @@ void check_pool(Reader& reader, Place at, std::size_t backends) {
     if (backends <= limits::pool_backends_max) return;
     reader.problem(at, "a pool has at most " + std::to_string(limits::pool_backends_max) +
                            " backends, found " + std::to_string(backends));
+}
+
+void check_hash(Reader& reader, const Node& node, Balance balance) {
+    const Node* hash = node.find("hash");
+    if (hash == nullptr || balance == Balance::hash) return;
+    reader.problem(hash->at, "'hash' counts with 'balance: hash' only: say that too");
 }
 
 const Section& timeouts_section() {
@@ -191,6 +200,8 @@ const Section& hash_section() {
             .key("header", &H::header, header_name(),
                  {"Requests with the same value of it, for `by: header`", "x-session-id"})
             .checked([](Reader& reader, const Node& node, HashSetting& hash) {
+                if (hash.by == HashSetting::By::consumer)
+                    reader.needs_consumers("'by: consumer'", node.at);
                 const bool by_header = hash.by == HashSetting::By::header;
                 if (by_header == !hash.header.empty()) return;
                 reader.problem(node.at, by_header ? "'by: header' needs the key 'header'"
@@ -336,8 +347,11 @@ const Section& model_section() {
             .key("broken_stream", &M::broken_stream, stream_ends,
                  {"How a stream ends that broke; what is not said is that of `defaults`", "cut"})
             .checked([](Reader& reader, const Node& node, ModelSetting& model) {
+                check_hash(reader, node, model.balance);
                 const Node* backends = node.find("backends");
-                if (backends != nullptr) check_pool(reader, backends->at, model.backends.size());
+                if (backends == nullptr) return;
+                check_pool(reader, backends->at, model.backends.size());
+                check_twice(reader, *backends, model.backends);
             });
     return section;
 }

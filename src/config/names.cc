@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -77,6 +78,43 @@ void check_aliases(Reader& reader, const Names& names) {
     }
 }
 
+// An alias may stand for another one, but somewhere there has to be a model.
+void check_circles(Reader& reader, const Names& names, const Settings& settings) {
+    std::map<std::string_view, std::string_view> meant;
+    for (const auto& alias : settings.aliases)
+        if (!names.is_model(alias.alias)) meant.emplace(alias.alias, alias.model);
+    std::set<std::string_view> told;
+    for (const auto& [alias, model] : meant) {
+        std::vector<std::string_view> way{alias};
+        for (auto next = meant.find(model); next != meant.end() && way.size() <= meant.size();
+             next = meant.find(next->second)) {
+            way.push_back(next->first);
+            if (next->first == alias) break;
+        }
+        const bool is_circle = way.back() == alias && (way.size() > 1 || model == alias);
+        if (!is_circle || told.contains(alias)) continue;
+        if (way.size() == 1) way.push_back(alias);
+        told.insert(way.begin(), way.end());
+        std::string text;
+        for (const std::string_view name : way)
+            text += (text.empty() ? "'" : " -> '") + shown(name) + "'";
+        const auto place = std::ranges::find(reader.aliases(), alias, &Reader::Mention::name);
+        reader.problem(place == reader.aliases().end() ? Place{} : place->at,
+                       "aliases: they go round in a circle and lead to no model: " + text);
+    }
+}
+
+// What a flag says stands nowhere in the file.
+void check_flagged_aliases(Reader& reader, const Names& names, const Settings& settings) {
+    for (const auto& alias : settings.aliases) {
+        const bool in_file = std::ranges::find(reader.aliases(), alias.alias,
+                                               &Reader::Mention::name) != reader.aliases().end();
+        if (in_file || names.is_known(alias.model)) continue;
+        reader.problem({}, "the alias '" + shown(alias.alias) + "': there is no model '" +
+                               shown(alias.model) + "'" + did_you_mean(alias.model, names.all()));
+    }
+}
+
 void check_mentions(Reader& reader, const Names& names) {
     const auto all = names.all();
     for (const auto& mention : reader.mentioned()) {
@@ -112,7 +150,9 @@ void check_names(Reader& reader, const Settings& settings) {
     // Servers that are asked what they have may have any model.
     const bool all_known =
         settings.backends.empty() && (!settings.models.empty() || !settings.discover);
+    check_circles(reader, names, settings);
     if (all_known) check_mentions(reader, names);
+    if (all_known) check_flagged_aliases(reader, names, settings);
     // What a flag says stands nowhere in the file.
     const auto in_file =
         std::ranges::find(reader.mentioned(), settings.default_model, &Reader::Mention::name);

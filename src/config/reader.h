@@ -66,6 +66,30 @@ public:
     // Tells of a second one: a `what` names one thing only.
     void given_once(const std::string& what, const std::string& name, Place at);
 
+    // Said where a model stands, and a listener; the file as a whole where it does not.
+    void names_model(const std::string& name, Place at) { models_.try_emplace(name, at); }
+    Place place_of_model(const std::string& name) const { return find(models_, name); }
+    void names_listener(const std::string& address, Place at) {
+        listeners_.try_emplace(address, at);
+    }
+    Place place_of_listener(const std::string& address) const { return find(listeners_, address); }
+    // What is of no use without consumers, by its name.
+    void needs_consumers(const std::string& what, Place at) {
+        consumers_needed_.push_back({what, at, path_, model});
+    }
+    const std::vector<Mention>& consumers_needed() const { return consumers_needed_; }
+    // The rules so far, for what none of them leaves over.
+    struct Rule {
+        RuleSetting setting;
+        Place at;
+    };
+    std::vector<Rule> rules;
+    struct Route {
+        RouteSetting setting;
+        Place at;
+    };
+    std::vector<Route> routes;
+
     std::string model;                     // whose entry is being read; empty: none
     std::set<std::string> flagged_models;  // whose backends come from flags
 
@@ -76,6 +100,14 @@ private:
     std::vector<Mention> mentioned_;
     std::vector<Mention> aliases_;
     std::map<std::pair<std::string, std::string>, Place> given_;
+    std::map<std::string, Place> models_;
+    std::map<std::string, Place> listeners_;
+    std::vector<Mention> consumers_needed_;
+
+    static Place find(const std::map<std::string, Place>& places, const std::string& name) {
+        const auto found = places.find(name);
+        return found == places.end() ? Place{} : found->second;
+    }
 };
 
 }  // namespace sluice::config

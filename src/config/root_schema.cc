@@ -1,4 +1,5 @@
 // The table of the whole file.
+#include "conflicts.h"
 #include "schema.h"
 #include "sluice/config/wildcard.h"
 #include "values.h"
@@ -10,6 +11,8 @@ namespace {
 
 constexpr std::int64_t connections_max = 1'000'000;
 constexpr std::size_t models_max = 4096;
+// A shard has no more of them.
+constexpr std::size_t buffers_max = limits::buffers_max * limits::buffer_bytes;
 // Each is tried on every name that is nothing else.
 constexpr std::ptrdiff_t wildcards_max = 256;
 
@@ -29,7 +32,7 @@ const Section& limits_section() {
             .key("connections_per_client", &S::connections_per_client_max,
                  Whole<std::size_t>{1, connections_max},
                  {"Connections from one address, a shard", "100"})
-            .key("buffers", &S::buffer_memory, Size{limits::MiB, size_max},
+            .key("buffers", &S::buffer_memory, Size{limits::MiB, buffers_max},
                  {"Memory for bytes on their way, a shard; taken only as needed", "64MiB"})
             .done();
     return section;
@@ -70,8 +73,12 @@ const Section& log_section() {
     using S = Settings;
     static const Section section =
         Table<S>("What is written down.")
-            .key("access", &S::access_log, plain_text("stderr, off or a file"),
+            .key("access", &S::access_log, file_path("stderr, off or a file"),
                  {"Where a line for each request goes", "off"})
+            .key("probes", &S::log_probes, Truth{},
+                 {"Also of health checks and scrapes that were answered (/healthz, /readyz, "
+                  "/health, /metrics)",
+                  "true"})
             .done();
     return section;
 }
@@ -117,6 +124,7 @@ void read_model(Reader& reader, const Entry& entry, Settings& settings) {
     if (!model_name().read(reader, key_of(entry), model.name)) return;
     const std::size_t problems = reader.problems().size();
     reader.model = model.name;
+    reader.names_model(model.name, entry.at);
     read_section(reader, model_section(), *entry.value, &model);
     reader.model.clear();
     const bool sound = reader.problems().size() == problems;
@@ -202,6 +210,12 @@ void read_backends(Reader& reader, const Node& node, Settings& settings) {
         else
             (void)backend_url().read(reader, item, backend.url);
     }
+    if (const auto twice = find_twice(backends)) {
+        const Reader::Step step(reader, "[" + std::to_string(twice->second) + "]");
+        reader.problem(node.items[twice->second]->at,
+                       "the same server stands there twice, first in line " +
+                           std::to_string(node.items[twice->first]->at.line));
+    }
     // Those of the flags are there already, and win.
     if (settings.backends.empty()) settings.backends = std::move(backends);
 }
@@ -213,6 +227,77 @@ Key backends_key() {
     key.doc = "Servers of which whatever they list is served";
     key.example = "[\"http://127.0.0.1:8080/v1\", {url: \"http://127.0.0.1:8081\", slots: 4}]";
     key.section = &listing_backend_section();
+    key.below = "[]";
+    return key;
+}
+
+const Section& cors_section() {
+    using L = ListenSetting;
+    static const Section section =
+        Table<L>(
+            "Which pages a browser lets read the answers, beside those of this machine "
+            "(localhost) and of `allowed_hosts`. Whoever is let in gets its preflight answered.")
+            .key("origins", &L::origins, Texts{origin()},
+                 {"Origins as browsers name them, where `*` is any run of characters; `null` for "
+                  "pages of files; `\"*\"` for any page at all",
+                  "[https://app.example, \"app://obsidian.md\", \"vscode-webview://*\"]"})
+            .key("any_origin_with_keys", &L::any_origin_with_keys, Truth{},
+                 {"Allow `\"*\"` although consumers or backends have keys: any page may then use "
+                  "the keys that it knows, and those of the backends",
+                  "true"})
+            .done();
+    return section;
+}
+
+ListenSetting& same_listener(ListenSetting& listener) {
+    return listener;
+}
+
+const Section& listen_section() {
+    using L = ListenSetting;
+    static const Section section =
+        Table<L>("Where to listen, and for which pages.")
+            .key("address", &L::address, listen_address(),
+                 {"host:port or unix:/path; port 0 takes a free one", "127.0.0.1:8642", true})
+            .map("cors", same_listener, cors_section(), {"Pages that may read the answers", ""})
+            .done();
+    return section;
+}
+
+void read_listener(Reader& reader, const Node& node, Settings& settings) {
+    ListenSetting listener;
+    const std::size_t problems = reader.problems().size();
+    if (node.kind == Node::Kind::text)
+        listen_address().read(reader, node, listener.address);
+    else
+        read_section(reader, listen_section(), node, &listener);
+    if (reader.problems().size() != problems) return;
+    reader.names_listener(listener.address, node.at);
+    // Port 0 is another one each time.
+    if (!listener.address.ends_with(":0"))
+        reader.given_once("address to listen on", listener.address, node.at);
+    settings.listen.push_back(std::move(listener));
+}
+
+void read_listeners(Reader& reader, const Node& node, Settings& settings) {
+    settings.listen.clear();
+    if (node.kind == Node::Kind::text) return read_listener(reader, node, settings);
+    if (node.kind != Node::Kind::list || node.items.empty())
+        return reader.expected(node, "an address, or a list of addresses or maps with them");
+    for (std::size_t i = 0; i < node.items.size(); ++i) {
+        const Reader::Step step(reader, "[" + std::to_string(i) + "]");
+        read_listener(reader, *node.items[i], settings);
+    }
+}
+
+Key listen_key() {
+    Key key;
+    key.name = "listen";
+    key.type = "address, or list of addresses or maps";
+    key.doc = "Where to listen: host:port or unix:/path; port 0 takes a free one";
+    key.example = "[127.0.0.1:8642, \"unix:/run/sluice.sock\"]";
+    key.standard = Settings{}.listen.front().address;
+    key.section = &listen_section();
     key.below = "[]";
     return key;
 }
@@ -231,9 +316,7 @@ const Section& root_section() {
     using S = Settings;
     static const Section section =
         Table<S>("The file is YAML: one map.")
-            .key("listen", &S::listen, Texts{listen_address(), true},
-                 {"Where to listen: host:port or unix:/path; port 0 takes a free one",
-                  "[127.0.0.1:8642, \"unix:/run/sluice.sock\"]"})
+            .custom(listen_key(), read_listeners)
             .key("allowed_hosts", &S::allowed_hosts, Texts{host_name()},
                  {"Further names by which clients and their pages may call the gateway; localhost "
                   "and IP addresses always may",

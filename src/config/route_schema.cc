@@ -1,6 +1,9 @@
 // The tables of rules and routes.
+#include "conflicts.h"
 #include "schema.h"
 #include "values.h"
+
+#include <algorithm>
 
 namespace sluice::config {
 namespace {
@@ -47,7 +50,9 @@ const Section& condition_section() {
                  {"The size in bytes of its messages (prompt, input) and its instructions", ""})
             .key("consumer", &C::consumer, TextMap{plain_text("names"), wildcard()},
                  {"Labels that its consumer has and whose values fit", "{team: a}"})
-            .done();
+            .checked([](Reader& reader, const Node& node, C& condition) {
+                if (!condition.consumer.empty()) reader.needs_consumers("'consumer'", node.at);
+            });
     return section;
 }
 
@@ -62,7 +67,24 @@ const Section& share_section() {
     return section;
 }
 
+// The first rule that holds decides.
+void check_reached(Reader& reader, const Node& node, const RuleSetting& rule) {
+    for (const auto& before : reader.rules) {
+        const bool takes_all = before.setting.when == RuleCondition{};
+        if (!takes_all && before.setting.when != rule.when) continue;
+        reader.problem(node.at, "is never reached: the rule '" + shown(before.setting.name) +
+                                    "' in line " + std::to_string(before.at.line) +
+                                    (takes_all ? " has no 'when' and takes every request"
+                                               : " has the same 'when'"));
+        break;
+    }
+    reader.rules.push_back({rule, node.at});
+}
+
 void check_rule(Reader& reader, const Node& node, RuleSetting& rule) {
+    const Node* name = node.find("name");
+    if (name != nullptr) reader.given_once("name of a rule", rule.name, name->at);
+    check_reached(reader, node, rule);
     const bool uses = node.find("use") != nullptr;
     const Node* split = node.find("split");
     if (uses == (split != nullptr))
@@ -103,6 +125,28 @@ const Section& rewrite_section() {
                 reader.problem(node.find(wrong)->at, both.error().message);
             });
     return section;
+}
+
+// Whether the first takes all that the second could.
+bool takes_all(const RouteSetting& first, const RouteSetting& second) {
+    if (first.path != second.path) return false;
+    const auto takes = [&first](const std::string& method) {
+        return std::ranges::find(first.methods, method) != first.methods.end();
+    };
+    const bool methods = first.methods.empty() ||
+                         (!second.methods.empty() && std::ranges::all_of(second.methods, takes));
+    return methods && (first.headers.empty() || first.headers == second.headers);
+}
+
+void check_reached(Reader& reader, const Node& node, const RouteSetting& route) {
+    for (const auto& before : reader.routes) {
+        if (!takes_all(before.setting, route)) continue;
+        reader.problem(node.at, "is never reached: the route in line " +
+                                    std::to_string(before.at.line) +
+                                    " has the same path and takes all of it");
+        break;
+    }
+    reader.routes.push_back({route, node.at});
 }
 
 BackendSetting backend_of(const RouteSetting& route) {
@@ -156,6 +200,10 @@ const Section& route_section() {
                   {"Who serves it; at least one, at most " +
                        std::to_string(limits::pool_backends_max),
                    "", true})
+            .key("navigate", &R::navigate, Truth{},
+                 {"It is a web UI: links on other sites may open it. Otherwise a browser that "
+                  "comes from another site is refused",
+                  "true"})
             .key("strip_prefix", &R::strip_prefix, Truth{},
                  {"Take `path` off the front of the path, before `rewrite`", "true"})
             .map("rewrite", &R::rewrite, rewrite_section(), {"Change the path", ""})
@@ -164,7 +212,12 @@ const Section& route_section() {
                 if (backends != nullptr && backends->kind == Node::Kind::list &&
                     route.backends.empty())
                     reader.problem(backends->at, "a route needs at least one backend");
-                if (backends != nullptr) check_pool(reader, backends->at, route.backends.size());
+                check_hash(reader, node, route.balance);
+                if (backends != nullptr) {
+                    check_pool(reader, backends->at, route.backends.size());
+                    check_twice(reader, *backends, route.backends);
+                }
+                check_reached(reader, node, route);
                 if (!reader.checks().route) return;
                 const Reader::Step step(reader, "path");
                 if (const Status status = reader.checks().route(route.path); !status)

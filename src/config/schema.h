@@ -62,6 +62,8 @@ ModelSetting standard_model(const Settings& settings);
 
 // Tells of one that has more backends than a choice can see.
 void check_pool(Reader& reader, Place at, std::size_t backends);
+// Tells of a `hash` that nothing is chosen by.
+void check_hash(Reader& reader, const Node& node, Balance balance);
 
 void check_keys(Reader& reader, const Section& section, const Node& node);
 void read_keys(Reader& reader, const Section& section, const Node& node, void* target,

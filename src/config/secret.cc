@@ -1,6 +1,7 @@
 #include "sluice/config/secret.h"
 
 #include "file.h"
+#include "sluice/config/home.h"
 
 #include <algorithm>
 #include <cstdlib>
@@ -29,7 +30,7 @@ Result<std::string> read_reference(const std::string& reference) {
         return std::string(value);
     }
     if (reference.starts_with(file)) {
-        const std::string path = reference.substr(file.size());
+        const std::string path = with_home(reference.substr(file.size()));
         auto text = read_file(path, secret_bytes_max, Readers::owner_only);
         if (!text) return Error::gateway("the key file '" + path + "' " + text.error().message);
         return text;

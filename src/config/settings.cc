@@ -1,5 +1,7 @@
 #include "sluice/config/settings.h"
 
+#include "sluice/config/wildcard.h"
+
 #include <algorithm>
 #include <charconv>
 #include <cstdint>
@@ -44,6 +46,8 @@ Result<std::int64_t> read_with_unit(std::string_view text, std::span<const Unit>
     return bad_value(text, what, example);
 }
 
+constexpr const char* size_example = "512B, 64KiB or 16MiB, with its unit";
+
 // A name that a request could carry: what is longer or holds a line end never comes from one.
 Status check_name(std::string_view name) {
     if (name.empty())
@@ -62,11 +66,9 @@ Status check_name(std::string_view name) {
 }  // namespace
 
 Result<Duration> parse_duration(std::string_view text) {
-    static constexpr Unit units[] = {{"us", 1'000},
-                                     {"ms", 1'000'000},
-                                     {"s", 1'000'000'000},
-                                     {"m", 60'000'000'000},
-                                     {"h", 3'600'000'000'000}};
+    static constexpr Unit units[] = {
+        {"us", 1'000},         {"ms", 1'000'000},        {"s", 1'000'000'000},
+        {"m", 60'000'000'000}, {"h", 3'600'000'000'000}, {"d", 86'400'000'000'000}};
     auto ns = read_with_unit(text, units, "duration", "250ms, 10s or 5m");
     if (!ns) return ns.error();
     if (*ns > duration_max.ns)
@@ -76,8 +78,9 @@ Result<Duration> parse_duration(std::string_view text) {
 
 Result<std::size_t> parse_size(std::string_view text) {
     static constexpr Unit units[] = {
-        {"", 1}, {"B", 1}, {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}};
-    auto bytes = read_with_unit(text, units, "size", "512, 64KiB or 16MiB");
+        {"B", 1}, {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}};
+    // A number alone is mostly meant in a unit that was forgotten.
+    auto bytes = read_with_unit(text, units, "size", size_example);
     if (!bytes) return bytes.error();
     return static_cast<std::size_t>(*bytes);
 }
@@ -99,6 +102,34 @@ Result<ModelSetting> parse_model(std::string_view text) {
     if (auto named = check_name(model.name); !named) return named.error();
     model.backends.push_back(std::move(backend));
     return model;
+}
+
+Result<std::string> parse_origin(std::string_view text) {
+    const auto refuse = [text](std::string_view why) {
+        std::string message = "'";
+        message.append(text).append("' is no origin: ").append(why);
+        return Error::gateway(std::move(message));
+    };
+    std::string origin(text);
+    for (char& c : origin) {
+        if (static_cast<unsigned char>(c) <= 0x20 || static_cast<unsigned char>(c) >= 0x7f)
+            return refuse("it has no spaces and no letters but ASCII's");
+        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    }
+    if (auto pattern = Wildcard::compile(origin); !pattern) return refuse(pattern.error().message);
+    if (origin == "*" || origin == "null") return origin;
+    const std::size_t colon = origin.find("://");
+    if (colon == origin.npos || colon == 0)
+        return refuse("write it with its scheme, like http://app.example or app://obsidian.md");
+    const std::string_view scheme = std::string_view(origin).substr(0, colon);
+    const std::string_view host = std::string_view(origin).substr(colon + 3);
+    if (host.find_first_of("/?#@") != host.npos)
+        return refuse("it ends behind the host and the port, without a '/'");
+    if (host.empty() && scheme != "file") return refuse("its host is missing");
+    const std::string_view port = scheme == "http" ? ":80" : scheme == "https" ? ":443" : "";
+    if (!port.empty() && host.ends_with(port))
+        return refuse("browsers leave " + std::string(port) + " out: do the same");
+    return origin;
 }
 
 Result<AliasSetting> parse_alias(std::string_view text) {

@@ -1,6 +1,8 @@
 // Small things about texts: how they are shown in a message, and which of some names was meant.
 #pragma once
 
+#include "sluice/config/suggest.h"
+
 #include <cstddef>
 #include <span>
 #include <string>
@@ -15,9 +17,6 @@ inline constexpr std::size_t shown_bytes_max = 60;
 
 // About `bytes_max` of it and whole characters, none of them a control character.
 std::string shown(std::string_view text, std::size_t bytes_max = shown_bytes_max);
-
-// "" or "; did you mean 'x'?" with the name of fewest edits, if that is few enough.
-std::string did_you_mean(std::string_view text, std::span<const std::string_view> names);
 
 // "a, b or c"
 std::string one_of(std::span<const std::string_view> names);

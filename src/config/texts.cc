@@ -1,4 +1,5 @@
 // The texts of values.h and what makes each sound.
+#include "sluice/config/home.h"
 #include "sluice/config/wildcard.h"
 #include "values.h"
 
@@ -66,6 +67,13 @@ bool Text::read(Reader& reader, const Node& node, std::string& value) const {
     return true;
 }
 
+Text file_path(std::string what) {
+    return {std::move(what), [](Reader&, const Node&, std::string& text) -> Wrong {
+                text = with_home(text);
+                return std::nullopt;
+            }};
+}
+
 Text plain_text(std::string what) {
     return {std::move(what), {}};
 }
@@ -79,6 +87,7 @@ Text backend_url() {
                 // A URL may hold a password by mistake, so it is not repeated here.
                 const bool known = text.starts_with("http://") || text.starts_with("https://") ||
                                    text.starts_with("unix:");
+                text = address_with_home(text);
                 if (!known) return "expected a URL like http://127.0.0.1:8080 or unix:/path";
                 return judged(reader.checks().url, text);
             }};
@@ -86,6 +95,7 @@ Text backend_url() {
 
 Text listen_address() {
     return {"an address", [](Reader& reader, const Node&, std::string& text) {
+                text = address_with_home(text);
                 return judged(reader.checks().address, text);
             }};
 }
@@ -93,6 +103,15 @@ Text listen_address() {
 Text host_name() {
     return {"a host name", [](Reader& reader, const Node&, std::string& text) {
                 return judged(reader.checks().host, text);
+            }};
+}
+
+Text origin() {
+    return {"an origin", [](Reader&, const Node&, std::string& text) -> Wrong {
+                auto read = parse_origin(text);
+                if (!read) return read.error().message;
+                text = std::move(read).value();
+                return std::nullopt;
             }};
 }
 
@@ -118,6 +137,13 @@ Text path_prefix() {
     return {"a path", [](Reader& reader, const Node&, std::string& text) -> Wrong {
                 const bool plain = std::ranges::none_of(
                     text, [](char c) { return c == '?' || c == '#' || c == ' '; });
+                if (const std::size_t star = text.find('*'); star != text.npos) {
+                    std::string_view path = std::string_view(text).substr(0, star);
+                    while (path.size() > 1 && path.ends_with('/'))
+                        path.remove_suffix(1);
+                    return "a path has no '*', for it means all that is below it: write '" +
+                           shown(path) + "'";
+                }
                 if (text.starts_with('/') && plain) return judged(reader.checks().path, text);
                 return "expected a path that begins with '/' and has no '?', '#' or space, "
                        "found '" +

@@ -57,7 +57,7 @@ std::string Time::show(Duration value) const {
 void Size::read(Reader& reader, const Node& node, std::size_t& value) const {
     auto read = node.kind == Node::Kind::text ? parse_size(node.text)
                                               : Result<std::size_t>(Error::gateway({}));
-    if (!read) return reader.expected(node, "a size like 512, 64KiB or 16MiB");
+    if (!read) return reader.expected(node, "a size like 512B, 64KiB or 16MiB");
     if (*read < min || max < *read)
         return reader.expected(node, "a size from " + show(min) + " to " + show(max));
     value = *read;

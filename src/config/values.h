@@ -56,7 +56,7 @@ struct Time {
     Duration max = Duration::seconds(100LL * 365 * 24 * 3600);
 
     std::string type() const { return "duration"; }
-    std::string unit() const { return "us, ms, s, m, h"; }
+    std::string unit() const { return "us, ms, s, m, h, d"; }
     void read(Reader& reader, const Node& node, Duration& value) const;
     std::string show(Duration value) const;
 };
@@ -134,10 +134,12 @@ struct Text {
 };
 
 Text plain_text(std::string what);
-Text any_text(std::string what);  // also an empty one, in quotes
+Text file_path(std::string what);  // `~/` is the home folder
+Text any_text(std::string what);   // also an empty one, in quotes
 Text backend_url();
 Text listen_address();
 Text host_name();
+Text origin();       // made lower case
 Text header_name();  // made lower case
 Text method_name();
 Text path_prefix();

@@ -212,6 +212,7 @@ const char* RequestHandler::on_string(int depth, const JsonText& string) {
         if (string.truncated || string.text.size() > limits::model_name_bytes_max) {
             return "a model name that is too long";
         }
+        if (string.half_character) return "half of a surrogate pair in the model name";
         if (holds_control_character(string.text)) return "a control character in the model name";
         facts_.model = string.text;
         facts_.model_value = string.span;

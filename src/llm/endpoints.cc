@@ -18,7 +18,15 @@ using enum EndpointKind;
 using http::Method;
 
 constexpr Endpoint json(std::string_view path, Dialect dialect, Streaming streaming) {
-    return {.path = path, .dialect = dialect, .kind = model_in_json, .streaming = streaming};
+    Endpoint endpoint{
+        .path = path, .dialect = dialect, .kind = model_in_json, .streaming = streaming};
+    endpoint.any_type = dialect == Dialect::ollama || dialect == Dialect::llama_native;
+    return endpoint;
+}
+
+constexpr Endpoint any_type(Endpoint endpoint) {
+    endpoint.any_type = true;
+    return endpoint;
 }
 
 constexpr Endpoint reads(Endpoint endpoint) {
@@ -86,8 +94,8 @@ constexpr std::array table{
     // --- reranking, by the names that Jina, vLLM and llama-server use ---
     reads(json("/v1/rerank", openai, none)),
     reads(json("/v1/reranking", openai, none)),
-    reads(json("/rerank", openai, none)),
-    reads(json("/reranking", openai, none)),
+    any_type(reads(json("/rerank", openai, none))),
+    any_type(reads(json("/reranking", openai, none))),
     // --- vLLM ---
     reads(json("/score", openai, none)),
     reads(json("/v1/score", openai, none)),
@@ -97,9 +105,9 @@ constexpr std::array table{
     json("/v1/tokenize", openai, none),
     json("/v1/detokenize", openai, none),
     // --- llama-server ---
-    with_usage(json("/chat/completions", openai, sse)),
+    any_type(with_usage(json("/chat/completions", openai, sse))),
     json("/v1/chat/completions/input_tokens", openai, none),
-    json("/chat/completions/input_tokens", openai, none),
+    any_type(json("/chat/completions/input_tokens", openai, none)),
     writes(json("/completion", native, sse)),
     writes(json("/completions", native, sse)),
     writes(json("/infill", native, sse)),

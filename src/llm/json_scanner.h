@@ -3,8 +3,10 @@
 //
 // Internal. The handler sees every key, string, number, literal and container with its depth (1
 // inside the outermost container) and its place in the text; it keeps what it wants and may object
-// to what it sees. A strict handler has the whole text checked: UTF-8, surrogates, control
-// characters, and numbers of 1e308 and more, which some parsers read as infinity and others refuse.
+// to what it sees. A strict handler has the whole text checked: UTF-8, control characters, and
+// numbers of 1e308 and more, which some parsers read as infinity and others refuse. An escape that
+// is half of a surrogate pair is read as U+FFFD, and the handler is told; in a key, where parsers
+// would part, a strict one has it refused.
 // A lenient one wants only the structure. Both end at limits::json_depth_max.
 //
 //     struct Handler {
@@ -35,7 +37,8 @@ namespace sluice::llm {
 struct JsonText {
     std::string_view text;
     bool truncated = false;
-    Span span;  // with the quotes
+    Span span;                    // with the quotes
+    bool half_character = false;  // an escape in it is half of a surrogate pair
 };
 
 struct JsonNumber {
@@ -80,8 +83,10 @@ private:
     const char* read_escape(const char* p);
     const char* read_hex_digit(const char* p);
     const char* end_of_code_unit(const char* p);
+    void keep_half();
     const char* begin_utf8(const char* p);
-    const char* string_done(const char* behind, std::string_view text, bool truncated);
+    const char* string_done(const char* behind, std::string_view text, bool truncated,
+                            bool half_character);
     static const char* skip_text(const char* p, const char* end);
     static const char* skip_escapes(const char* p, const char* end);
     void keep(const char* begin, const char* end);

@@ -10,6 +10,8 @@
 
 namespace sluice::llm {
 
+inline constexpr std::uint32_t replacement_character = 0xFFFD;
+
 // `p` is at the opening quote.
 template <class Handler>
 const char* JsonScanner<Handler>::begin_string(const char* p, const char* end, bool is_key) {
@@ -19,12 +21,13 @@ const char* JsonScanner<Handler>::begin_string(const char* p, const char* end, b
     ++p;
     const char* q = skip_text(p, end);
     if (q != end && *q == '"') [[likely]] {
-        return string_done(q + 1, {p, static_cast<std::size_t>(q - p)}, false);
+        return string_done(q + 1, {p, static_cast<std::size_t>(q - p)}, false, false);
     }
     s_.string_step = JsonStringStep::text;
     s_.text_size = 0;
     s_.text_truncated = false;
     s_.high_surrogate = 0;
+    s_.half_character = false;
     keep(p, q);
     return read_string(q, end);
 }
@@ -52,7 +55,8 @@ const char* JsonScanner<Handler>::read_string(const char* p, const char* end) {
         keep(p, q);
         if (q == end) return end;
         if (*q == '"') {
-            return string_done(q + 1, {s_.text.data(), s_.text_size}, s_.text_truncated);
+            return string_done(q + 1, {s_.text.data(), s_.text_size}, s_.text_truncated,
+                               s_.half_character);
         }
         if (end - q >= 2 && *q == '\\' && simple_escape(q[1]) != 0) {
             keep_byte(simple_escape(q[1]));
@@ -88,11 +92,16 @@ const char* JsonScanner<Handler>::read_string_byte(const char* p) {
         case JsonStringStep::hex:
             return read_hex_digit(p);
         case JsonStringStep::low_backslash:
-            if (*p != '\\') return fail("half of a surrogate pair", p);
             s_.string_step = JsonStringStep::low_u;
-            return p + 1;
+            if (*p == '\\') return p + 1;
+            keep_half();
+            s_.string_step = JsonStringStep::text;
+            return p;
         case JsonStringStep::low_u:
-            if (*p != 'u') return fail("half of a surrogate pair", p);
+            if (*p != 'u') {
+                keep_half();
+                return read_escape(p);
+            }
             s_.string_step = JsonStringStep::hex;
             s_.hex_left = 4;
             s_.code_unit = 0;
@@ -145,26 +154,35 @@ const char* JsonScanner<Handler>::read_hex_digit(const char* p) {
 // At the last hex digit of \uXXXX.
 template <class Handler>
 const char* JsonScanner<Handler>::end_of_code_unit(const char* p) {
-    constexpr std::uint32_t replacement = 0xFFFD;
     const std::uint32_t unit = s_.code_unit;
     const bool is_high = unit >= 0xD800 && unit <= 0xDBFF;
     const bool is_low = unit >= 0xDC00 && unit <= 0xDFFF;
     s_.string_step = JsonStringStep::text;
-    if (strict && is_low != (s_.high_surrogate != 0)) return fail("half of a surrogate pair", p);
-    if (strict && is_high) {
-        s_.high_surrogate = s_.code_unit;
-        s_.string_step = JsonStringStep::low_backslash;
+    if (!strict) {
+        keep_code_point(is_high || is_low ? replacement_character : unit);
         return p + 1;
     }
-    if (!strict && (is_high || is_low)) {
-        keep_code_point(replacement);
-    } else if (is_low) {
+    if (is_low && s_.high_surrogate != 0) {
         keep_code_point(0x10000 + ((s_.high_surrogate - 0xD800u) << 10) + (unit - 0xDC00));
         s_.high_surrogate = 0;
-    } else {
+        return p + 1;
+    }
+    if (is_low || s_.high_surrogate != 0) keep_half();
+    if (is_high) {
+        s_.high_surrogate = s_.code_unit;
+        s_.string_step = JsonStringStep::low_backslash;
+    } else if (!is_low) {
         keep_code_point(unit);
     }
     return p + 1;
+}
+
+// The other half of a pair has not come.
+template <class Handler>
+void JsonScanner<Handler>::keep_half() {
+    keep_code_point(replacement_character);
+    s_.half_character = true;
+    s_.high_surrogate = 0;
 }
 
 // At the first byte of a sequence that the run does not hold as a whole, or that is not valid.
@@ -182,8 +200,10 @@ const char* JsonScanner<Handler>::begin_utf8(const char* p) {
 
 template <class Handler>
 const char* JsonScanner<Handler>::string_done(const char* behind, std::string_view text,
-                                              bool truncated) {
-    const JsonText string{text, truncated, {s_.token_begin, offset_of(behind)}};
+                                              bool truncated, bool half_character) {
+    const JsonText string{text, truncated, {s_.token_begin, offset_of(behind)}, half_character};
+    if (strict && half_character && s_.string_is_key)
+        return fail("half of a surrogate pair in a key", string.span.begin);
     const char* problem =
         s_.string_is_key ? handler_.on_key(s_.depth, string) : handler_.on_string(s_.depth, string);
     if (problem != nullptr) return fail(problem, string.span.begin);

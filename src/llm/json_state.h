@@ -57,6 +57,7 @@ struct JsonState {
     JsonStringStep string_step = JsonStringStep::text;
     bool string_is_key = false;
     bool text_truncated = false;
+    bool half_character = false;  // an escape in it is half of a surrogate pair
     std::uint8_t hex_left = 0;
     std::uint8_t utf8_left = 0;
     std::uint8_t utf8_low = 0;

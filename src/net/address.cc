@@ -197,6 +197,8 @@ Result<Url> parse_url(std::string_view text) {
     const auto parts = split(has_port ? url.host : url.host + ":80");
     if (!parts) return parts.error();
     url.port = parts.value().port;
+    if (url.port == 0)
+        return Error::gateway(quoted + ": nobody listens on port 0: name the server's own");
     const std::string& host = parts.value().host;
     // A file of this machine says what localhost is; other names may take their time.
     const int flags = host == "localhost" ? 0 : AI_NUMERICHOST;

@@ -35,7 +35,8 @@ Result<RouteTable> RouteTable::compile(const std::vector<RouteSetting>& settings
                     .number = i,
                     .methods = setting.methods,
                     .headers = {},
-                    .rewrite = std::move(rewrite).value()};
+                    .rewrite = std::move(rewrite).value(),
+                    .navigate = setting.navigate};
         if (const Status status = compile_headers(setting, route); !status)
             return refuse(status.error());
         table.routes_.push_back(std::move(route));

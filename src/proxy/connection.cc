@@ -21,7 +21,7 @@ constexpr std::string_view no_room =
 
 }  // namespace
 
-Connection::Connection(Service& service, int fd, std::string client)
+Connection::Connection(Service& service, int fd, std::string client, const Door& door)
     : service_(service),
       stream_(service.loop, *this),
       timer_(this,
@@ -31,6 +31,7 @@ Connection::Connection(Service& service, int fd, std::string client)
                  connection.service_.loop.make_ready(connection);
              }),
       client_(std::move(client)),
+      door_(door),
       client_key_(policy::hash_text(client_)),
       entered_(service.loop.now()),
       write_progress_(service.loop.now()) {
@@ -129,6 +130,7 @@ void Connection::begin_exchange(const http::Head& head) {
         return close_gracefully();
     }
     exchange_->id = service_.request_id(head.find(http::FieldId::x_request_id));
+    exchange_->door = &door_;
     exchange_->method = head.method;
     exchange_->method_text = head.method_text;
     exchange_->path = head.path;
@@ -239,12 +241,15 @@ void Connection::reply(Reply&& answer) {
     http::HeadWriter writer(service_.head_space());
     writer.status_line(answer.status);
     writer.field("Server", "sluice");
-    writer.field("Content-Type", answer.content_type);
-    writer.field("Content-Length", answer.body.size());
+    if (answer.status != 204) {  // RFC 9110 section 8.6
+        writer.field("Content-Type", answer.content_type);
+        writer.field("Content-Length", answer.body.size());
+    }
     writer.field("x-request-id", exchange_->id);
     if (exchange_->dialect() == llm::Dialect::anthropic) writer.field("request-id", exchange_->id);
     writer.lines(policy::advice_fields(answer.advice));
     writer.lines(answer.fields);
+    if (!exchange_->opened_to.empty()) open_to(exchange_->opened_to, writer);
     if (close_after_ || answer.close)
         writer.field("Connection", "close");
     else if (exchange_->client_minor == 0)

@@ -22,7 +22,8 @@ namespace sluice::proxy {
 class Connection final : public io::Actor, public OpenConnection {
 public:
     // Takes over an accepted socket; `client` is its address for logs and X-Forwarded-For.
-    Connection(Service& service, int fd, std::string client);
+    // `door` outlives it.
+    Connection(Service& service, int fd, std::string client, const Door& door);
     // It is told this whole answer, and not listened to.
     void turn_away(std::string_view answer);
 
@@ -48,6 +49,10 @@ private:
     bool step();
     bool read_head();
     bool read_body();
+    bool read_coded_body();
+    bool take_coded(CodedBody& coded);
+    bool decode_some(CodedBody& coded, std::size_t& left);
+    void end_coded_body(const CodedBody& coded);
     bool discard_body();
     bool forward();
     bool finish();
@@ -94,6 +99,7 @@ private:
     http::HeadReader head_reader_;
     io::Timer timer_;
     std::string client_;
+    const Door& door_;                // that it came through
     policy::ConsumerKey client_key_;  // of its address
     Exchange* exchange_ = nullptr;
     Forward* forward_ = nullptr;

@@ -17,6 +17,7 @@ constexpr std::size_t discarded_bytes_max = 64 * limits::KiB;
 
 bool Connection::read_body() {
     if (upload_ != nullptr) return begin_upload();
+    if (exchange_->request->coded != nullptr) return read_coded_body();
     auto& received = stream_.received();
     RequestState& request = *exchange_->request;
     auto& pieces = service_.relay.pieces;

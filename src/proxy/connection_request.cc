@@ -96,7 +96,11 @@ void Connection::keep_request(const http::Head& head) {
     request.method = head.method_text;
     if (request.target.empty()) request.target = head.target;  // else a route has said it
     http::HeadWriter writer(service_.head_space());
-    writer.forward(head, exchange_->is_generic() ? own_or_keys : own_or_no_models);
+    http::FieldSet without = exchange_->is_generic() ? own_or_keys : own_or_no_models;
+    if (request.coded != nullptr) without.add(http::FieldId::content_encoding);
+    if (request.taken_as_json) without.add(http::FieldId::content_type);
+    writer.forward(head, without);
+    if (request.taken_as_json) writer.field("Content-Type", "application/json");
     writer.field("X-Request-Id", exchange_->id);
     writer.field("X-Forwarded-For", client_);
     writer.field("X-Forwarded-Proto", "http");

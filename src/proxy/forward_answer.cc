@@ -211,6 +211,7 @@ void Forward::forward_fields(http::HeadWriter& writer, const http::Head& head) {
 // What every answer of a backend gets, and the end of the head.
 bool Forward::send_head(http::HeadWriter& writer) {
     writer.field("x-request-id", exchange_.id);
+    if (!exchange_.opened_to.empty()) open_to(exchange_.opened_to, writer);
     if (exchange_.target != nullptr) writer.field("x-sluice-backend", backend());
     if (exchange_.retries > 0) writer.field("x-sluice-retries", exchange_.retries);
     // The rest of a body that nobody wants any more is in the way of another request.
@@ -257,8 +258,7 @@ void Forward::hold_slice(const mem::Slice& slice) {
         held_answer_->body += slice.text().substr(piece.begin, piece.end - piece.begin);
     if (progress == http::Progress::failed)
         return fail_answer("broke its framing: " + link_->parser.error().message);
-    const bool is_long = held_answer_->body.size() > HeldAnswer::bytes_max;
-    if (is_long && !committed_ && !pass_on_held()) return;
+    if (held_answer_->body.size() > HeldAnswer::bytes_max && !committed_ && !pass_on_held()) return;
     if (progress == http::Progress::incomplete) return;
     if (phase_ == Phase::relaying) return end_answer(false);
     const bool clean = consumed == slice.size() && link_->stream.received().empty();

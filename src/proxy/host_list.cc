@@ -1,7 +1,10 @@
 #include "sluice/proxy/host_list.h"
 
+#include "ip_literal.h"
+
 #include <algorithm>
 #include <array>
+#include <optional>
 
 namespace sluice::proxy {
 namespace {
@@ -28,9 +31,6 @@ private:
 };
 
 constexpr Alphabet digits{"0123456789"};
-constexpr Alphabet of_ipv4{"0123456789."};
-constexpr Alphabet of_ipv6{"[]0123456789abcdefABCDEF:."};
-constexpr Alphabet of_no_address{"[]:0."};
 constexpr Alphabet of_names{"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."};
 
 bool only(std::string_view text, const Alphabet& allowed) {
@@ -47,18 +47,18 @@ std::string_view without_port(std::string_view host) {
     return port.empty() || has_port ? name : std::string_view{};
 }
 
-// An address: brackets, or digits and dots only.
-bool is_literal(std::string_view host) {
-    if (host.starts_with('[')) return only(host, of_ipv6);
-    return std::ranges::count(host, '.') == 3 && only(host, of_ipv4);
+// What is between brackets, which are there.
+std::optional<Ipv6> address_in_brackets(std::string_view name) {
+    return read_ipv6(name.substr(1, name.size() - 2));
 }
 
-// 0.0.0.0 and ::, which lead to this machine; also written as an IPv4-mapped address.
-bool is_unspecified(std::string_view literal) {
-    if (!literal.starts_with('[')) return only(literal, of_no_address);
-    std::string text = lower(literal);
-    if (const auto mapped = text.find("ffff:"); mapped != std::string::npos) text.erase(mapped, 4);
-    return only(text, of_no_address);
+// An address that means itself and nothing else. One that stands for any leads to this machine from
+// everywhere, and one that hides an IPv4 address is to a browser no address of this machine: it
+// would not say that a foreign page asks.
+bool is_plain_address(std::string_view name) {
+    if (!name.starts_with('[')) return is_ipv4(name) && !name.starts_with("0.");
+    const auto address = address_in_brackets(name);
+    return address && !holds_ipv4(*address);
 }
 
 }  // namespace
@@ -70,7 +70,8 @@ HostList::HostList(const std::vector<std::string>& allowed) : names_{"localhost"
 
 Status HostList::check(std::string_view name) {
     const std::string_view host = without_port(name);
-    if (!host.empty() && (is_literal(host) || only(host, of_names))) return Done{};
+    const bool is_address = host.starts_with('[') && address_in_brackets(host).has_value();
+    if (is_address || (!host.empty() && only(host, of_names))) return Done{};
     std::string message = "'";
     message.append(name).append("' is no host name: write it like box.local, without http://");
     return Error::gateway(std::move(message));
@@ -79,8 +80,7 @@ Status HostList::check(std::string_view name) {
 bool HostList::allows_host(std::string_view host) const {
     const std::string_view name = without_port(host);
     if (name.empty()) return false;
-    if (is_literal(name)) return !is_unspecified(name);
-    return names_.contains(lower(name));
+    return is_plain_address(name) || names_.contains(lower(name));
 }
 
 bool HostList::allows_origin(std::string_view origin) const {
@@ -90,7 +90,7 @@ bool HostList::allows_origin(std::string_view origin) const {
     if (scheme != "http" && scheme != "https") return false;
     const std::string_view name = without_port(origin.substr(scheme_end + 3));
     // An address that is not loopback is another machine's page, unless it was allowed.
-    if (is_literal(name) && (name.starts_with("127.") || name == "[::1]")) return true;
+    if (name == "[::1]" || (name.starts_with("127.") && is_ipv4(name))) return true;
     return names_.contains(lower(name));
 }
 

@@ -14,8 +14,9 @@ namespace sluice::proxy {
 namespace {
 
 constexpr std::size_t text_bytes_max = limits::KiB;
-// A byte takes six at most when it is escaped; twelve texts, and the rest is numbers and keys.
-constexpr std::size_t line_bytes_max = 12 * 6 * text_bytes_max + 2 * limits::KiB;
+// A byte takes six at most when it is escaped; thirteen texts, labels as long as another one, and
+// the rest is numbers and keys.
+constexpr std::size_t line_bytes_max = 14 * 6 * text_bytes_max + 2 * limits::KiB;
 constexpr std::size_t digits_max = 20;
 
 constexpr std::uint64_t in_each_byte = 0x0101010101010101;
@@ -73,6 +74,24 @@ void RecordWriter::put_text(std::string_view value) {
     put("\"");
 }
 
+// As an object; those that would make it longer than a text are left out.
+void RecordWriter::put_labels(const std::map<std::string, std::string>& labels) {
+    put(",\"labels\":{");
+    std::size_t left = text_bytes_max;
+    bool first = true;
+    for (const auto& [name, value] : labels) {
+        constexpr std::size_t marks = 6;  // quotes, colon and comma
+        if (name.size() + value.size() + marks > left) break;
+        left -= name.size() + value.size() + marks;
+        put(std::string_view(first ? "\"" : ",\""));
+        put_text(name);
+        put(":\"");
+        put_text(value);
+        first = false;
+    }
+    put("}");
+}
+
 void RecordWriter::put_number(std::int64_t value) {
     at_ = std::to_chars(at_, at_ + digits_max, value).ptr;
 }
@@ -109,10 +128,14 @@ std::string_view RecordWriter::write(const Exchange& exchange, Instant now,
         put_text(",\"consumer\":\"", exchange.consumer->name);
         put_text(",\"key\":\"", exchange.key_id);
     }
+    if (!exchange.asked.empty()) put_text(",\"asked\":\"", exchange.asked);
     if (exchange.model != nullptr) put_text(",\"model\":\"", exchange.model->name);
     if (!exchange.rule.empty()) put_text(",\"rule\":\"", exchange.rule);
     if (exchange.route != nullptr) put_text(",\"route\":\"", exchange.route->path);
-    if (exchange.target != nullptr) put_text(",\"backend\":\"", exchange.target->endpoint->url);
+    if (exchange.target != nullptr) {
+        put_text(",\"backend\":\"", exchange.target->endpoint->url);
+        if (!exchange.target->setting.labels.empty()) put_labels(exchange.target->setting.labels);
+    }
     put_number(",\"status\":", exchange.status);
     put_number(",\"bytes_in\":", as_signed(exchange.bytes_in));
     put_number(",\"bytes_out\":", as_signed(exchange.bytes_out));

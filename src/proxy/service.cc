@@ -43,7 +43,7 @@ Service::Service(io::Loop& shard_loop, const config::Settings& all, LineSink& lo
       access_log(log),
       prng(seed),
       hop(hop_of(prng.next())),
-      hosts(all.allowed_hosts),
+      doors(all),
       pools(shard_loop, all.pool_idle, all.connections_max),
       dispatch(shard_loop, prng.next()),
       inquests(std::make_unique<Inquests>(*this)),
@@ -96,7 +96,7 @@ void Service::learn(const policy::Lesson& lesson) {
 
 // --- connections and exchanges --------------------------------------------------------------
 
-void Service::accept(int fd) {
+void Service::accept(int fd, std::size_t listener) {
     sockaddr_storage name{};
     socklen_t size = 0;
     std::string client = io::peer_name(fd, name, size) == 0 ? net::Address(name, size).host()
@@ -105,7 +105,8 @@ void Service::accept(int fd) {
     const bool welcome = of_client < settings.connections_per_client_max;
     // One that is turned away keeps its place for a moment, which must not be that of others.
     const bool has_place = welcome || connections.in_use() < settings.connections_max / 2;
-    Connection* connection = has_place ? connections.create(*this, fd, client) : nullptr;
+    Connection* connection =
+        has_place ? connections.create(*this, fd, client, doors.at(listener)) : nullptr;
     if (connection == nullptr || !welcome) ++statistics.refused_clients;
     if (connection == nullptr) {
         if (of_client == 0) connections_by_client.erase(client);
@@ -177,7 +178,8 @@ void Service::settle(Exchange& exchange, End end, std::string_view client) {
     SLUICE_ASSERT(!exchange.end.has_value());
     exchange.end = end;
     count(exchange);
-    access_log.write(record.write(exchange, loop.now(), client));
+    if (!exchange.is_probe || settings.log_probes)
+        access_log.write(record.write(exchange, loop.now(), client));
     if (exchange.request != nullptr) exchange.forget_request();
     exchanges.destroy(exchange);
 }
@@ -190,9 +192,8 @@ void Service::saw_health(const upstream::Model& model, const upstream::Target& t
 }
 
 bool Service::charge_body(std::uint64_t bytes) {
-    // A body's slices fill three quarters of their buffers at least (see Chain::append_compact):
-    // five eighths of the pool's bytes lie in at most five sixths of its buffers.
-    const std::uint64_t limit = loop.buffers().count() * loop.buffers().buffer_bytes() / 8 * 5;
+    const std::uint64_t limit =
+        limits::request_bytes_of(loop.buffers().count() * loop.buffers().buffer_bytes());
     if (bytes > limit || body_bytes_charged > limit - bytes) return false;
     body_bytes_charged += bytes;
     return true;

@@ -44,10 +44,13 @@ void Shard::join_peers(std::size_t index, std::vector<int> peer_rings, std::uint
                   static_cast<std::uint16_t>(peer_rings_.size() + 1), prefix_seed, *this);
 }
 
-void Shard::listen(int listen_fd) {
+void Shard::listen(int listen_fd, std::size_t number) {
+    entrances_.push_back({this, number});
     listeners_.push_back(std::make_unique<net::Listener>(
-        loop_, listen_fd, this,
-        [](void* self, int fd) { static_cast<Shard*>(self)->service_.accept(fd); }));
+        loop_, listen_fd, &entrances_.back(), [](void* owner, int fd) {
+            const auto& entrance = *static_cast<const Entrance*>(owner);
+            entrance.shard->service_.accept(fd, entrance.number);
+        }));
     if (service_.catalog_known) listeners_.back()->start();
 }
 
@@ -255,10 +258,10 @@ void Shard::reconcile() {
     });
 }
 
-void Shard::write_metrics(std::string& out) {
+void Shard::write_metrics(std::string_view consumer, std::string& out) {
     if (metrics_writer_ == nullptr) return;
     totals_.learn(take_snapshot());
-    metrics_writer_(totals_, out);
+    metrics_writer_(totals_, consumer, out);
 }
 
 std::shared_ptr<const Snapshot> Shard::take_snapshot() const {
@@ -278,6 +281,7 @@ std::shared_ptr<const Snapshot> Shard::take_snapshot() const {
             snapshot->targets.push_back(
                 {.model = model->name,
                  .backend = target.endpoint->url,
+                 .labels = target.setting.labels,
                  .up = view.health == upstream::Health::up,
                  .breaker_open = view.breaker != policy::BreakerState::closed,
                  .in_flight = view.in_flight,

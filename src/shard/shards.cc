@@ -50,8 +50,8 @@ Shards::~Shards() {
     if (may_serve_.try_wait() == false) may_serve_.count_down();
     join();
     for (auto& worker : workers_)
-        for (const int fd : worker.listen_fds)
-            io::close_socket(fd);
+        for (const auto& each : worker.listening)
+            io::close_socket(each.fd);
 }
 
 // --- before anything is served --------------------------------------------------------------
@@ -77,7 +77,8 @@ Status Shards::make_caller() {
 }
 
 Status Shards::bind_addresses() {
-    for (const auto& text : settings_.listen) {
+    for (std::size_t number = 0; number < settings_.listen.size(); ++number) {
+        const std::string& text = settings_.listen[number].address;
         auto address = net::Address::parse(text);
         if (!address) return Error::gateway("--listen: " + address.error().message);
         if (!address->is_loopback() && settings_.consumers.empty() && !settings_.insecure_listen)
@@ -86,7 +87,7 @@ Status Shards::bind_addresses() {
                 ": this address can be reached from other machines, and there are no API keys to "
                 "keep them out. Listen on 127.0.0.1, name consumers with keys in the file of "
                 "settings, or add --insecure-listen if you mean it.");
-        auto bound = bind(*address);
+        auto bound = bind(*address, number);
         if (!bound) return Error::gateway("--listen " + text + ": " + bound.error().message);
     }
     return Done{};
@@ -96,17 +97,20 @@ Status Shards::bind_addresses() {
 // that is about to end is waited for.
 Result<int> Shards::open_first(const net::Address& asked) {
     const Instant last = monotonic_now() + address_patience;
+    std::string holder;
     for (;;) {
         Status free = Done{};
         if (asked.is_unix()) free = io::remove_stale_socket(asked.path());
         auto first = free.ok() ? io::open_listener(asked.raw(), asked.size(), {})
                                : Result<int>(free.error());
         if (first.ok() || first.error().retry == Retry::no) return first;
+        // Asked at once: to look fills a Unix socket's queue, if its holder takes nobody.
+        if (holder.empty() && asked.is_unix()) holder = net::holder_of(asked);
         if (monotonic_now() < last) {
             ::poll(nullptr, 0, address_look_ms);
             continue;
         }
-        const std::string holder = net::holder_of(asked);
+        if (!asked.is_unix()) holder = net::holder_of(asked);
         return Error::gateway(first.error().message +
                               (holder.empty() ? "" : ": " + holder + " listens there") +
                               ". Stop it, or listen somewhere else.");
@@ -114,7 +118,7 @@ Result<int> Shards::open_first(const net::Address& asked) {
 }
 
 // A socket for each shard on one address.
-Result<int> Shards::bind(const net::Address& asked) {
+Result<int> Shards::bind(const net::Address& asked, std::size_t number) {
     auto first = open_first(asked);
     if (!first) return first;
     sockaddr_storage name{};
@@ -125,14 +129,14 @@ Result<int> Shards::bind(const net::Address& asked) {
     addresses_.push_back(actual);
     // A Unix socket has one listener; the first shard serves it.
     if (workers_.size() == 1 || actual.is_unix()) {
-        workers_.front().listen_fds.push_back(*first);
+        workers_.front().listening.push_back({*first, number});
         return 0;
     }
     io::close_socket(*first);
     for (auto& worker : workers_) {
         auto shared = io::open_listener(actual.raw(), actual.size(), {.reuse_port = true});
         if (!shared) return shared;
-        worker.listen_fds.push_back(*shared);
+        worker.listening.push_back({*shared, number});
     }
     return 0;
 }
@@ -155,8 +159,8 @@ void Shards::run(std::size_t index) {
 void Shards::serve(std::size_t index, io::Ring& ring, mem::BufferPool& buffers,
                    mem::NodePool& nodes) {
     Shard shard(ring, buffers, nodes, settings_, log_.channel(index), random_seed());
-    for (const int fd : std::exchange(workers_[index].listen_fds, {}))
-        shard.listen(fd);
+    for (const auto& each : std::exchange(workers_[index].listening, {}))
+        shard.listen(each.fd, each.number);
     shard.set_metrics_writer(metrics_);
     shard.set_hop(hop_);
     shard.on_serving(this, [](void* self) {

@@ -32,8 +32,8 @@ constexpr std::size_t shard_count = 3;
 constexpr std::string_view thread_mark = "# thread ";
 
 // What /metrics says, and which thread says it.
-void write_metrics(const shard::Totals& totals, std::string& out) {
-    admin::write_metrics(totals, out);
+void write_metrics(const shard::Totals& totals, std::string_view consumer, std::string& out) {
+    admin::write_metrics(totals, consumer, out);
     out += std::string(thread_mark) + std::to_string(::gettid()) + "\n";
 }
 
@@ -72,7 +72,7 @@ std::string backend_answer(const std::string& text) {
 
 config::Settings listening_on(std::vector<std::string> addresses) {
     config::Settings settings;
-    settings.listen = std::move(addresses);
+    settings.listen.assign(addresses.begin(), addresses.end());
     settings.shards = shard_count;
     settings.access_log = "off";
     settings.buffer_memory = 8 * limits::MiB;

@@ -147,6 +147,11 @@ def consumers(**keys):
     return [{"name": name, "keys": keys_of(name, key)} for name, key in keys.items()]
 
 
+def admins(known):
+    """The same consumers, who read all of the metrics."""
+    return [{**each, "admin": True} for each in known]
+
+
 def key_field(key):
     return f"Authorization: Bearer {key}"
 
@@ -191,7 +196,7 @@ class PoolCase(unittest.TestCase):
         """The lines of the log about such an event, up to now."""
         mark = f"mark-{uuid.uuid4()}"
         with gateway.client() as client:
-            client.ask(request("GET", "/healthz", fields=[f"X-Request-Id: {mark}"]))
+            client.ask(request("GET", "/", fields=[f"X-Request-Id: {mark}"]))
         gateway.logged(id=mark)  # and all that was before it
         return [line for line in gateway.log() if line.get("event") == event and
                 all(line.get(key) == value for key, value in wanted.items())]

@@ -8,7 +8,7 @@ import unittest
 
 from backend import Backend, answer_chat
 from harness import chat_request, error_in, main, request
-from pool_case import PoolCase, backend, consumers, key_field, keys_of, together
+from pool_case import PoolCase, admins, backend, consumers, key_field, keys_of, together
 from sdk_calls import call, missing
 from test_relay import metrics
 from wire import wait_until
@@ -233,7 +233,7 @@ class ByConsumer(PoolCase):
         for shards in (1, 3):
             with self.subTest(shards=shards):
                 gateway = self.gateway({"m": {"backends": [backend(sim)]}}, shards=shards,
-                                       consumers=consumers(**keys))
+                                       consumers=admins(consumers(**keys)))
                 names = list(keys)
                 told = together(36, lambda i, gateway=gateway: (names[i % 3], self.ask(
                     gateway, [key_field(keys[names[i % 3]])], stream=i % 2 == 0,
@@ -278,7 +278,8 @@ class ByConsumer(PoolCase):
         gateway = self.gateway(
             {"m": {"backends": [backend(server, slots=1)],
                    "queue": {"notice_first": 0, "priority_header": "x-priority"}}},
-            consumers=[{"name": "first", "priority": 1, "keys": keys_of("first", "k1")},
+            consumers=[{"name": "first", "priority": 1, "admin": True,
+                        "keys": keys_of("first", "k1")},
                        {"name": "last", "priority": 12, "keys": keys_of("last", "k2")},
                        {"name": "none", "keys": keys_of("none", "k3")}])
         threads = []

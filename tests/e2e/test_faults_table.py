@@ -12,8 +12,8 @@ TABLE = os.path.join(ROOT, "docs", "faults.md")
 TESTS = os.path.join(ROOT, "tests")
 # Requests, clients and streams: these sections are shown whole.
 WHOLE = {str(number) for number in [*range(1, 93), *range(96, 109)]}
-# A plain number, or one of a list of its own: R5, R5a, C3, S1.
-ROW = re.compile(r"[CRS]?\d+[a-z]?")
+# A plain number, or one of a list of its own: R5, R5a, C3, S1, T1.
+ROW = re.compile(r"[CRST]?\d+[a-z]?")
 
 
 def read(path):
@@ -41,7 +41,7 @@ def numbers(text):
 def rows_of_unit(name):
     found = set()
     folder = TESTS if name.startswith("sim/") else os.path.join(TESTS, "unit")
-    for case in re.findall(r'TEST_CASE\(\s*"(?:faults? ([\d, ]+)|([CRS]\d[\w, ]*)):',
+    for case in re.findall(r'TEST_CASE\(\s*"(?:faults? ([\d, ]+)|([CRST]\d[\w, ]*)):',
                            read(f"{folder}/{name}.cc")):
         found |= numbers("".join(case))
     return found
@@ -51,8 +51,8 @@ def rows_of_e2e(name):
     found = set()
     for suite in unittest.defaultTestLoader.loadTestsFromModule(importlib.import_module(name)):
         for case in suite:
-            match = re.match(r"test_(?:rows?_(?=\d)|(?=[CRS]\d))([CRS]?\d+[a-z]?"
-                             r"(?:_and_[CRS]?\d+[a-z]?)*)_",
+            match = re.match(r"test_(?:rows?_(?=\d)|(?=[CRST]\d))([CRST]?\d+[a-z]?"
+                             r"(?:_and_[CRST]?\d+[a-z]?)*)_",
                              case._testMethodName)
             found |= numbers(match.group(1)) if match else set()
     return found

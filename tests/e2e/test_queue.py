@@ -11,7 +11,7 @@ import time
 
 from backend import answer_chat, head, json_answer
 from harness import chat_request, main
-from pool_case import PoolCase, Told, backend, consumers, key_field, together
+from pool_case import PoolCase, Told, admins, backend, consumers, key_field, together
 from test_relay import metrics
 from wire import wait_until
 
@@ -407,7 +407,7 @@ class Slots(PoolCase):
 
     def test_fairness_between_two_consumers(self):
         self.assert_fair({"fields": [key_field("my-key")]}, {"fields": [key_field("their-key")]},
-                         consumers=consumers(mine="my-key", theirs="their-key"))
+                         consumers=admins(consumers(mine="my-key", theirs="their-key")))
 
     def assert_fair(self, mine, theirs, **top):
         """One asks with three times as many connections; both wait all the time."""

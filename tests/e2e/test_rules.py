@@ -83,7 +83,6 @@ class Conditions(Ruled):
             "model: 'sm*'": ([{}], [{"model": "large"}]),
             "path: /v1/embeddings": ([{"path": "/v1/embeddings"}], [{}]),
             "method: POST": ([{}], []),
-            "consumer: {{team: a}}": ([], [{}]),
         }
         for condition, (holds, fails) in cases.items():
             gateway = self.gateway(

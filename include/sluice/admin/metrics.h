@@ -8,10 +8,12 @@
 #include "sluice/shard/totals.h"
 
 #include <string>
+#include <string_view>
 
 namespace sluice::admin {
 
-// Appends the text to `out`.
-void write_metrics(const shard::Totals& totals, std::string& out);
+// Appends the text to `out`: what is counted for that consumer and nothing else; for an empty one
+// everything.
+void write_metrics(const shard::Totals& totals, std::string_view consumer, std::string& out);
 
 }  // namespace sluice::admin

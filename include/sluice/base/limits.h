@@ -35,8 +35,9 @@ inline constexpr std::size_t json_depth_max = 256;
 inline constexpr std::size_t model_name_bytes_max = 256;
 
 // --- bodies ---------------------------------------------------------------------------------
-// A prompt of a million tokens is some 5 MiB; images come as base64.
-inline constexpr std::size_t request_body_bytes_max = 16 * MiB;
+// A prompt of a million tokens is some 5 MiB; images and recordings come as base64, which agents
+// send again with every turn.
+inline constexpr std::size_t request_body_bytes_max = 64 * MiB;
 // One SSE event longer than this is relayed unread: the scanner gives up, never the relay.
 inline constexpr std::size_t sse_event_bytes_max = 64 * KiB;
 // What a stream has said is kept so far while another backend could go on with it: more than any
@@ -54,6 +55,13 @@ inline constexpr std::size_t buffer_bytes = 4 * KiB;
 inline constexpr std::size_t buffers_max = 64 * KiB;
 // Buffers lent to the kernel at a time: enough for one turn's receives.
 inline constexpr std::size_t buffers_provided = 256;
+
+// Of so much buffer memory, what the bodies of requests that are kept may take. A body's slices
+// fill three quarters of their buffers at least (see Chain::append_compact): five eighths of the
+// bytes lie in at most five sixths of the buffers.
+inline constexpr std::uint64_t request_bytes_of(std::uint64_t buffer_memory) {
+    return buffer_memory / 8 * 5;
+}
 
 // --- pipes ----------------------------------------------------------------------------------
 // From here on a body that nobody reads is spliced: break-even was measured at 32 KiB.

@@ -24,6 +24,7 @@ struct ConsumerSetting {
     std::string name;
     std::map<std::string, std::string> labels;
     std::optional<std::uint8_t> priority;  // class in lines for slots; 0 is served first
+    bool admin = false;                    // sees what all of them do
     std::vector<KeySetting> keys;
 
     bool operator==(const ConsumerSetting&) const = default;

@@ -9,6 +9,7 @@
 #include "sluice/config/settings.h"
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -38,6 +39,7 @@ struct Problem {
 struct LoadOutcome {
     Settings settings;              // of use only where there is no problem
     std::vector<Problem> problems;  // in the order of the text
+    bool says_nothing = false;      // the text is empty, or comments only
 
     bool ok() const { return problems.empty(); }
 };
@@ -50,6 +52,7 @@ struct Checks {
     std::function<Status(std::string_view)> path;     // that a request could have
     std::function<Status(std::string_view)> route;    // a path that can be a route's
     std::function<Status(const RewriteSetting&)> rewrite;
+    std::uint64_t memory = 0;  // of the machine, in bytes; 0: unknown
 };
 
 // Puts what the flags say over `settings`. Models it leaves there have a name and backends only:

@@ -82,6 +82,7 @@ struct RouteSetting {
     ModelTimeouts timeouts;
     BreakerSetting breaker;
     HealthSetting health;
+    bool navigate = false;      // links of other sites may open it
     bool strip_prefix = false;  // before `rewrite`
     std::optional<RewriteSetting> rewrite;
 

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace sluice::config {
@@ -38,8 +39,21 @@ struct AliasSetting {
     bool listed = true;  // in the lists of models
 };
 
+// Where to listen, and which pages may call there beside those of this machine.
+struct ListenSetting {
+    ListenSetting() = default;
+    ListenSetting(std::string where) : address(std::move(where)) {}
+
+    std::string address;               // host:port or unix:/path
+    std::vector<std::string> origins;  // scheme://host[:port], also with `*`; "null"
+    bool any_origin_with_keys = false;
+
+    bool operator==(const ListenSetting&) const = default;
+};
+
 struct Settings {
-    std::vector<std::string> listen = {"127.0.0.1:8642"};
+    std::vector<ListenSetting> listen = {ListenSetting("127.0.0.1:8642")};
+    std::vector<std::string> allowed_origins;  // on every listener
     std::vector<ModelSetting> models;
     std::vector<AliasSetting> aliases;
     std::vector<ConsumerSetting> consumers;
@@ -60,6 +74,7 @@ struct Settings {
     RelayMode relay = RelayMode::automatic;
     Duration pool_idle = Duration::seconds(4);  // llama-server closes after 5
     std::string access_log = "stderr";          // stderr, off, or a file
+    bool log_probes = false;                    // health checks and scrapes, too
     Timeouts timeouts;
     // What a model has that says nothing of its own.
     ModelTimeouts model_timeouts;
@@ -78,5 +93,8 @@ Result<std::size_t> parse_size(std::string_view text);
 Result<ModelSetting> parse_model(std::string_view text);
 // "ALIAS=NAME".
 Result<AliasSetting> parse_alias(std::string_view text);
+// An origin as a browser names it, in small letters: "https://app.example", "app://obsidian.md",
+// "chrome-extension://*", "null", "*".
+Result<std::string> parse_origin(std::string_view text);
 
 }  // namespace sluice::config

@@ -1,16 +1,20 @@
 // BodyReader: reads what the gateway must know from a JSON request body, without a document.
 //
 // Pure. Bytes come in any split and are looked at once, in place. The whole text is checked against
-// RFC 8259 (structure, numbers, escapes, UTF-8, surrogates, nothing behind the value, nesting up to
+// RFC 8259 (structure, numbers, escapes, UTF-8, nothing behind the value, nesting up to
 // limits::json_depth_max), because a text that two parsers read differently could be routed by one
-// model and answered by another. For the same reason these are refused:
+// model and answered by another. An escaped half of a surrogate pair is well-formed (section 8.2)
+// and the backend's to judge: tools cut their output within an emoji. For the same reason as above
+// these are refused:
 // - a duplicate of a key that we read, also when one of them is written with escapes; "messages"
 // and
 //   what else a choice of backend looks at are among them;
 // - a key that differs from one that we read only in case (Go's parser takes it for the same) or
 //   has a NUL behind it;
+// - half of a surrogate pair in any key;
 // - a "model" that is neither a string nor null, is longer than limits::model_name_bytes_max or
-//   holds a control character; a "stream" that is neither true, false nor null;
+//   holds a control character or half of a surrogate pair; a "stream" that is neither true, false
+//   nor null;
 // - a number of 1e308 or more, which parsers read as infinity, as the largest double or not at all.
 #pragma once
 

@@ -45,6 +45,8 @@ struct Endpoint {
     // "stream_options": {"include_usage": true} is known here and may be put in.
     bool usage_injectable = false;
     Tokens tokens = Tokens::none;
+    // Its own servers read JSON whatever the Content-Type says, and their users send none.
+    bool any_type = false;
 
     // Nothing of it goes to a backend.
     bool is_own_answer() const {

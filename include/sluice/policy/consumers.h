@@ -23,6 +23,7 @@ struct Consumer {
     std::vector<Label> labels;
     std::optional<std::uint8_t> priority;  // no header puts its requests before that
     ConsumerKey key = 0;                   // the same on every shard and after a restart
+    bool admin = false;                    // sees what all of them do
 };
 
 // A longer key is nobody's.

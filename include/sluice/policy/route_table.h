@@ -40,6 +40,7 @@ public:
         std::vector<std::string> methods;  // empty: all
         std::vector<Header> headers;
         PathRewrite rewrite;
+        bool navigate = false;  // links of other sites may open it
 
         // HEAD goes wherever GET goes (RFC 9110 section 9.3.2).
         bool allows(std::string_view method) const;

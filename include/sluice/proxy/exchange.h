@@ -18,6 +18,7 @@
 #include "sluice/policy/timeouts.h"
 #include "sluice/policy/wait_queue.h"
 #include "sluice/proxy/catalog_use.h"
+#include "sluice/proxy/coded_body.h"
 #include "sluice/proxy/lane.h"
 #include "sluice/proxy/service.h"
 
@@ -66,6 +67,8 @@ struct RequestState {
     llm::BodyReader json;
     std::unique_ptr<llm::MultipartReader> multipart;  // rare and large
     bool opaque = false;                              // nothing of the body is read
+    std::unique_ptr<CodedBody> coded;                 // that is decoded as it comes; rare
+    bool taken_as_json = false;                       // whatever type it came with
     std::unique_ptr<HeadCopy> head;                   // where there are rules
     llm::RequestFacts facts;
     std::string_view ruled_model;  // that a rule chose; in the service's table
@@ -94,6 +97,8 @@ struct Exchange {
     const policy::Consumer* consumer = nullptr;  // null where nobody has to say who they are
     std::string_view key_id;                     // of the key that it showed
     policy::ConsumerKey client = 0;              // the address that it comes from
+    const Door* door = nullptr;                  // that it came through
+    std::string opened_to;  // the origin of a page that may read the answer; empty: no page's
     // --- of the head ---
     http::Method method = http::Method::other;
     std::string method_text;
@@ -105,6 +110,7 @@ struct Exchange {
     const llm::Endpoint* endpoint = nullptr;  // null: not an endpoint of the API
     // That serves it, where its path is no endpoint's; in the service's table.
     const policy::RouteTable::Route* route = nullptr;
+    bool is_probe = false;  // whether we are well, or what we count: answered
     // --- of the body ---
     RequestState* request = nullptr;  // freed when the answer begins
     bool streamed = false;
@@ -114,6 +120,7 @@ struct Exchange {
     bool client_retry = false;  // it says that this is not its first try
     std::uint8_t priority = policy::WaitQueue::class_default;
     // --- of the route ---
+    std::string asked;  // the model that the client named; empty: none
     CatalogUse::Ref catalog;
     std::string_view rule;                   // that chose the model; in the service's table
     const upstream::Model* model = nullptr;  // that serves it, or is to

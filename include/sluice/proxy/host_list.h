@@ -1,8 +1,10 @@
 // HostList: the Host and Origin values that may reach the gateway.
 //
 // Exact: a web page on any other name that resolves to this machine (DNS rebinding) is refused, and
-// so is a page of a foreign origin. Loopback names and IP literals are allowed, because a browser
-// cannot be made to send them for a foreign name; the unspecified addresses are not.
+// so is a page of a foreign origin. Loopback names and plain addresses are allowed, because a
+// browser cannot be made to send them for a foreign name; other forms of addresses are not: the
+// unspecified ones, IPv4 within IPv6, and numbers that only resolvers take for an address (127.1,
+// 2130706433).
 #pragma once
 
 #include "sluice/base/result.h"

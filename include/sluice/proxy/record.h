@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -27,6 +28,7 @@ private:
     void put(std::string_view text);
     void put_time(WallTime at);
     void put_text(std::string_view value);
+    void put_labels(const std::map<std::string, std::string>& labels);
     void put_number(std::int64_t value);
     // Of a literal the size is known: it is stored, not copied by a call.
     template <std::size_t size>

@@ -17,7 +17,7 @@
 #include "sluice/policy/route_table.h"
 #include "sluice/policy/suspicion.h"
 #include "sluice/proxy/catalog_use.h"
-#include "sluice/proxy/host_list.h"
+#include "sluice/proxy/doors.h"
 #include "sluice/proxy/record.h"
 #include "sluice/proxy/relay.h"
 #include "sluice/proxy/statistics.h"
@@ -58,8 +58,9 @@ protected:
 // Who looks after a shard's statistics.
 class Reporter {
 public:
-    virtual void statistics_changed() = 0;             // something was counted
-    virtual void write_metrics(std::string& out) = 0;  // the answer to GET /metrics
+    virtual void statistics_changed() = 0;  // something was counted
+    // The answer to GET /metrics: what is counted for that consumer, or everything.
+    virtual void write_metrics(std::string_view consumer, std::string& out) = 0;
     // Traffic has found out about a server.
     virtual void saw_health(const std::shared_ptr<const upstream::Endpoint>& endpoint,
                             upstream::Health health, const std::string& cause) = 0;
@@ -89,8 +90,8 @@ struct Service {
     // What this one has: noted, and told to the others.
     void note(const policy::RequestNote& about);
 
-    // Takes over an accepted socket.
-    void accept(int fd);
+    // Takes over a socket that the listener of that number accepted.
+    void accept(int fd, std::size_t listener = 0);
     // Idle connections close, the others after the answer at hand; new ones are not kept alive.
     void drain();
     // Ends what is still going on.
@@ -129,7 +130,7 @@ struct Service {
     Reporter* reporter = nullptr;  // null: nobody reads the statistics
     Prng prng;
     std::string hop;  // what a request says that went through here; the same on all shards
-    HostList hosts;
+    Doors doors;
     upstream::Pools pools;
     upstream::Dispatch dispatch;
     policy::RetryBudget retries{{}};

@@ -15,10 +15,12 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -56,8 +58,8 @@ struct Message {
 // Hands a message over to the ring behind `ring_fd`.
 void post(io::Ring& from, int ring_fd, std::unique_ptr<Message> message);
 
-// Writes what /metrics says.
-using MetricsWriter = void (*)(const Totals& totals, std::string& out);
+// Writes what /metrics says: what is counted for that consumer; for an empty one everything.
+using MetricsWriter = void (*)(const Totals& totals, std::string_view consumer, std::string& out);
 
 class Shard final : public proxy::Reporter,
                     public upstream::Dispatch::Peers,
@@ -82,7 +84,8 @@ public:
 
     // Takes over a listening socket, and accepts from it once there is a catalog: until then
     // clients wait for some microseconds, and none is told that nothing is known.
-    void listen(int listen_fd);
+    // `number` is its place in the settings.
+    void listen(int listen_fd, std::size_t number = 0);
     // Routes by this catalog from now on.
     void use(std::shared_ptr<const upstream::Catalog> catalog);
 
@@ -116,7 +119,7 @@ public:
                          const policy::BreakerChange& change) override;
     void traffic_changed() override { statistics_changed(); }
     void left_running(std::uint32_t endpoint) override;
-    void write_metrics(std::string& out) override;
+    void write_metrics(std::string_view consumer, std::string& out) override;
     void tell(const policy::Lesson& lesson) override;
 
     proxy::Service& service() { return service_; }
@@ -139,6 +142,12 @@ private:
     io::Loop loop_;
     const config::Settings& settings_;
     proxy::Service service_;
+    // What a listener knows of itself when it hands a connection over.
+    struct Entrance {
+        Shard* shard;
+        std::size_t number;
+    };
+    std::deque<Entrance> entrances_;  // where they are they stay
     std::vector<std::unique_ptr<net::Listener>> listeners_;
     std::optional<upstream::Watch> watch_;
     std::optional<upstream::HealthWatch> health_watch_;

@@ -57,7 +57,11 @@ public:
 private:
     struct Worker {
         std::thread thread;
-        std::vector<int> listen_fds;
+        struct Listening {
+            int fd;
+            std::size_t number;  // of the listener in the settings
+        };
+        std::vector<Listening> listening;
         int ring_fd = -1;
         std::string failure;
     };
@@ -65,7 +69,7 @@ private:
     Status bind_addresses();
     Status make_caller();
     Result<int> open_first(const net::Address& address);
-    Result<int> bind(const net::Address& address);
+    Result<int> bind(const net::Address& address, std::size_t number);
     void run(std::size_t index);
     void serve(std::size_t index, io::Ring& ring, mem::BufferPool& buffers, mem::NodePool& nodes);
     void found(const upstream::Catalog& catalog, const upstream::Watch& watch);

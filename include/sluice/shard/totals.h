@@ -11,6 +11,7 @@
 #include "sluice/upstream/health.h"
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -32,6 +33,7 @@ struct PoolGauges {
 struct TargetGauges {
     std::string model;
     std::string backend;
+    std::map<std::string, std::string> labels;  // that the settings give it
     bool up = true;
     bool breaker_open = false;
     std::uint64_t in_flight = 0;

@@ -17,14 +17,65 @@ Verdict refuse(Reply& reply, Reply refusal) {
     return Verdict::respond;
 }
 
-// A type that a page can send to a foreign site without being asked (forms, plain text) is refused:
-// it would let any page use the gateway.
-bool content_type_fits(const Exchange& exchange, std::string_view type) {
+// Whether a browser may have sent it: they say where the page is that asks. Other programs send
+// some of the fields of browsers (Node: Sec-Fetch-Mode), but not these.
+bool may_be_a_pages(const http::Head& head) {
+    return head.has(http::FieldId::origin) || head.has(http::FieldId::sec_fetch_site);
+}
+
+// What becomes of a body of that type. One that a page can send to a foreign site without being
+// asked (forms, plain text) would let any page use the gateway: such are taken from no browser, and
+// only where the servers look at no type themselves.
+enum class BodyType : std::uint8_t { as_it_is, taken_as_json, refused };
+
+BodyType judge_type(const Exchange& exchange, const http::Head& head, std::string_view type) {
     const auto kind = exchange.endpoint->kind;
     const bool json = http::same_name(type, "application/json");
     const bool multipart = http::same_name(type, "multipart/form-data");
-    return (json && kind != EndpointKind::model_in_multipart) ||
-           (multipart && kind != EndpointKind::model_in_json);
+    if ((json && kind != EndpointKind::model_in_multipart) ||
+        (multipart && kind != EndpointKind::model_in_json))
+        return BodyType::as_it_is;
+    const bool untyped = exchange.endpoint->any_type && !multipart && !may_be_a_pages(head);
+    return untyped ? BodyType::taken_as_json : BodyType::refused;
+}
+
+// The codings of a body, in the order in which they were applied; one that changes nothing is none.
+// At most two are told apart from more.
+struct Codings {
+    std::string_view first;
+    int count = 0;
+};
+
+Codings codings_of(const http::Head& head) {
+    Codings codings;
+    if (!head.has(http::FieldId::content_encoding)) return codings;
+    for (const http::Field& field : head.fields()) {
+        if (field.id != http::FieldId::content_encoding) continue;
+        std::string_view list = field.value;
+        for (std::string_view coding; http::next_element(list, coding);) {
+            if (coding.empty() || http::same_name(coding, "identity")) continue;
+            if (codings.count++ == 0) codings.first = coding;
+        }
+    }
+    return codings;
+}
+
+// Clients compress what is long: it is decoded here, within the limits of any other body.
+Verdict check_coding(Exchange& exchange, const http::Head& head, Reply& reply) {
+    const Codings codings = codings_of(head);
+    if (codings.count == 0) return Verdict::next;
+    auto decoder = codings.count == 1 ? http::ContentDecoder::create(codings.first) : nullptr;
+    if (decoder != nullptr) {
+        exchange.request->coded =
+            std::make_unique<CodedBody>(std::move(decoder), exchange.service.loop.nodes());
+        return Verdict::next;
+    }
+    std::string message = "A request body may come as it is, or in one Content-Encoding of: ";
+    message.append(http::ContentDecoder::codings).append(".");
+    reply = error_reply(exchange, 415, message, "unsupported_content_encoding");
+    // RFC 9110 section 15.5.16.
+    reply.fields.append("Accept-Encoding: ").append(http::ContentDecoder::codings).append("\r\n");
+    return Verdict::respond;
 }
 
 Verdict check_body(Exchange& exchange, const http::Head& head, Reply& reply) {
@@ -32,7 +83,10 @@ Verdict check_body(Exchange& exchange, const http::Head& head, Reply& reply) {
     if (head.framing == http::Framing::length && head.content_length > bytes_max)
         return refuse(reply, body_too_large_reply(exchange));
     const std::string_view type = exchange.is_generic() ? std::string_view() : head.media_type();
-    if (!exchange.is_generic() && !content_type_fits(exchange, type)) {
+    const BodyType fate =
+        exchange.is_generic() ? BodyType::as_it_is : judge_type(exchange, head, type);
+    exchange.request->taken_as_json = fate == BodyType::taken_as_json;
+    if (fate == BodyType::refused) {
         const bool json = exchange.endpoint->kind != EndpointKind::model_in_multipart;
         return refuse(reply, error_reply(exchange, 415,
                                          std::string("This endpoint takes ") +
@@ -40,10 +94,8 @@ Verdict check_body(Exchange& exchange, const http::Head& head, Reply& reply) {
                                                    : "Content-Type: multipart/form-data."),
                                          "unsupported_media_type"));
     }
-    const std::string_view encoding = head.find(http::FieldId::content_encoding);
-    if (!exchange.is_generic() && !encoding.empty() && !http::same_name(encoding, "identity"))
-        return refuse(reply, error_reply(exchange, 415, "Compressed request bodies are not served.",
-                                         "unsupported_content_encoding"));
+    if (!exchange.is_generic() && check_coding(exchange, head, reply) == Verdict::respond)
+        return Verdict::respond;
     const std::string_view expect = head.find(http::FieldId::expect);
     if (!expect.empty() && head.minor > 0 && !head.expect_continue)
         return refuse(reply, error_reply(exchange, 417, "Only 'Expect: 100-continue' is served.",

@@ -48,6 +48,7 @@ Verdict facts_on_body(Exchange& exchange, Reply& reply) {
     if (request.facts.model.empty() && exchange.dialect() == llm::Dialect::ollama)
         request.facts.model = old_name_in(request.body);
     const auto& read = request.facts;
+    exchange.asked = read.model;
     exchange.streamed =
         read.stream || (exchange.endpoint->streams_by_default && !read.stream_given);
     exchange.counts_events = counts_events(exchange);

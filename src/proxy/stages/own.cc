@@ -72,7 +72,12 @@ Verdict ready(Exchange& exchange, const http::Head&, Reply& reply) {
 // Scrapers find the text under the type of its format (Prometheus exposition format 0.0.4).
 Verdict metrics(Exchange& exchange, const http::Head&, Reply& reply) {
     reply.content_type = "text/plain; version=0.0.4; charset=utf-8";
-    if (exchange.service.reporter != nullptr) exchange.service.reporter->write_metrics(reply.body);
+    // Others' names and numbers are nobody's business but an admin's.
+    const policy::Consumer* const reader = exchange.consumer;
+    const bool all = reader == nullptr || reader->admin;
+    if (exchange.service.reporter != nullptr)
+        exchange.service.reporter->write_metrics(all ? std::string_view() : reader->name,
+                                                 reply.body);
     return Verdict::respond;
 }
 
@@ -81,15 +86,16 @@ struct OwnPath {
     Verdict (*answer)(Exchange&, const http::Head&, Reply&);
     bool needs_key = false;  // where there are any
     bool yields = false;     // to a route, where one takes it
+    bool is_probe = false;   // asked for again and again, by programs
 };
 
 constexpr OwnPath own_paths[] = {
-    {.path = "/healthz", .answer = health},
-    {.path = "/readyz", .answer = ready},
-    {.path = "/metrics", .answer = metrics, .needs_key = true},
+    {.path = "/healthz", .answer = health, .is_probe = true},
+    {.path = "/readyz", .answer = ready, .is_probe = true},
+    {.path = "/metrics", .answer = metrics, .needs_key = true, .is_probe = true},
     {.path = "/", .answer = welcome, .yields = true},
-    {.path = "/health", .answer = server_health, .yields = true},
-    {.path = "/v1/health", .answer = server_health, .yields = true},
+    {.path = "/health", .answer = server_health, .yields = true, .is_probe = true},
+    {.path = "/v1/health", .answer = server_health, .yields = true, .is_probe = true},
 };
 
 bool has_route(const Service& service, const http::Head& head) {
@@ -120,6 +126,8 @@ Verdict own_on_head(Exchange& exchange, const http::Head& head, Reply& reply) {
     }
     if (own->needs_key && identify_on_head(exchange, head, reply) == Verdict::respond)
         return Verdict::respond;
+    // What is refused stands in the log; whoever only asks how we are would fill it.
+    exchange.is_probe = own->is_probe;
     return own->answer(exchange, head, reply);
 }
 

@@ -26,9 +26,9 @@ void learn(Totals& totals, Snapshot snapshot) {
     totals.learn(std::make_shared<const Snapshot>(std::move(snapshot)));
 }
 
-std::string text_of(const Totals& totals) {
+std::string text_of(const Totals& totals, std::string_view consumer = {}) {
     std::string text;
-    admin::write_metrics(totals, text);
+    admin::write_metrics(totals, consumer, text);
     return text;
 }
 
@@ -48,6 +48,25 @@ TEST_CASE("before any shard was heard of there are zeros, and no row") {
                          "gen_ai_server_request_duration_seconds_count 0"});
     CHECK(text_of(totals).find("shard=") == std::string::npos);
     CHECK(text_of(totals).find("sluice_requests_total{") == std::string::npos);
+}
+
+TEST_CASE("T3: a consumer sees what is counted for it, and nothing else") {
+    Totals totals;
+    Snapshot snapshot = snapshot_of(0);
+    snapshot.targets.push_back({.model = "m", .backend = "http://a", .labels = {{"gpu-0", "x"}}});
+    for (const char* who : {"a", "b"}) {
+        auto& row = snapshot.statistics.row(who, "m", "http://a");
+        row.requests[2][static_cast<std::size_t>(End::ok)] = 7;
+        row.prompt_tokens = 8;
+    }
+    learn(totals, std::move(snapshot));
+    const std::string text = text_of(totals, "a");
+    CHECK(text.find("sluice_requests_total{consumer=\"a\"") != text.npos);
+    CHECK(text.find("sluice_tokens_total{consumer=\"a\"") != text.npos);
+    for (const char* other : {"\"b\"", "sluice_backend", "sluice_connections", "seconds"})
+        CHECK(text.find(other) == text.npos);
+    check_lines(totals,
+                {"sluice_backend_info{model=\"m\",backend=\"http://a\",label_gpu_0=\"x\"} 1"});
 }
 
 TEST_CASE("counters of all shards are added, row by row") {

@@ -71,7 +71,7 @@ discover: false
 default_model: q
 aliases: {x: q, "y": q}
 )");
-    CHECK(settings.listen == std::vector<std::string>{"127.0.0.1:1", "unix:/run/s.sock"});
+    CHECK(settings.listen == std::vector<ListenSetting>{{"127.0.0.1:1"}, {"unix:/run/s.sock"}});
     CHECK(settings.allowed_hosts == std::vector<std::string>{"box.lan"});
     CHECK(settings.insecure_listen);
     CHECK(settings.half_close_tolerated);
@@ -99,7 +99,27 @@ aliases: {x: q, "y": q}
     REQUIRE(settings.aliases.size() == 2);
     CHECK(settings.aliases[1].alias == "y");
     CHECK(settings.aliases[1].model == "q");
-    CHECK(settings_of("listen: 127.0.0.1:5").listen == std::vector<std::string>{"127.0.0.1:5"});
+    CHECK(settings_of("listen: 127.0.0.1:5").listen == std::vector<ListenSetting>{{"127.0.0.1:5"}});
+}
+
+TEST_CASE("C5: a listener has an address, and origins of pages") {
+    const Settings settings = settings_of(R"(
+listen:
+  - 127.0.0.1:1
+  - {address: 127.0.0.1:2}
+  - address: unix:/run/s
+    cors: {origins: [HTTPS://App.Example:8443, "app://obsidian.md", "vscode-webview://*", "null"]}
+  - {address: 127.0.0.1:3, cors: {origins: ["*"], any_origin_with_keys: true}}
+routes: [{path: /ui, navigate: true, backends: [{url: http://a}]}]
+)");
+    REQUIRE(settings.listen.size() == 4);
+    CHECK(settings.listen[1] == ListenSetting("127.0.0.1:2"));
+    CHECK(settings.listen[2].origins == std::vector<std::string>{"https://app.example:8443",
+                                                                 "app://obsidian.md",
+                                                                 "vscode-webview://*", "null"});
+    CHECK(settings.listen[3].origins == std::vector<std::string>{"*"});
+    CHECK(settings.listen[3].any_origin_with_keys);
+    CHECK(settings.routes.at(0).navigate);
 }
 
 TEST_CASE("a model and its backends have what the file says of them") {
@@ -193,6 +213,9 @@ routes: [{path: /r, backends: [{url: http://r, timeouts: {gap: 4s}}], timeouts: 
 TEST_CASE("rules and routes have what the file says of them") {
     const Settings settings = settings_of(R"(
 backends: [http://any]
+consumers:
+  - name: a
+    keys: [{id: a1, sha256: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"}]
 rules:
   - name: long
     when:
@@ -214,7 +237,7 @@ routes:
   - path: /ai/predict
     methods: [GET, POST]
     headers: {X-Version: "2*"}
-    balance: round-robin
+    balance: hash
     hash: {by: consumer}
     backends: [{url: http://a}, {url: http://b, weight: 3}]
     strip_prefix: true
@@ -242,7 +265,7 @@ routes:
     route.path = "/ai/predict";
     route.methods = {"GET", "POST"};
     route.headers = {{"x-version", "2*"}};
-    route.balance = Balance::round_robin;
+    route.balance = Balance::hash;
     route.hash.by = HashSetting::By::consumer;
     route.backends = {{.url = "http://a"}, {.url = "http://b", .weight = 3}};
     route.strip_prefix = true;
@@ -311,13 +334,13 @@ models:
 )",
         [](Settings& all) {
             all.shards = 4;
-            all.listen = {"127.0.0.1:9"};
+            all.listen = {{"127.0.0.1:9"}};
             all.model_timeouts.connect = seconds(1);
             for (const char* text : {"moved=http://d#x", "added=http://e", "bare=http://f"})
                 all.models.push_back(parse_model(text).value());
         });
     CHECK(settings.shards == 4);
-    CHECK(settings.listen == std::vector<std::string>{"127.0.0.1:9"});
+    CHECK(settings.listen == std::vector<ListenSetting>{{"127.0.0.1:9"}});
     REQUIRE(settings.models.size() == 4);
     const ModelTimeouts inherited{.connect = seconds(1), .gap = seconds(5)};
     CHECK(settings.models[0].timeouts == ModelTimeouts{.connect = seconds(1), .gap = seconds(2)});

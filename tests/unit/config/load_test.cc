@@ -42,7 +42,7 @@ TEST_CASE("a key that there is not is told with the one that was meant") {
         {"sharts: 1", ":1:1: there is no key 'sharts' here; did you mean 'shards'?\n"},
         {"\n\n  modles: {}\n", ":3:3: there is no key 'modles' here; did you mean 'models'?\n"},
         {"log: {acess: off}", ":1:7: log: there is no key 'acess' here; did you mean 'access'?\n"},
-        {"log: {x: off}", ":1:7: log: there is no key 'x' here: expected access\n"},
+        {"log: {x: off}", ":1:7: log: there is no key 'x' here: expected access or probes\n"},
         {"timeouts: {haed: 1s}",
          ":1:12: timeouts: there is no key 'haed' here; did you mean 'head'?\n"},
         // Of later issues: not there today.
@@ -69,14 +69,17 @@ TEST_CASE("a value of another type is told with what was expected and what was f
         {"relay: bufer",
          ":1:8: relay: expected auto, buffer or splice, found 'bufer'; did you "
          "mean 'buffer'?\n"},
-        {"listen: {a: b}", ":1:9: listen: expected an address or a list of them, found a map\n"},
-        {"listen: [a, [b]]", ":1:13: listen[1]: expected an address, found a list\n"},
+        {"listen: {a: b}",
+         ":1:9: listen: expected an address, or a list of addresses or maps with them, found a "
+         "map\n"},
+        {"listen: [a, [b]]",
+         ":1:13: listen[1]: expected a map with address or cors, found a list\n"},
         {"allowed_hosts: box",
          ":1:16: allowed_hosts: expected a list, each a host name, found "
          "'box'\n"},
         {"default_model: \"\"",
          ":1:16: default_model: expected a model's name, found the text \"\"\n"},
-        {"log: off", ":1:6: log: expected a map with access, found 'off'\n"},
+        {"log: off", ":1:6: log: expected a map with access or probes, found 'off'\n"},
         {"models: [a]", ":1:9: models: expected a map of models by their names, found a list\n"},
         {"models: {a: http://x}",
          ":1:13: models.a: expected a map with aliases, list, balance, hash, timeouts, backends, "
@@ -116,9 +119,13 @@ TEST_CASE("numbers, durations and sizes have bounds") {
         {"defaults: {health: {interval: 0}}",
          ":1:31: defaults.health.interval: expected a duration from 10ms to 24h, found '0'\n"},
         {"limits: {body: 16MB}",
-         ":1:16: limits.body: expected a size like 512, 64KiB or 16MiB, found '16MB'\n"},
+         ":1:16: limits.body: expected a size like 512B, 64KiB or 16MiB, found '16MB'\n"},
         {"limits: {body: 1}",
-         ":1:16: limits.body: expected a size from 1KiB to 1024GiB, found '1'\n"},
+         ":1:16: limits.body: expected a size like 512B, 64KiB or 16MiB, found '1'\n"},
+        {"limits: {body: 1B}",
+         ":1:16: limits.body: expected a size from 1KiB to 1024GiB, found '1B'\n"},
+        {"limits: {buffers: 257MiB}",
+         ":1:19: limits.buffers: expected a size from 1MiB to 256MiB, found '257MiB'\n"},
         {"defaults: {breaker: {error_rate: 1.5}}",
          ":1:34: defaults.breaker.error_rate: expected a number from 0 to 1, found '1.5'\n"},
         {"defaults: {breaker: {error_rate: nan}}",
@@ -126,6 +133,50 @@ TEST_CASE("numbers, durations and sizes have bounds") {
         {"defaults: {breaker: {open: 10s, open_max: 5s}}",
          ":1:21: defaults.breaker: 'open' is longer than 'open_max'\n"},
     });
+}
+
+TEST_CASE("T1: what cannot mean what it says is told, with what to do") {
+    const std::string models = "models: {m: {backends: [{url: http://a}]}}\n";
+    const auto rules = [&](const std::string& two) { return models + "rules:\n" + two; };
+    check({
+        {models + "aliases: {a: b, b: a}",
+         ":2:11: aliases: they go round in a circle and lead to no model: 'a' -> 'b' -> 'a'\n"},
+        {models + "aliases: {a: a}",
+         ":2:11: aliases: they go round in a circle and lead to no model: 'a' -> 'a'\n"},
+        {"routes: [{path: /x/*, backends: [{url: http://a}]}]",
+         ":1:17: routes[0].path: a path has no '*', for it means all that is below it: write "
+         "'/x'\n"},
+        {"routes: [{path: /x, backends: [{url: http://a}]},\n {path: /x, backends: [{url: "
+         "http://b}]}]",
+         ":2:2: routes[1]: is never reached: the route in line 1 has the same path and takes all "
+         "of it\n"},
+        {rules(" - {name: a, use: m}\n - {name: b, when: {stream: true}, use: m}"),
+         ":4:4: rules[1]: is never reached: the rule 'a' in line 3 has no 'when' and takes every "
+         "request\n"},
+        {"models: {m: {backends: [{url: http://a},\n {url: http://a/v1/}]}}",
+         ":2:2: models.m.backends[1]: the same backend stands in line 1: give that one a 'weight' "
+         "or 'slots' instead\n"},
+        {"models: {m: {hash: {by: client}, backends: [{url: http://a}]}}",
+         ":1:20: models.m: 'hash' counts with 'balance: hash' only: say that too\n"},
+        {"models: {m: {balance: hash, hash: {by: consumer}, backends: [{url: http://a}]}}",
+         ":1:35: models.m.hash: 'by: consumer' needs consumers, and there are none: name them "
+         "with their keys under 'consumers'\n"},
+        {"models:\n a*: {backends: [{url: http://a}]}\n \"*b\": {backends: [{url: http://a}]}",
+         ":3:2: models.*b: a name may fit it and 'a*' as well: make one a part of the other, or "
+         "name the models\n"},
+        {"listen: [127.0.0.1:1,\n 127.0.0.1:1]",
+         ":2:2: listen[1]: the same address to listen on stands in line 1\n"},
+        {"listen: [{address: a, cors: {origins: [app.example]}}]",
+         ":1:40: listen[0].cors.origins[0]: 'app.example' is no origin: write it with its scheme, "
+         "like http://app.example or app://obsidian.md\n"},
+    });
+    CHECK(load_text("# nothing\n").says_nothing);
+    CHECK_FALSE(load_text("shards: 1").says_nothing);
+    Checks checks;
+    checks.memory = 300 * limits::MiB;
+    CHECK(problems_of("shards: 2", checks) ==
+          ": limits.buffers: 2 shards with 256MiB each are more than the memory of this machine, "
+          "300MiB\n");
 }
 
 TEST_CASE("a model needs a backend, and a backend a URL that can be read") {
@@ -177,7 +228,8 @@ TEST_CASE("a pool has no more backends than can be chosen of") {
     for (const std::size_t count : {most, most + 1}) {
         const auto outcome = load_text("", {}, [count](Settings& settings) {
             settings.models.emplace_back().name = "m";
-            settings.models.back().backends.resize(count);
+            for (std::size_t i = 0; i < count; ++i)
+                settings.models.back().backends.push_back({.url = std::to_string(i)});
         });
         CHECK(outcome.ok() == (count == most));
         if (!outcome.ok())
@@ -194,10 +246,10 @@ TEST_CASE("names lead somewhere, once, and no model is its own fallback") {
         {"models: {one: " + m + ", fallback: [two]}}",
          ":1:58: models.one.fallback[0]: there is no model 'two'\n"},
         {"models: {one: " + m +
-             "}}\nrules: [{name: r, use: x}, {name: s, split: [{model: y, "
+             "}}\nrules: [{name: r, when: {stream: true}, use: x}, {name: s, split: [{model: y, "
              "percent: 100}]}]",
-         ":2:24: rules[0].use: there is no model 'x'\n"
-         ":2:54: rules[1].split[0].model: there is no model 'y'\n"},
+         ":2:46: rules[0].use: there is no model 'x'\n"
+         ":2:76: rules[1].split[0].model: there is no model 'y'\n"},
         {"models: {one: " + m + "}}\naliases: {x: y}", ":2:14: aliases.x: there is no model 'y'\n"},
         {"models: {one: " + m + ", aliases: [x]}, two: " + m + ", aliases: [x, one]}}",
          ":1:109: models.two.aliases[0]: 'x' is an alias already, in line 1\n"
@@ -381,7 +433,8 @@ TEST_CASE("what is no YAML, or more of it than is meant, is told with its place"
 
 TEST_CASE("nesting and aliases are bounded") {
     const std::string deep = "listen: " + std::string(31, '[') + std::string(31, ']');
-    CHECK(problems_of(deep) == ":1:10: listen[0]: expected an address, found a list\n");
+    CHECK(problems_of(deep) ==
+          ":1:10: listen[0]: expected a map with address or cors, found a list\n");
     for (const std::size_t levels : {40U, 20'000U}) {
         const std::string deeper = std::string(levels, '[') + std::string(levels, ']');
         CHECK(problems_of(deeper) == ":1:33: nested deeper than 32 levels\n");
@@ -415,8 +468,8 @@ TEST_CASE("there are at most 4096 models, and 256 wildcards among them") {
 }
 
 TEST_CASE("mistakes come in the order of the text, each once, and not without end") {
-    const auto outcome = load_text(
-        "models:\n  b: &b {backends: [{url: 5}]}\n  c: *b\nlisten: []\nx: 1\nshards: 0\n");
+    const auto outcome =
+        load_text("models:\n  b: &b {backends: [{url: 5}]}\n  c: *b\nx: 1\nshards: 0\n");
     REQUIRE(outcome.problems.size() == 4);
     for (std::size_t i = 1; i < outcome.problems.size(); ++i)
         CHECK(outcome.problems[i - 1].at <= outcome.problems[i].at);

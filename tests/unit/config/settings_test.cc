@@ -15,15 +15,33 @@ TEST_CASE("durations are whole numbers with a unit; zero needs none") {
     for (const Row& row :
          {Row{"0", 0}, Row{"0s", 0}, Row{"00", 0}, Row{"1us", 1'000}, Row{"250ms", 250'000'000},
           Row{"10s", 10'000'000'000}, Row{"5m", 300'000'000'000}, Row{"1h", 3'600'000'000'000},
-          Row{"007s", 7'000'000'000}, Row{"876000h", 876'000LL * 3'600'000'000'000}}) {
+          Row{"1d", 86'400'000'000'000}, Row{"007s", 7'000'000'000},
+          Row{"876000h", 876'000LL * 3'600'000'000'000}}) {
         CAPTURE(row.text);
         const auto duration = parse_duration(row.text);
         REQUIRE(duration.ok());
         CHECK(duration.value().ns == row.ns);
     }
-    for (const std::string text : {"", "s", "10", "10 s", " 10s", "10s ", "10S", "10sec", "-1s",
-                                   "+1s", "1.5s", "1e3s", "0x10s", "1d", "1s1s", "2562048h",
-                                   "9223372036854775808us", "99999999999999999999s", "١s"}) {
+    for (const std::string text : {"",
+                                   "s",
+                                   "10",
+                                   "10 s",
+                                   " 10s",
+                                   "10s ",
+                                   "10S",
+                                   "10sec",
+                                   "-1s",
+                                   "+1s",
+                                   "1.5s",
+                                   "1e3s",
+                                   "0x10s",
+                                   "1D",
+                                   "1w",
+                                   "1s1s",
+                                   "2562048h",
+                                   "9223372036854775808us",
+                                   "99999999999999999999s",
+                                   "١s"}) {
         CAPTURE(text);
         const auto duration = parse_duration(text);
         REQUIRE_FALSE(duration.ok());
@@ -40,20 +58,20 @@ TEST_CASE("sizes are bytes, or powers of 1024 with their unit") {
         std::string text;
         std::size_t bytes;
     };
-    for (const Row& row : {Row{"0", 0}, Row{"512", 512}, Row{"512B", 512}, Row{"64KiB", 65'536},
+    for (const Row& row : {Row{"0", 0}, Row{"512B", 512}, Row{"64KiB", 65'536},
                            Row{"16MiB", 16'777'216}, Row{"1GiB", 1'073'741'824}}) {
         CAPTURE(row.text);
         const auto size = parse_size(row.text);
         REQUIRE(size.ok());
         CHECK(size.value() == row.bytes);
     }
-    for (const std::string text : {"", "KiB", "64KB", "64kib", "64 KiB", "-1", "1.5MiB", "1TiB",
-                                   "8589934592GiB", "18446744073709551616"}) {
+    for (const std::string text : {"", "16", "512", "KiB", "64KB", "64kib", "64 KiB", "-1",
+                                   "1.5MiB", "1TiB", "8589934592GiB", "18446744073709551616"}) {
         CAPTURE(text);
         const auto size = parse_size(text);
         REQUIRE_FALSE(size.ok());
         CHECK(size.error().message ==
-              "'" + text + "' is no size: write it like 512, 64KiB or 16MiB");
+              "'" + text + "' is no size: write it like 512B, 64KiB or 16MiB, with its unit");
     }
 }
 
@@ -106,9 +124,9 @@ TEST_CASE("an alias is a name for another one") {
 
 TEST_CASE("the defaults are those of the documentation") {
     const Settings settings;
-    CHECK(settings.listen == std::vector<std::string>{"127.0.0.1:8642"});
+    CHECK(settings.listen == std::vector<ListenSetting>{{"127.0.0.1:8642"}});
     CHECK(settings.shards == 1);
-    CHECK(settings.body_bytes_max == 16 * limits::MiB);
+    CHECK(settings.body_bytes_max == 64 * limits::MiB);
     CHECK(settings.connections_max == 20'000);
     CHECK(settings.connections_per_client_max == 10'000);
     CHECK(settings.buffer_memory == 256 * limits::MiB);

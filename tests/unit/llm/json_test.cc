@@ -281,13 +281,23 @@ TEST_CASE("fault 46: text that is not UTF-8 is refused") {
     }
 }
 
-TEST_CASE("fault 46: lone surrogates are refused") {
+TEST_CASE("C6: half of a surrogate pair is the backend's to judge, but for keys and the model") {
     for (const std::string_view text :
          {"\\uD800", "\\uDBFF", "\\uDC00", "\\uDFFF", "\\uD800x", "\\uD800\\n", "\\uD800\\u0041",
-          "\\uD800\\uD800", "\\uDC00\\uD800", "\\uD800 \\uDC00", "\\uD834\\uDD1E\\uDC00"}) {
+          "\\uD800\\uD800", "\\uDC00\\uD800", "\\uD800 \\uDC00", "\\uD834\\uDD1E\\uDC00",
+          "\\uD834\\uD834\\uDD1E", "\\ud83d\\\\", "\\ud83d\\\""}) {
         CAPTURE(text);
-        CHECK_FALSE(accepts(as_value(quoted(text))));
+        CHECK(accepts(as_value(quoted(text))));
+        CHECK(accepts(as_value(std::string("{\"role\":").append(quoted(text)).append("}"))));
+        const std::string key = std::string("{").append(quoted(text)).append(":1}");
+        CHECK_FALSE(accepts(as_value(key)));
+        CHECK_FALSE(accepts(std::string("{").append(quoted(text)).append(":1}")));
+        CHECK_FALSE(accepts(std::string("{\"model\":").append(quoted(text)).append("}")));
     }
+    CHECK(refusal("{\"a\":\"\\uD800\\x\"}") ==
+          "The request body is refused: an unknown escape at byte 13.");
+    CHECK(refusal("{\"model\":\"\\uD800\"}") ==
+          "The request body is refused: half of a surrogate pair in the model name at byte 9.");
 }
 
 TEST_CASE("fault 46: NUL is refused wherever it stands") {

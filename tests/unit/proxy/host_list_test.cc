@@ -19,7 +19,7 @@ TEST_CASE("a loopback name and any address of ours may be called, with any port"
     for (const std::string host :
          {"localhost", "localhost:8642", "LOCALHOST", "LocalHost:1", "127.0.0.1", "127.0.0.1:8642",
           "127.9.9.9", "[::1]", "[::1]:8642", "192.168.1.5:80", "10.0.0.1", "[fe80::1]:8642",
-          "[::ffff:127.0.0.1]"}) {
+          "[0:0:0:0:0:0:0:1]", "[2001:db8::7]", "[2001:db8::127.0.0.1]"}) {
         CAPTURE(host);
         CHECK(by_default.allows_host(host));
     }
@@ -44,6 +44,64 @@ TEST_CASE("fault 160: the unspecified address, which leads to this machine too, 
         CAPTURE(host);
         CHECK_FALSE(by_default.allows_host(host));
         CHECK_FALSE(with_names.allows_host(host));
+    }
+}
+
+TEST_CASE("C5: no other form of an address is one, unless it was allowed") {
+    for (const std::string host : {"[::ffff:127.0.0.1]",
+                                   "[::ffff:7f00:1]:8642",
+                                   "[::FFFF:127.0.0.1]",
+                                   "[::127.0.0.1]",
+                                   "[::7f00:1]",
+                                   "[0:0:0:0:0:ffff:7f00:1]",
+                                   "[::ffff:0:127.0.0.1]",
+                                   "[64:ff9b::127.0.0.1]",
+                                   "[::ffff:192.168.1.5]",
+                                   "127.1",
+                                   "127.0.1",
+                                   "127.1:8642",
+                                   "2130706433",
+                                   "2130706433:8642",
+                                   "017700000001",
+                                   "0177.0.0.1",
+                                   "0177.0.0.01",
+                                   "127.0.0.01",
+                                   "127.000.000.001",
+                                   "0x7f.0.0.1",
+                                   "0x7f000001",
+                                   "0x7F.1",
+                                   "127.0.0.1.",
+                                   "256.0.0.1",
+                                   "127.0.0.256",
+                                   "127.0..1",
+                                   "0.0.0.1",
+                                   "0000.0.0.0",
+                                   "[::0x1]",
+                                   "[:::1]",
+                                   "[::1::]",
+                                   "[1:2:3:4:5:6:7]",
+                                   "[1:2:3:4:5:6:7:8:9]",
+                                   "[::1%25lo]",
+                                   "[::00001]",
+                                   "[]",
+                                   "[:]",
+                                   "[1.2.3.4]",
+                                   "[::1.2.3]"}) {
+        CAPTURE(host);
+        CHECK_FALSE(by_default.allows_host(host));
+    }
+    const HostList listed({"127.1", "[::ffff:127.0.0.1]", "0x7f.1", "2130706433", "0.0.0.0"});
+    for (const std::string host : {"127.1", "127.1:8642", "[::ffff:127.0.0.1]:80",
+                                   "[::FFFF:127.0.0.1]", "0X7F.1", "2130706433", "0.0.0.0:8642"}) {
+        CAPTURE(host);
+        CHECK(listed.allows_host(host));
+    }
+    CHECK_FALSE(listed.allows_host("127.0.1"));
+    for (const std::string origin :
+         {"http://[::ffff:127.0.0.1]", "http://127.1", "http://0177.0.0.1", "http://2130706433",
+          "http://127.0.0.01"}) {
+        CAPTURE(origin);
+        CHECK_FALSE(by_default.allows_origin(origin));
     }
 }
 

@@ -89,6 +89,24 @@ TEST_SUITE("kernel") {
         rig.check_form(text);
     }
 
+    TEST_CASE("T3: the name that was asked for, and the labels of the backend") {
+        RecordRig rig;
+        upstream::Model model;
+        model.name = "qwen";
+        upstream::Target target{endpoint_of("http://127.0.0.1:1"), "up", {}};
+        rig.exchange.asked = "gpt-4o";
+        rig.exchange.model = &model;
+        rig.exchange.target = &target;
+        target.setting.labels = {{"a", "b\"c"}, {"d", ""}};
+        CHECK(rig.line().find(R"("asked":"gpt-4o","model":"qwen","backend":"http://127.0.0.1:1",)"
+                              R"("labels":{"a":"b\"c","d":""},"status":200)") != std::string::npos);
+        rig.check_form(rig.line());
+        // What does not fit is left out, whole labels.
+        target.setting.labels = {{"a", std::string(1000, '\x01')}, {"b", std::string(100, 'x')}};
+        CHECK(rig.line().find("\"b\":") == std::string::npos);
+        rig.check_form(rig.line());
+    }
+
     TEST_CASE("tokens that were estimated are marked") {
         RecordRig rig;
         rig.exchange.usage = {.prompt = 0, .completion = 2};

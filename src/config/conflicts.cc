@@ -1,0 +1,179 @@
+#include "conflicts.h"
+
+#include "sluice/config/wildcard.h"
+#include "text.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace sluice::config {
+namespace {
+
+void check_consumers(Reader& reader, const Settings& settings) {
+    if (!settings.consumers.empty()) return;
+    for (const auto& mention : reader.consumers_needed())
+        reader.problem(mention.at, mention.path + ": " + mention.name +
+                                       " needs consumers, and there are none: name them with their "
+                                       "keys under 'consumers'");
+}
+
+// Of a wildcard: what stands before the first '*' and what behind the last one.
+std::pair<std::string_view, std::string_view> ends_of(std::string_view pattern) {
+    return {pattern.substr(0, pattern.find('*')), pattern.substr(pattern.rfind('*') + 1)};
+}
+
+bool lies_within(const std::string& inner, const std::string& outer) {
+    const auto wildcard = Wildcard::compile(outer);
+    return wildcard.ok() && wildcard.value().matches(inner);
+}
+
+// Whether some name fits both, and neither is a part of the other: whose the name is would be
+// chance. Between their ends there is room for the middles of both.
+bool cross(const std::string& a, const std::string& b) {
+    const auto [a_begin, a_end] = ends_of(a);
+    const auto [b_begin, b_end] = ends_of(b);
+    const bool meet = (a_begin.starts_with(b_begin) || b_begin.starts_with(a_begin)) &&
+                      (a_end.ends_with(b_end) || b_end.ends_with(a_end));
+    return meet && !lies_within(a, b) && !lies_within(b, a);
+}
+
+void check_wildcards(Reader& reader, const Settings& settings) {
+    std::vector<const std::string*> seen;
+    for (const auto& model : settings.models) {
+        if (!is_wildcard(model.name)) continue;
+        for (const std::string* other : seen) {
+            if (!cross(*other, model.name)) continue;
+            reader.problem(reader.place_of_model(model.name),
+                           "models." + shown(model.name) + ": a name may fit it and '" +
+                               shown(*other) +
+                               "' as well: make one a part of the other, or name the models");
+            break;
+        }
+        seen.push_back(&model.name);
+    }
+}
+
+// Those of flags: what the file says twice was told where it stands.
+void check_listeners(Reader& reader, const Settings& settings) {
+    std::set<std::string> seen;
+    for (const auto& listener : settings.listen) {
+        const bool in_file = reader.place_of_listener(listener.address).line > 0;
+        const bool is_new =
+            listener.address.ends_with(":0") || seen.insert(listener.address).second;
+        if (!is_new && !in_file)
+            reader.problem({}, "--listen: '" + shown(listener.address) + "' stands there twice");
+    }
+}
+
+std::string in_mebibytes(std::uint64_t bytes) {
+    return std::to_string(bytes / limits::MiB) + "MiB";
+}
+
+// What can never be had is no limit. Those of flags have not been looked at yet.
+void check_memory(Reader& reader, const Settings& settings) {
+    constexpr std::size_t buffers_max = limits::buffers_max * limits::buffer_bytes;
+    if (settings.buffer_memory > buffers_max)
+        return reader.problem({}, "limits.buffers: a shard has " + in_mebibytes(buffers_max) +
+                                      " at most, not " + in_mebibytes(settings.buffer_memory) +
+                                      ": have more shards instead");
+    const std::uint64_t buffers = std::uint64_t{settings.buffer_memory} * settings.shards;
+    const std::uint64_t memory = reader.checks().memory;
+    if (memory != 0 && buffers > memory)
+        reader.problem({}, "limits.buffers: " + std::to_string(settings.shards) +
+                               (settings.shards == 1 ? " shard" : " shards") + " with " +
+                               in_mebibytes(settings.buffer_memory) +
+                               " each are more than the memory of this machine, " +
+                               in_mebibytes(memory));
+    const std::uint64_t kept = limits::request_bytes_of(settings.buffer_memory);
+    // Bodies for a route may pass without being kept.
+    const bool chosen = settings.body_bytes_max != Settings{}.body_bytes_max;
+    if (chosen && settings.routes.empty() && settings.body_bytes_max > kept)
+        reader.problem({}, "limits.body: no body of " + in_mebibytes(settings.body_bytes_max) +
+                               " could be kept: of limits.buffers, " +
+                               in_mebibytes(settings.buffer_memory) + ", bodies may take " +
+                               in_mebibytes(kept));
+}
+
+bool have_keys(const Settings& settings) {
+    if (!settings.consumers.empty()) return true;
+    const auto has_key = [](const BackendSetting& backend) { return !backend.key.empty(); };
+    const auto any = [&](const auto& pools) {
+        return std::ranges::any_of(
+            pools, [&](const auto& pool) { return std::ranges::any_of(pool.backends, has_key); });
+    };
+    return any(settings.models) || any(settings.routes) ||
+           std::ranges::any_of(settings.backends, has_key);
+}
+
+void check_origins(Reader& reader, const Settings& settings) {
+    if (!have_keys(settings)) return;
+    constexpr std::string_view any = "*";
+    const auto told = [](const std::string& where) {
+        return where +
+               ": \"*\" would let every page of the web use the keys that are set here: list the "
+               "origins, or set any_origin_with_keys if you mean it";
+    };
+    for (const auto& listener : settings.listen)
+        if (!listener.any_origin_with_keys &&
+            std::ranges::find(listener.origins, any) != listener.origins.end())
+            reader.problem(reader.place_of_listener(listener.address),
+                           told("the cors.origins of " + shown(listener.address)));
+    if (std::ranges::find(settings.allowed_origins, any) != settings.allowed_origins.end())
+        reader.problem({}, told("--allow-origin"));
+}
+
+}  // namespace
+
+std::string url_key(std::string_view url) {
+    while (url.ends_with('/'))
+        url.remove_suffix(1);
+    if (url.ends_with("/v1")) url.remove_suffix(3);
+    while (url.ends_with('/'))
+        url.remove_suffix(1);
+    if (url.starts_with("unix:")) return std::string(url);
+    std::string key(url);
+    for (char& c : key)
+        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    constexpr std::string_view name = "://localhost";
+    if (const auto at = key.find(name); at != key.npos) {
+        const std::size_t behind = at + name.size();
+        if (behind == key.size() || key[behind] == ':' || key[behind] == '/')
+            key.replace(at, name.size(), "://127.0.0.1");
+    }
+    return key;
+}
+
+std::optional<Twice> find_twice(const std::vector<BackendSetting>& backends) {
+    std::map<std::pair<std::string, std::string>, std::size_t> seen;
+    for (std::size_t i = 0; i < backends.size(); ++i) {
+        const auto [first, is_new] =
+            seen.try_emplace({url_key(backends[i].url), backends[i].model}, i);
+        if (!is_new) return Twice{first->second, i};
+    }
+    return std::nullopt;
+}
+
+void check_twice(Reader& reader, const Node& items, const std::vector<BackendSetting>& backends) {
+    if (items.kind != Node::Kind::list || items.items.size() != backends.size()) return;
+    const auto twice = find_twice(backends);
+    if (!twice) return;
+    const Reader::Step step(reader, "backends[" + std::to_string(twice->second) + "]");
+    reader.problem(items.items[twice->second]->at,
+                   "the same backend stands in line " +
+                       std::to_string(items.items[twice->first]->at.line) +
+                       ": give that one a 'weight' or 'slots' instead");
+}
+
+void check_conflicts(Reader& reader, const Settings& settings) {
+    check_consumers(reader, settings);
+    check_wildcards(reader, settings);
+    check_listeners(reader, settings);
+    check_memory(reader, settings);
+    check_origins(reader, settings);
+}
+
+}  // namespace sluice::config
