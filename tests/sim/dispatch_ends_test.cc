@@ -47,51 +47,49 @@ TEST_CASE("R1: what may be the requests' own fault takes a backend from nobody e
 }
 
 TEST_CASE("R1: what other shards saw is a witness, and so is who was served there") {
-    // Each one's lessons are the other's at once.
-    struct Side : Box, policy::Teacher {
-        Side() { dispatch.join(0, 2, 1, this); }
+    // What one learns the other knows at once.
+    struct Lessons final : policy::Teacher {
+        explicit Lessons(Dispatch& to) : other(to) {}
         void tell(const policy::Lesson& lesson) override {
             ++told;
-            if (const auto* doubt = std::get_if<policy::DoubtAt>(&lesson))
-                other->dispatch.learn(*doubt);
-            if (const auto* served = std::get_if<policy::ServedAt>(&lesson))
-                other->dispatch.learn(*served);
+            if (const auto* doubt = std::get_if<policy::DoubtAt>(&lesson)) other.learn(*doubt);
+            if (const auto* served = std::get_if<policy::ServedAt>(&lesson)) other.learn(*served);
         }
-        Side* other = nullptr;
+        Dispatch& other;
         int told = 0;
     };
     for (const bool served_between : {false, true}) {
         CAPTURE(served_between);
-        Side one;
-        Side two;
-        one.other = &two;
-        two.other = &one;
-        const Model& on_one = one.models.add("m", 1);
-        const Model& on_two = two.models.add("m", 1);
-        const auto fail = [](Side& side, const Model& model, std::uint64_t caller) {
+        Box box;
+        Heard heard;
+        Dispatch two(box.loop, 8);
+        two.set_peers(&heard);
+        Lessons to_one(box.dispatch);
+        Lessons to_two(two);
+        box.dispatch.join(0, 2, 1, &to_two);
+        two.join(1, 2, 1, &to_one);
+        const Model& model = box.models.add("m", 1);
+        const auto ends = [&](Dispatch& where, FailureClass failure, std::uint64_t caller) {
             Place place;
-            if (side.place(model, place).finding != Finding::placed) return;
-            place.release({.failure = FailureClass::doubtful,
-                           .answered = true,
-                           .caller = caller,
-                           .request = caller});
+            if (where.place({.model = &model}, place).finding != Finding::placed) return false;
+            place.release(
+                {.failure = failure, .answered = true, .caller = caller, .request = caller});
+            box.wait(Duration::millis(2));
+            return true;
         };
         for (int i = 0; i < 50; ++i) {
-            fail(one, on_one, 1);
-            one.wait(Duration::millis(2));
-            two.wait(Duration::millis(2));
-            if (served_between) REQUIRE(two.pick(on_two) == 0);
-            one.wait(Duration::millis(2));
-            two.wait(Duration::millis(2));
-            if (i % 2 == 0) fail(two, on_two, 2);
+            ends(box.dispatch, FailureClass::doubtful, 1);
+            if (served_between) REQUIRE(ends(two, FailureClass::none, 3));
+            ends(two, FailureClass::doubtful, 2);
+            if (served_between) REQUIRE(ends(box.dispatch, FailureClass::none, 3));
         }
-        CHECK(one.heard.states.empty() == served_between);
-        CHECK(two.heard.states.empty() == served_between);
+        CHECK(box.heard.states.empty() == served_between);
+        CHECK(heard.states.empty() == served_between);
         // Where nobody has failed there is nothing to be told.
-        const int before = two.told;
+        const int before = to_one.told;
         for (int i = 0; i < 10 && served_between; ++i)
-            REQUIRE(two.pick(on_two) == 0);
-        CHECK(two.told <= before + 1);
+            REQUIRE(ends(two, FailureClass::none, 3));
+        CHECK(to_one.told <= before + 1);
     }
 }
 
