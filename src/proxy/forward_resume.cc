@@ -16,6 +16,7 @@ llm::Continuation continuation_of(upstream::Kind kind) {
             return llm::Continuation::vllm;
         case upstream::Kind::ollama:
             return llm::Continuation::ollama;
+        case upstream::Kind::lm_studio:
         case upstream::Kind::unknown:
             return llm::Continuation::unsupported;
     }
