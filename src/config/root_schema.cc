@@ -133,7 +133,7 @@ void read_model(Reader& reader, const Entry& entry, Settings& settings) {
     settings.models.push_back(std::move(model));
 }
 
-void read_models(Reader& reader, const Node& node, Settings& settings) {
+void read_model_entries(Reader& reader, const Node& node, Settings& settings) {
     if (node.kind != Node::Kind::map)
         return reader.expected(node, "a map of models by their names");
     if (node.entries.size() > models_max)
@@ -156,7 +156,7 @@ Key models_key() {
     return key;
 }
 
-const Section& alias_section() {
+const Section& alias_entry_section() {
     using A = AliasSetting;
     static const Section section =
         Table<A>("What another name means.")
@@ -167,7 +167,7 @@ const Section& alias_section() {
 }
 
 // Each a model's name, or a map with one.
-void read_aliases(Reader& reader, const Node& node, Settings& settings) {
+void read_alias_entries(Reader& reader, const Node& node, Settings& settings) {
     settings.aliases.clear();
     if (node.kind != Node::Kind::map)
         return reader.expected(node, "a map of aliases to models' names");
@@ -176,14 +176,14 @@ void read_aliases(Reader& reader, const Node& node, Settings& settings) {
         AliasSetting alias;
         const bool named = model_alias().read(reader, key_of(entry), alias.alias);
         if (entry.value->kind == Node::Kind::map)
-            read_section(reader, alias_section(), *entry.value, &alias);
+            read_section(reader, alias_entry_section(), *entry.value, &alias);
         else
             (void)model_reference().read(reader, *entry.value, alias.model);
         if (named && !alias.model.empty()) settings.aliases.push_back(std::move(alias));
     }
 }
 
-Key aliases_key() {
+Key alias_entries_key() {
     Key key;
     key.name = "aliases";
     key.type = "map of an alias to a model's name, or to a map";
@@ -191,12 +191,12 @@ Key aliases_key() {
         "Other names for models, also for those that servers list themselves; they stand in the "
         "lists of models, too";
     key.example = "{gpt-4o-mini: qwen-coder, gpt-4o: {model: qwen-coder, list: false}}";
-    key.section = &alias_section();
+    key.section = &alias_entry_section();
     key.below = ".NAME";
     return key;
 }
 
-void read_backends(Reader& reader, const Node& node, Settings& settings) {
+void read_box_backends(Reader& reader, const Node& node, Settings& settings) {
     if (node.kind != Node::Kind::list)
         return reader.expected(node, "a list, each a URL or a map with one");
     std::vector<BackendSetting> backends;
@@ -350,11 +350,11 @@ const Section& root_section() {
                   "false"})
             .key("default_model", &S::default_model, model_reference(),
                  {"Serves requests that name no model, or none that there is", "qwen-coder"})
-            .custom(aliases_key(), read_aliases)
+            .custom(alias_entries_key(), read_alias_entries)
             .map("defaults", itself, defaults_section(),
                  {"What a model has that says nothing of its own", ""})
-            .custom(backends_key(), read_backends)
-            .custom(models_key(), read_models)
+            .custom(backends_key(), read_box_backends)
+            .custom(models_key(), read_model_entries)
             .maps("consumers", &S::consumers, consumer_section(),
                   [](const S&) { return ConsumerSetting{}; },
                   {"Who may ask, known by keys; without any, everybody who can connect", ""})

@@ -9,11 +9,11 @@ namespace sluice::config {
 namespace {
 
 // Without prefix: a path that is no model's has no prompt.
-const Choice<Balance> balances{{{"auto", Balance::automatic},
-                                {"round-robin", Balance::round_robin},
-                                {"least-busy", Balance::least_busy},
-                                {"least-latency", Balance::least_latency},
-                                {"hash", Balance::hash}}};
+const Choice<Balance> route_balances{{{"auto", Balance::automatic},
+                                      {"round-robin", Balance::round_robin},
+                                      {"least-busy", Balance::least_busy},
+                                      {"least-latency", Balance::least_latency},
+                                      {"hash", Balance::hash}}};
 
 constexpr std::int64_t bound_max = 1'000'000'000'000;
 
@@ -149,7 +149,7 @@ void check_reached(Reader& reader, const Node& node, const RouteSetting& route) 
     reader.routes.push_back({route, node.at});
 }
 
-BackendSetting backend_of(const RouteSetting& route) {
+BackendSetting backend_of_route(const RouteSetting& route) {
     BackendSetting backend;
     backend.timeouts = route.timeouts;
     return backend;
@@ -187,7 +187,7 @@ const Section& route_section() {
                  {"Only these; without it all", "[GET, POST]"})
             .key("headers", &R::headers, TextMap{header_name(), wildcard()},
                  {"Only with these headers, whose values fit", "{x-version: \"2*\"}"})
-            .key("balance", &R::balance, balances,
+            .key("balance", &R::balance, route_balances,
                  {"How one of the backends is chosen; auto: least-busy", "round-robin"})
             .map("hash", &R::hash, hash_section(),
                  {"For `balance: hash`; without it by client", ""})
@@ -196,7 +196,7 @@ const Section& route_section() {
             .map("breaker", &R::breaker, breaker_section(), {"When a backend is left alone", ""})
             .map("health", &R::health, health_section(),
                  {"How backends are watched; without `path` any answer to GET / will do", ""})
-            .maps("backends", &R::backends, route_backend_section(), backend_of,
+            .maps("backends", &R::backends, route_backend_section(), backend_of_route,
                   {"Who serves it; at least one, at most " +
                        std::to_string(limits::pool_backends_max),
                    "", true})

@@ -63,9 +63,13 @@ bool is_word(std::string_view text, const char (&word)[size]) {
 constexpr const char* model_type_problem = "a \"model\" that is not a string";
 constexpr const char* stream_type_problem = "a \"stream\" that is neither true nor false";
 
+}  // namespace
+
+// These two have linkage, as a member of BodyReader is made of them.
+
 // The keys that we read, as bits of `seen_`. Of several in one group the first one that has a value
 // counts, in this order.
-enum class Key : std::uint8_t {
+enum class RequestKey : std::uint8_t {
     // --- token limits ---
     max_completion_tokens,
     max_tokens,
@@ -108,22 +112,22 @@ public:
 
 private:
     bool in_stream_options(int depth) const {
-        return depth == 2 && key_ == Key::stream_options && facts_.stream_options_is_object;
+        return depth == 2 && key_ == RequestKey::stream_options && facts_.stream_options_is_object;
     }
-    static Key find_key(std::string_view name, bool in_stream_options);
-    const char* identify(const JsonText& key, bool in_stream_options, Key& found);
+    static RequestKey find_key(std::string_view name, bool in_stream_options);
+    const char* identify(const JsonText& key, bool in_stream_options, RequestKey& found);
     // A value of a type that the key does not have, or that says nothing.
     const char* take_other(int depth, Span span);
     // The value of `key_` goes to `value`, unless that has one of a key that comes before it.
-    void take_span(Span span, Span& value, Key& taken);
+    void take_span(Span span, Span& value, RequestKey& taken);
 
     RequestFacts facts_;
     std::array<std::optional<std::uint64_t>, 4> max_tokens_;
     std::uint32_t seen_ = 0;
     // Whose value is in the facts; the last of its group, or none.
-    Key prompt_ = Key::other;
-    Key instructions_ = Key::other;
-    Key conversation_ = Key::other;
+    RequestKey prompt_ = RequestKey::other;
+    RequestKey instructions_ = RequestKey::other;
+    RequestKey conversation_ = RequestKey::other;
     Span* open_value_ = nullptr;  // waits for the end of its array or object
     // The search for the first message of a user, inside an array of messages. What has a role is
     // looked at no further.
@@ -134,51 +138,56 @@ private:
     Search search_ = Search::off;
     bool in_metadata_ = false;
     bool user_id_next_ = false;
-    Key key_ = Key::other;    // of the value that comes next, at the top level
-    Key inner_ = Key::other;  // the same inside "stream_options"
+    RequestKey key_ = RequestKey::other;    // of the value that comes next, at the top level
+    RequestKey inner_ = RequestKey::other;  // the same inside "stream_options"
 };
 
-Key RequestHandler::find_key(std::string_view name, bool in_stream_options) {
-    if (in_stream_options) return is_word(name, "include_usage") ? Key::include_usage : Key::other;
+RequestKey RequestHandler::find_key(std::string_view name, bool in_stream_options) {
+    if (in_stream_options)
+        return is_word(name, "include_usage") ? RequestKey::include_usage : RequestKey::other;
     switch (name.size()) {
         case 5:
-            if (is_word(name, "model")) return Key::model;
-            if (is_word(name, "input")) return Key::input;
-            return is_word(name, "tools") ? Key::tools : Key::other;
+            if (is_word(name, "model")) return RequestKey::model;
+            if (is_word(name, "input")) return RequestKey::input;
+            return is_word(name, "tools") ? RequestKey::tools : RequestKey::other;
         case 6:
-            if (is_word(name, "stream")) return Key::stream;
-            if (is_word(name, "prompt")) return Key::prompt;
-            return is_word(name, "system") ? Key::system : Key::other;
+            if (is_word(name, "stream")) return RequestKey::stream;
+            if (is_word(name, "prompt")) return RequestKey::prompt;
+            return is_word(name, "system") ? RequestKey::system : RequestKey::other;
         case 8:
-            return is_word(name, "messages") ? Key::messages : Key::other;
+            return is_word(name, "messages") ? RequestKey::messages : RequestKey::other;
         case 9:
-            return is_word(name, "n_predict") ? Key::n_predict : Key::other;
+            return is_word(name, "n_predict") ? RequestKey::n_predict : RequestKey::other;
         case 10:
-            return is_word(name, "max_tokens") ? Key::max_tokens : Key::other;
+            return is_word(name, "max_tokens") ? RequestKey::max_tokens : RequestKey::other;
         case 12:
-            if (is_word(name, "instructions")) return Key::instructions;
-            return is_word(name, "conversation") ? Key::conversation : Key::other;
+            if (is_word(name, "instructions")) return RequestKey::instructions;
+            return is_word(name, "conversation") ? RequestKey::conversation : RequestKey::other;
         case 14:
-            return is_word(name, "stream_options") ? Key::stream_options : Key::other;
+            return is_word(name, "stream_options") ? RequestKey::stream_options : RequestKey::other;
         case 16:
-            return is_word(name, "prompt_cache_key") ? Key::prompt_cache_key : Key::other;
+            return is_word(name, "prompt_cache_key") ? RequestKey::prompt_cache_key
+                                                     : RequestKey::other;
         case 17:
-            return is_word(name, "max_output_tokens") ? Key::max_output_tokens : Key::other;
+            return is_word(name, "max_output_tokens") ? RequestKey::max_output_tokens
+                                                      : RequestKey::other;
         case 21:
-            return is_word(name, "max_completion_tokens") ? Key::max_completion_tokens : Key::other;
+            return is_word(name, "max_completion_tokens") ? RequestKey::max_completion_tokens
+                                                          : RequestKey::other;
         default:
-            return Key::other;
+            return RequestKey::other;
     }
 }
 
-const char* RequestHandler::identify(const JsonText& key, bool in_stream_options, Key& found) {
-    found = key.truncated ? Key::other : find_key(key.text, in_stream_options);
-    if (found == Key::other) {
+const char* RequestHandler::identify(const JsonText& key, bool in_stream_options,
+                                     RequestKey& found) {
+    found = key.truncated ? RequestKey::other : find_key(key.text, in_stream_options);
+    if (found == RequestKey::other) {
         if (is_plain(key.text)) return nullptr;
         // A parser that ends strings at NUL would read what stands before it.
         const std::string_view name = key.text.substr(0, key.text.find('\0'));
         std::array<char, folded_key_bytes_max> storage;
-        if (find_key(fold(name, storage), in_stream_options) == Key::other) return nullptr;
+        if (find_key(fold(name, storage), in_stream_options) == RequestKey::other) return nullptr;
         return "a key that some servers take for another one";
     }
     const std::uint32_t bit = 1u << static_cast<unsigned>(found);
@@ -208,7 +217,7 @@ const char* RequestHandler::on_key(int depth, const JsonText& key) {
 }
 
 const char* RequestHandler::on_string(int depth, const JsonText& string) {
-    if (depth == 1 && key_ == Key::model) {
+    if (depth == 1 && key_ == RequestKey::model) {
         if (string.truncated || string.text.size() > limits::model_name_bytes_max) {
             return "a model name that is too long";
         }
@@ -227,7 +236,7 @@ const char* RequestHandler::on_string(int depth, const JsonText& string) {
 }
 
 const char* RequestHandler::on_number(int depth, const JsonNumber& number) {
-    if (depth == 1 && key_ <= Key::n_predict) {
+    if (depth == 1 && key_ <= RequestKey::n_predict) {
         max_tokens_[static_cast<std::size_t>(key_)] = number.count;
         return nullptr;
     }
@@ -236,18 +245,18 @@ const char* RequestHandler::on_number(int depth, const JsonNumber& number) {
 
 const char* RequestHandler::on_literal(int depth, JsonLiteral literal, Span span) {
     const bool is_null = literal == JsonLiteral::null;
-    if (in_stream_options(depth) && inner_ == Key::include_usage && !is_null) {
+    if (in_stream_options(depth) && inner_ == RequestKey::include_usage && !is_null) {
         facts_.include_usage = literal == JsonLiteral::true_;
     }
-    if (depth == 1 && key_ == Key::stream_options) facts_.stream_options_is_null = is_null;
-    if (depth == 1 && key_ == Key::stream && !is_null) {
+    if (depth == 1 && key_ == RequestKey::stream_options) facts_.stream_options_is_null = is_null;
+    if (depth == 1 && key_ == RequestKey::stream && !is_null) {
         facts_.stream = literal == JsonLiteral::true_;
         facts_.stream_given = true;
         return nullptr;
     }
-    if (depth == 1 && key_ == Key::model && is_null) facts_.model_null = span;
+    if (depth == 1 && key_ == RequestKey::model && is_null) facts_.model_null = span;
     // A "stream_options" that is null is a place to put one in; other keys are as good as absent.
-    if (depth == 1 && is_null && key_ != Key::stream_options) return nullptr;
+    if (depth == 1 && is_null && key_ != RequestKey::stream_options) return nullptr;
     return take_other(depth, span);
 }
 
@@ -258,13 +267,14 @@ const char* RequestHandler::on_open(int depth, bool is_object, std::size_t begin
         facts_.object_is_empty = true;
         return nullptr;
     }
-    if (depth == 2 && key_ == Key::stream_options && is_object) {
+    if (depth == 2 && key_ == RequestKey::stream_options && is_object) {
         facts_.stream_options_is_object = true;
         facts_.stream_options_is_empty = true;
     }
     // Its end is known when it is closed.
     if (const char* problem = take_other(depth - 1, {begin, begin})) return problem;
-    if (depth == 2 && !is_object && open_value_ == &facts_.prompt_value && key_ != Key::prompt) {
+    if (depth == 2 && !is_object && open_value_ == &facts_.prompt_value &&
+        key_ != RequestKey::prompt) {
         search_ = Search::message;
     }
     return nullptr;
@@ -279,13 +289,13 @@ const char* RequestHandler::on_close(int depth, std::size_t end) {
         const bool found = search_ == Search::found;
         if (found) facts_.opening = {facts_.prompt_value.begin + 1, end};
         search_ = found ? Search::off : Search::message;
-    } else if (in_stream_options(depth - 1) && inner_ == Key::include_usage) {
+    } else if (in_stream_options(depth - 1) && inner_ == RequestKey::include_usage) {
         facts_.include_usage_value.end = end;
     }
     return nullptr;
 }
 
-void RequestHandler::take_span(Span span, Span& value, Key& taken) {
+void RequestHandler::take_span(Span span, Span& value, RequestKey& taken) {
     SLUICE_ASSERT(open_value_ == nullptr);
     if (key_ > taken) return;
     taken = key_;
@@ -296,35 +306,35 @@ void RequestHandler::take_span(Span span, Span& value, Key& taken) {
 const char* RequestHandler::take_other(int depth, Span span) {
     if (depth == 0) return "a body that is not an object";
     if (depth == 2) {
-        if (key_ == Key::tools) facts_.tools = true;
-        if (in_stream_options(depth) && inner_ == Key::include_usage) {
+        if (key_ == RequestKey::tools) facts_.tools = true;
+        if (in_stream_options(depth) && inner_ == RequestKey::include_usage) {
             facts_.include_usage_value = span;
         }
         return nullptr;
     }
     if (depth != 1) return nullptr;
     switch (key_) {
-        case Key::messages:
-        case Key::prompt:
-        case Key::input:
+        case RequestKey::messages:
+        case RequestKey::prompt:
+        case RequestKey::input:
             if (key_ < prompt_) facts_.opening = {};
             take_span(span, facts_.prompt_value, prompt_);
             break;
-        case Key::system:
-        case Key::instructions:
+        case RequestKey::system:
+        case RequestKey::instructions:
             take_span(span, facts_.instructions_value, instructions_);
             break;
-        case Key::conversation:
-        case Key::prompt_cache_key:
+        case RequestKey::conversation:
+        case RequestKey::prompt_cache_key:
             take_span(span, facts_.conversation_value, conversation_);
             break;
-        case Key::stream_options:
+        case RequestKey::stream_options:
             facts_.stream_options = span;
             if (span.empty()) open_value_ = &facts_.stream_options;
             break;
-        case Key::model:
+        case RequestKey::model:
             return model_type_problem;
-        case Key::stream:
+        case RequestKey::stream:
             return stream_type_problem;
         default:
             break;
@@ -340,8 +350,6 @@ RequestFacts&& RequestHandler::take_facts() {
     SLUICE_ASSERT(facts_.opening.empty() || facts_.opening.end < facts_.prompt_value.end);
     return std::move(facts_);
 }
-
-}  // namespace
 
 std::string_view session_in(std::string_view user_id) {
     constexpr std::string_view word = "session";

@@ -10,7 +10,7 @@ namespace sluice::llm {
 namespace {
 
 // The keys that are read, each in one place; `other` is any other key of that place.
-enum class Key : std::uint8_t {
+enum class ChunkKey : std::uint8_t {
     other,
     // --- the chunk ---
     id,
@@ -41,30 +41,34 @@ enum class Key : std::uint8_t {
 
 struct NamedKey {
     std::string_view name;
-    Key key;
+    ChunkKey key;
 };
 
 constexpr std::array chunk_keys{
-    NamedKey{"id", Key::id},           NamedKey{"created", Key::created},
-    NamedKey{"model", Key::model},     NamedKey{"system_fingerprint", Key::system_fingerprint},
-    NamedKey{"choices", Key::choices}, NamedKey{"usage", Key::usage},
-    NamedKey{"timings", Key::timings}, NamedKey{"error", Key::error},
+    NamedKey{"id", ChunkKey::id},
+    NamedKey{"created", ChunkKey::created},
+    NamedKey{"model", ChunkKey::model},
+    NamedKey{"system_fingerprint", ChunkKey::system_fingerprint},
+    NamedKey{"choices", ChunkKey::choices},
+    NamedKey{"usage", ChunkKey::usage},
+    NamedKey{"timings", ChunkKey::timings},
+    NamedKey{"error", ChunkKey::error},
 };
 constexpr std::array choice_keys{
-    NamedKey{"index", Key::index},         NamedKey{"delta", Key::delta},
-    NamedKey{"logprobs", Key::logprobs},   NamedKey{"finish_reason", Key::finish_reason},
-    NamedKey{"text", Key::text},           NamedKey{"message", Key::text},
-    NamedKey{"token_ids", Key::token_ids},
+    NamedKey{"index", ChunkKey::index},         NamedKey{"delta", ChunkKey::delta},
+    NamedKey{"logprobs", ChunkKey::logprobs},   NamedKey{"finish_reason", ChunkKey::finish_reason},
+    NamedKey{"text", ChunkKey::text},           NamedKey{"message", ChunkKey::text},
+    NamedKey{"token_ids", ChunkKey::token_ids},
 };
 constexpr std::array delta_keys{
-    NamedKey{"role", Key::role},
-    NamedKey{"content", Key::content},
-    NamedKey{"reasoning_content", Key::reasoning_content},
-    NamedKey{"reasoning", Key::reasoning},
-    NamedKey{"tool_calls", Key::tool_calls},
-    NamedKey{"function_call", Key::function_call},
-    NamedKey{"audio", Key::audio},
-    NamedKey{"refusal", Key::refusal},
+    NamedKey{"role", ChunkKey::role},
+    NamedKey{"content", ChunkKey::content},
+    NamedKey{"reasoning_content", ChunkKey::reasoning_content},
+    NamedKey{"reasoning", ChunkKey::reasoning},
+    NamedKey{"tool_calls", ChunkKey::tool_calls},
+    NamedKey{"function_call", ChunkKey::function_call},
+    NamedKey{"audio", ChunkKey::audio},
+    NamedKey{"refusal", ChunkKey::refusal},
 };
 
 // Where a value stands, by the number of containers around it.
@@ -73,15 +77,15 @@ constexpr int choices_depth = 2;  // the array; also the members of "usage" and 
 constexpr int choice_depth = 3;   // also the members of "usage"'s details
 constexpr int delta_depth = 4;
 
-ResumeObstacle obstacle_of(Key key) {
+ResumeObstacle obstacle_of(ChunkKey key) {
     switch (key) {
-        case Key::tool_calls:
+        case ChunkKey::tool_calls:
             return ResumeObstacle::tool_call;
-        case Key::function_call:
+        case ChunkKey::function_call:
             return ResumeObstacle::function_call;
-        case Key::audio:
+        case ChunkKey::audio:
             return ResumeObstacle::audio;
-        case Key::refusal:
+        case ChunkKey::refusal:
             return ResumeObstacle::refusal;
         default:
             return ResumeObstacle::unknown_content;
@@ -106,12 +110,14 @@ public:
     }
 
 private:
-    bool in_choice(int depth) const { return chunk_key_ == Key::choices && depth >= choice_depth; }
+    bool in_choice(int depth) const {
+        return chunk_key_ == ChunkKey::choices && depth >= choice_depth;
+    }
     bool in_delta(int depth) const {
-        return in_choice(depth) && depth >= delta_depth && choice_key_ == Key::delta;
+        return in_choice(depth) && depth >= delta_depth && choice_key_ == ChunkKey::delta;
     }
     template <std::size_t size>
-    Key identify(const std::array<NamedKey, size>& keys, std::string_view name);
+    ChunkKey identify(const std::array<NamedKey, size>& keys, std::string_view name);
     void set_obstacle(ResumeObstacle obstacle) {
         if (facts_.obstacle == ResumeObstacle::none) facts_.obstacle = obstacle;
     }
@@ -126,9 +132,9 @@ private:
     ChunkFacts facts_;
     bool sound_ = true;
     bool has_choices_ = false;
-    Key chunk_key_ = Key::other;
-    Key choice_key_ = Key::other;
-    Key delta_key_ = Key::other;
+    ChunkKey chunk_key_ = ChunkKey::other;
+    ChunkKey choice_key_ = ChunkKey::other;
+    ChunkKey delta_key_ = ChunkKey::other;
     std::string_view report_key_;   // in "usage" or "timings"
     std::string_view details_key_;  // in "prompt_tokens_details"
     std::uint32_t seen_ = 0;        // the keys that were there, as bits
@@ -137,11 +143,11 @@ private:
 // A key that is there twice, or that is written with escapes, is read differently by different
 // clients: nothing is known for sure then.
 template <std::size_t size>
-Key ChunkHandler::identify(const std::array<NamedKey, size>& keys, std::string_view name) {
+ChunkKey ChunkHandler::identify(const std::array<NamedKey, size>& keys, std::string_view name) {
     if (name.find('\\') != name.npos) sound_ = false;
     const auto found =
         std::find_if(keys.begin(), keys.end(), [name](NamedKey k) { return k.name == name; });
-    if (found == keys.end()) return Key::other;
+    if (found == keys.end()) return ChunkKey::other;
     const std::uint32_t bit = std::uint32_t{1} << static_cast<unsigned>(found->key);
     if ((seen_ & bit) != 0) sound_ = false;
     seen_ |= bit;
@@ -155,9 +161,9 @@ void ChunkHandler::on_key(int depth, const JsonText& key) {
     }
     if (in_choice(depth)) {
         if (depth == choice_depth) choice_key_ = identify(choice_keys, key.text);
-        if (depth != delta_depth || choice_key_ != Key::delta) return;
+        if (depth != delta_depth || choice_key_ != ChunkKey::delta) return;
         delta_key_ = identify(delta_keys, key.text);
-        if (delta_key_ == Key::role) facts_.role_key = key.span;
+        if (delta_key_ == ChunkKey::role) facts_.role_key = key.span;
         return;
     }
     if (depth == choices_depth) report_key_ = key.text;
@@ -166,22 +172,22 @@ void ChunkHandler::on_key(int depth, const JsonText& key) {
 
 void ChunkHandler::take_chunk_value(Span span, bool is_null) {
     switch (chunk_key_) {
-        case Key::id:
+        case ChunkKey::id:
             facts_.id = span;
             break;
-        case Key::created:
+        case ChunkKey::created:
             facts_.created = span;
             break;
-        case Key::model:
+        case ChunkKey::model:
             facts_.model = span;
             break;
-        case Key::system_fingerprint:
+        case ChunkKey::system_fingerprint:
             facts_.system_fingerprint = span;
             break;
-        case Key::error:
+        case ChunkKey::error:
             facts_.error |= !is_null;
             break;
-        case Key::choices:
+        case ChunkKey::choices:
             sound_ = false;  // not an array
             break;
         default:
@@ -192,32 +198,32 @@ void ChunkHandler::take_chunk_value(Span span, bool is_null) {
 void ChunkHandler::on_string(int depth, const JsonText& string) {
     if (depth == 0) sound_ = false;
     if (depth == chunk_depth) return take_chunk_value(string.span, false);
-    if (chunk_key_ == Key::choices && depth == choices_depth) sound_ = false;
+    if (chunk_key_ == ChunkKey::choices && depth == choices_depth) sound_ = false;
     if (!in_choice(depth) || string.text.empty()) {
         if (in_delta(depth) && depth == delta_depth) {
-            if (delta_key_ == Key::role) facts_.role = string.span;
-            if (delta_key_ == Key::content) facts_.content = string.span;
+            if (delta_key_ == ChunkKey::role) facts_.role = string.span;
+            if (delta_key_ == ChunkKey::content) facts_.content = string.span;
         }
         return;
     }
     if (depth == choice_depth) {
-        if (choice_key_ == Key::finish_reason) facts_.finished = true;
-        if (choice_key_ == Key::logprobs) set_obstacle(ResumeObstacle::logprobs);
-        if (choice_key_ == Key::text) set_obstacle(ResumeObstacle::unknown_content);
-        if (choice_key_ == Key::delta || choice_key_ == Key::index) sound_ = false;
+        if (choice_key_ == ChunkKey::finish_reason) facts_.finished = true;
+        if (choice_key_ == ChunkKey::logprobs) set_obstacle(ResumeObstacle::logprobs);
+        if (choice_key_ == ChunkKey::text) set_obstacle(ResumeObstacle::unknown_content);
+        if (choice_key_ == ChunkKey::delta || choice_key_ == ChunkKey::index) sound_ = false;
         return;
     }
     if (!in_delta(depth)) return;
     if (depth > delta_depth) return take_delta_value();
     switch (delta_key_) {
-        case Key::role:
+        case ChunkKey::role:
             facts_.role = string.span;
             break;
-        case Key::content:
+        case ChunkKey::content:
             facts_.content = string.span;
             break;
-        case Key::reasoning_content:
-        case Key::reasoning:
+        case ChunkKey::reasoning_content:
+        case ChunkKey::reasoning:
             if (!facts_.reasoning.empty()) take_delta_value();
             facts_.reasoning = string.span;
             break;
@@ -228,10 +234,10 @@ void ChunkHandler::on_string(int depth, const JsonText& string) {
 }
 
 ChunkCount* ChunkHandler::find_count(int depth) {
-    if (chunk_key_ == Key::timings && depth == choices_depth) {
+    if (chunk_key_ == ChunkKey::timings && depth == choices_depth) {
         return report_key_ == "predicted_n" ? &facts_.predicted_n : nullptr;
     }
-    if (chunk_key_ != Key::usage) return nullptr;
+    if (chunk_key_ != ChunkKey::usage) return nullptr;
     if (depth == choice_depth) {
         const bool is_cached =
             report_key_ == "prompt_tokens_details" && details_key_ == "cached_tokens";
@@ -247,15 +253,16 @@ void ChunkHandler::on_number(int depth, const JsonNumber& number) {
     if (depth == 0) sound_ = false;
     if (depth == chunk_depth) return take_chunk_value(number.span, false);
     if (ChunkCount* count = find_count(depth)) *count = {number.count, number.span};
-    if (chunk_key_ == Key::choices && depth == choices_depth) sound_ = false;
+    if (chunk_key_ == ChunkKey::choices && depth == choices_depth) sound_ = false;
     if (!in_choice(depth)) return;
     if (depth == choice_depth) {
-        if (choice_key_ == Key::index && number.count != 0) set_obstacle(ResumeObstacle::choices);
-        if (choice_key_ == Key::delta) sound_ = false;
+        if (choice_key_ == ChunkKey::index && number.count != 0)
+            set_obstacle(ResumeObstacle::choices);
+        if (choice_key_ == ChunkKey::delta) sound_ = false;
         return;
     }
     if (!in_delta(depth)) return;
-    if (depth > delta_depth || delta_key_ != Key::other) return take_delta_value();
+    if (depth > delta_depth || delta_key_ != ChunkKey::other) return take_delta_value();
     facts_.delta_speaks = true;  // a number is no text
 }
 
@@ -263,14 +270,14 @@ void ChunkHandler::on_literal(int depth, JsonLiteral literal, Span span) {
     const bool is_null = literal == JsonLiteral::null;
     if (depth == 0) sound_ = false;
     if (depth == chunk_depth) return take_chunk_value(span, is_null);
-    if (chunk_key_ == Key::choices && depth == choices_depth) sound_ = false;
+    if (chunk_key_ == ChunkKey::choices && depth == choices_depth) sound_ = false;
     if (!in_choice(depth) || is_null) return;
     if (depth == choice_depth) {
-        if (choice_key_ == Key::delta || choice_key_ == Key::index) sound_ = false;
+        if (choice_key_ == ChunkKey::delta || choice_key_ == ChunkKey::index) sound_ = false;
         return;
     }
     if (!in_delta(depth)) return;
-    if (depth > delta_depth || delta_key_ != Key::other) return take_delta_value();
+    if (depth > delta_depth || delta_key_ != ChunkKey::other) return take_delta_value();
     facts_.delta_speaks = true;
 }
 
@@ -282,15 +289,15 @@ void ChunkHandler::on_open(int depth, bool is_object, std::size_t begin) {
     }
     if (depth == choices_depth) {
         report_key_ = {};
-        if (chunk_key_ == Key::choices) has_choices_ = true;
-        if (chunk_key_ == Key::choices && !is_object) return;
-        if (chunk_key_ == Key::usage && is_object) {
+        if (chunk_key_ == ChunkKey::choices) has_choices_ = true;
+        if (chunk_key_ == ChunkKey::choices && !is_object) return;
+        if (chunk_key_ == ChunkKey::usage && is_object) {
             facts_.usage = true;
             return;
         }
         return take_chunk_value({begin, begin}, false);
     }
-    if (chunk_key_ != Key::choices) {
+    if (chunk_key_ != ChunkKey::choices) {
         if (depth == choice_depth) details_key_ = {};
         return;
     }
@@ -298,22 +305,23 @@ void ChunkHandler::on_open(int depth, bool is_object, std::size_t begin) {
         if (!is_object) sound_ = false;
         if (facts_.has_choice) set_obstacle(ResumeObstacle::choices);
         facts_.has_choice = true;
-        seen_ &= (std::uint32_t{1} << static_cast<unsigned>(Key::index)) - 1;  // keys of chunks
-        choice_key_ = Key::other;
+        seen_ &=
+            (std::uint32_t{1} << static_cast<unsigned>(ChunkKey::index)) - 1;  // keys of chunks
+        choice_key_ = ChunkKey::other;
         return;
     }
     if (depth == delta_depth) {
-        if (choice_key_ == Key::delta && !is_object) sound_ = false;
-        if (choice_key_ == Key::index) sound_ = false;
-        if (choice_key_ == Key::logprobs) set_obstacle(ResumeObstacle::logprobs);
-        const bool is_text = choice_key_ == Key::text || choice_key_ == Key::token_ids;
+        if (choice_key_ == ChunkKey::delta && !is_object) sound_ = false;
+        if (choice_key_ == ChunkKey::index) sound_ = false;
+        if (choice_key_ == ChunkKey::logprobs) set_obstacle(ResumeObstacle::logprobs);
+        const bool is_text = choice_key_ == ChunkKey::text || choice_key_ == ChunkKey::token_ids;
         if (is_text) set_obstacle(ResumeObstacle::unknown_content);
-        delta_key_ = Key::other;
+        delta_key_ = ChunkKey::other;
         return;
     }
     if (!in_delta(depth)) return;
     // Empty lists of tool calls, annotations and the like are sent by some servers in every event.
-    const bool may_be_empty = delta_key_ == Key::other || delta_key_ == Key::tool_calls;
+    const bool may_be_empty = delta_key_ == ChunkKey::other || delta_key_ == ChunkKey::tool_calls;
     if (depth > delta_depth + 1 || !may_be_empty) take_delta_value();
 }
 

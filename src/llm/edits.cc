@@ -1,5 +1,6 @@
 #include "sluice/llm/edits.h"
 
+#include "error_parts.h"
 #include "sluice/base/assert.h"
 #include "sluice/llm/errors.h"
 
@@ -12,15 +13,6 @@ namespace {
 
 constexpr std::string_view usage_options = R"({"include_usage":true})";
 constexpr std::string_view usage_field = R"("include_usage":true)";
-
-std::string quoted(std::string_view text) {
-    std::string out;
-    out.reserve(text.size() + 2);
-    out += '"';
-    append_json_escaped(out, text);
-    out += '"';
-    return out;
-}
 
 Edit replace(Span span, std::string text) {
     return {span.begin, span.end - span.begin, std::move(text)};

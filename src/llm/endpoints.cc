@@ -62,66 +62,66 @@ constexpr Endpoint ollamas(std::string_view path, EndpointKind kind) {
     return {.path = path, .method = Method::get, .dialect = Dialect::ollama, .kind = kind};
 }
 
-constexpr auto openai = Dialect::openai;
+constexpr auto of_openai = Dialect::openai;
 constexpr auto native = Dialect::llama_native;
-constexpr auto none = Streaming::none;
+constexpr auto unstreamed = Streaming::none;
 constexpr auto sse = Streaming::sse;
 
 constexpr std::array table{
     // --- OpenAI ---
-    with_usage(json("/v1/chat/completions", openai, sse)),
-    with_usage(json("/v1/completions", openai, sse)),
-    reads(json("/v1/embeddings", openai, none)),
-    json("/v1/moderations", openai, none),
+    with_usage(json("/v1/chat/completions", of_openai, sse)),
+    with_usage(json("/v1/completions", of_openai, sse)),
+    reads(json("/v1/embeddings", of_openai, unstreamed)),
+    json("/v1/moderations", of_openai, unstreamed),
     writes(json("/v1/responses", Dialect::responses, sse)),
-    json("/v1/responses/input_tokens", Dialect::responses, none),
-    json("/v1/audio/speech", openai, sse),
+    json("/v1/responses/input_tokens", Dialect::responses, unstreamed),
+    json("/v1/audio/speech", of_openai, sse),
     upload("/v1/audio/transcriptions", model_in_multipart, sse),
-    upload("/v1/audio/translations", model_in_multipart, none),
-    json("/v1/images/generations", openai, sse),
+    upload("/v1/audio/translations", model_in_multipart, unstreamed),
+    json("/v1/images/generations", of_openai, sse),
     upload("/v1/images/edits", json_or_multipart, sse),
-    upload("/v1/images/variations", model_in_multipart, none),
+    upload("/v1/images/variations", model_in_multipart, unstreamed),
     // For base URLs without /v1.
     writes(json("/responses", Dialect::responses, sse)),
-    json("/audio/speech", openai, sse),
+    json("/audio/speech", of_openai, sse),
     upload("/audio/transcriptions", model_in_multipart, sse),
-    upload("/audio/translations", model_in_multipart, none),
+    upload("/audio/translations", model_in_multipart, unstreamed),
     models("/v1/models", models_list),
     models("/models", models_list),
     // --- Anthropic ---
     writes(json("/v1/messages", Dialect::anthropic, sse)),
-    json("/v1/messages/count_tokens", Dialect::anthropic, none),
+    json("/v1/messages/count_tokens", Dialect::anthropic, unstreamed),
     // --- reranking, by the names that Jina, vLLM and llama-server use ---
-    reads(json("/v1/rerank", openai, none)),
-    reads(json("/v1/reranking", openai, none)),
-    any_type(reads(json("/rerank", openai, none))),
-    any_type(reads(json("/reranking", openai, none))),
+    reads(json("/v1/rerank", of_openai, unstreamed)),
+    reads(json("/v1/reranking", of_openai, unstreamed)),
+    any_type(reads(json("/rerank", of_openai, unstreamed))),
+    any_type(reads(json("/reranking", of_openai, unstreamed))),
     // --- vLLM ---
-    reads(json("/score", openai, none)),
-    reads(json("/v1/score", openai, none)),
-    reads(json("/classify", openai, none)),
-    reads(json("/pooling", openai, none)),
-    reads(json("/v2/rerank", openai, none)),
-    json("/v1/tokenize", openai, none),
-    json("/v1/detokenize", openai, none),
+    reads(json("/score", of_openai, unstreamed)),
+    reads(json("/v1/score", of_openai, unstreamed)),
+    reads(json("/classify", of_openai, unstreamed)),
+    reads(json("/pooling", of_openai, unstreamed)),
+    reads(json("/v2/rerank", of_openai, unstreamed)),
+    json("/v1/tokenize", of_openai, unstreamed),
+    json("/v1/detokenize", of_openai, unstreamed),
     // --- llama-server ---
-    any_type(with_usage(json("/chat/completions", openai, sse))),
-    json("/v1/chat/completions/input_tokens", openai, none),
-    any_type(json("/chat/completions/input_tokens", openai, none)),
+    any_type(with_usage(json("/chat/completions", of_openai, sse))),
+    json("/v1/chat/completions/input_tokens", of_openai, unstreamed),
+    any_type(json("/chat/completions/input_tokens", of_openai, unstreamed)),
     writes(json("/completion", native, sse)),
     writes(json("/completions", native, sse)),
     writes(json("/infill", native, sse)),
-    reads(json("/embedding", native, none)),
-    reads(json("/embeddings", native, none)),
-    json("/tokenize", native, none),
-    json("/detokenize", native, none),
-    json("/apply-template", native, none),
+    reads(json("/embedding", native, unstreamed)),
+    reads(json("/embeddings", native, unstreamed)),
+    json("/tokenize", native, unstreamed),
+    json("/detokenize", native, unstreamed),
+    json("/apply-template", native, unstreamed),
     // --- Ollama ---
     streams_unasked("/api/chat"),
     streams_unasked("/api/generate"),
-    reads(json("/api/embed", Dialect::ollama, none)),
-    reads(json("/api/embeddings", Dialect::ollama, none)),
-    json("/api/show", Dialect::ollama, none),
+    reads(json("/api/embed", Dialect::ollama, unstreamed)),
+    reads(json("/api/embeddings", Dialect::ollama, unstreamed)),
+    json("/api/show", Dialect::ollama, unstreamed),
     ollamas("/api/tags", ollama_tags),
     ollamas("/api/ps", ollama_running),
     ollamas("/api/version", ollama_version),
@@ -165,7 +165,7 @@ int hex_value(char c) {
     return -1;
 }
 
-// With its percent-escapes decoded once; none where one is not well formed.
+// With its percent-escapes decoded once; unstreamed where one is not well formed.
 std::optional<std::string> decoded(std::string_view text) {
     std::string out;
     while (!text.empty()) {

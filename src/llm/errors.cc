@@ -92,10 +92,10 @@ std::string llama_body(const ErrorText& error) {
     return out;
 }
 
-constexpr std::string_view hex = "0123456789abcdef";
+constexpr std::string_view hex_digits = "0123456789abcdef";
 
 void append_escape(std::string& out, unsigned char c) {
-    const std::array<char, 6> escape{'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
+    const std::array<char, 6> escape{'\\', 'u', '0', '0', hex_digits[c >> 4], hex_digits[c & 15]};
     out.append(escape.data(), escape.size());
 }
 

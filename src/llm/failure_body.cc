@@ -12,8 +12,8 @@ namespace sluice::llm {
 namespace {
 
 // The places in an error body whose keys mean something.
-enum class Place : std::uint8_t { nowhere, list, root, errors, error, response, inner };
-enum class Key : std::uint8_t {
+enum class FailurePlace : std::uint8_t { nowhere, list, root, errors, error, response, inner };
+enum class FailureKey : std::uint8_t {
     other,
     error,
     errors,
@@ -31,44 +31,44 @@ enum class Key : std::uint8_t {
 // Never reads a key deeper than [{"response":{"error":{"innererror":{.
 constexpr int depth_max = 5;
 
-Key key_at_root(std::string_view text) {
-    if (text == "error") return Key::error;
-    if (text == "errors") return Key::errors;
-    if (text == "response") return Key::response;
-    if (text == "object") return Key::object;
-    if (text == "detail") return Key::detail;
-    return Key::other;
+FailureKey key_at_root(std::string_view text) {
+    if (text == "error") return FailureKey::error;
+    if (text == "errors") return FailureKey::errors;
+    if (text == "response") return FailureKey::response;
+    if (text == "object") return FailureKey::object;
+    if (text == "detail") return FailureKey::detail;
+    return FailureKey::other;
 }
 
 // The keys of the error object, which in some dialects is the root.
-Key key_of_error(std::string_view text) {
-    if (text == "type") return Key::type;
-    if (text == "code") return Key::code;
-    if (text == "message" || text == "msg") return Key::message;
-    if (text == "innererror") return Key::inner;
-    if (text == "n_ctx") return Key::n_ctx;
-    if (text == "n_prompt_tokens") return Key::n_prompt_tokens;
-    return Key::other;
+FailureKey key_of_error(std::string_view text) {
+    if (text == "type") return FailureKey::type;
+    if (text == "code") return FailureKey::code;
+    if (text == "message" || text == "msg") return FailureKey::message;
+    if (text == "innererror") return FailureKey::inner;
+    if (text == "n_ctx") return FailureKey::n_ctx;
+    if (text == "n_prompt_tokens") return FailureKey::n_prompt_tokens;
+    return FailureKey::other;
 }
 
-Key key_in(Place place, std::string_view text) {
+FailureKey key_in(FailurePlace place, std::string_view text) {
     switch (place) {
-        case Place::nowhere:
-        case Place::list:
-        case Place::errors:
-            return Key::other;
-        case Place::response:
-            return text == "error" ? Key::error : Key::other;
-        case Place::inner:
-            return text == "code" ? Key::inner : Key::other;
-        case Place::root: {
-            const Key key = key_at_root(text);
-            return key != Key::other ? key : key_of_error(text);
+        case FailurePlace::nowhere:
+        case FailurePlace::list:
+        case FailurePlace::errors:
+            return FailureKey::other;
+        case FailurePlace::response:
+            return text == "error" ? FailureKey::error : FailureKey::other;
+        case FailurePlace::inner:
+            return text == "code" ? FailureKey::inner : FailureKey::other;
+        case FailurePlace::root: {
+            const FailureKey key = key_at_root(text);
+            return key != FailureKey::other ? key : key_of_error(text);
         }
-        case Place::error:
+        case FailurePlace::error:
             return key_of_error(text);
     }
-    return Key::other;
+    return FailureKey::other;
 }
 
 // Text that an error object or the root of a body gave.
@@ -84,35 +84,39 @@ public:
     static constexpr std::size_t text_bytes_max = failure_message_bytes_max;
 
     const char* on_key(int depth, const JsonText& key) {
-        if (depth <= depth_max) key_ = key.truncated ? Key::other : key_in(place(depth), key.text);
+        if (depth <= depth_max)
+            key_ = key.truncated ? FailureKey::other : key_in(place(depth), key.text);
         return nullptr;
     }
     const char* on_string(int depth, const JsonText& string) {
-        if (depth <= depth_max && place(depth) != Place::nowhere) take(depth, string.text);
+        if (depth <= depth_max && place(depth) != FailurePlace::nowhere) take(depth, string.text);
         return nullptr;
     }
     const char* on_number(int depth, const JsonNumber& number) {
-        if (depth > depth_max || place(depth) == Place::nowhere || !number.count) return nullptr;
-        if (key_ == Key::n_ctx) n_ctx = number.count;
-        if (key_ == Key::n_prompt_tokens) n_prompt_tokens = number.count;
-        if (key_ == Key::code) keep(words_at(depth).code, std::to_string(*number.count), code_max);
+        if (depth > depth_max || place(depth) == FailurePlace::nowhere || !number.count)
+            return nullptr;
+        if (key_ == FailureKey::n_ctx) n_ctx = number.count;
+        if (key_ == FailureKey::n_prompt_tokens) n_prompt_tokens = number.count;
+        if (key_ == FailureKey::code)
+            keep(words_at(depth).code, std::to_string(*number.count), code_max);
         return nullptr;
     }
     const char* on_literal(int, JsonLiteral, Span) { return nullptr; }
     const char* on_open(int depth, bool is_object, std::size_t) {
         if (depth > depth_max) return nullptr;
         places_[depth] = place_of(depth, is_object);
-        if (places_[depth] == Place::error) seen_error = true;
+        if (places_[depth] == FailurePlace::error) seen_error = true;
         return nullptr;
     }
     const char* on_close(int depth, std::size_t) {
-        if (depth <= depth_max) key_ = Key::other;
+        if (depth <= depth_max) key_ = FailureKey::other;
         return nullptr;
     }
     // The text ends inside of a string: of a message its begin is worth having.
     void on_cut_string(int depth, std::string_view text) {
-        if (key_ != Key::message && key_ != Key::detail && key_ != Key::error) return;
-        if (depth <= depth_max && place(depth) != Place::nowhere) take(depth, text);
+        if (key_ != FailureKey::message && key_ != FailureKey::detail && key_ != FailureKey::error)
+            return;
+        if (depth <= depth_max && place(depth) != FailurePlace::nowhere) take(depth, text);
     }
 
     Words root;
@@ -125,22 +129,28 @@ public:
 private:
     static constexpr std::size_t code_max = failure_code_bytes_max;
 
-    Place place(int depth) const { return depth == 0 ? Place::nowhere : places_[depth]; }
-    Words& words_at(int depth) { return place(depth) == Place::error ? error : root; }
+    FailurePlace place(int depth) const {
+        return depth == 0 ? FailurePlace::nowhere : places_[depth];
+    }
+    Words& words_at(int depth) { return place(depth) == FailurePlace::error ? error : root; }
 
-    Place place_of(int depth, bool is_object) const {
-        if (depth == 1) return is_object ? Place::root : Place::list;
-        const Place outer = places_[depth - 1];
-        const bool list_of_errors = key_ == Key::errors || key_ == Key::detail;
-        if (!is_object && outer == Place::root && list_of_errors) return Place::errors;
-        if (!is_object) return Place::nowhere;
-        if (outer == Place::errors) return Place::error;
-        if (outer == Place::list) return depth == 2 ? Place::root : Place::nowhere;
-        if (outer == Place::root && key_ == Key::error) return Place::error;
-        if (outer == Place::root && key_ == Key::response) return Place::response;
-        if (outer == Place::response && key_ == Key::error) return Place::error;
-        if (outer == Place::error && key_ == Key::inner) return Place::inner;
-        return Place::nowhere;
+    FailurePlace place_of(int depth, bool is_object) const {
+        if (depth == 1) return is_object ? FailurePlace::root : FailurePlace::list;
+        const FailurePlace outer = places_[depth - 1];
+        const bool list_of_errors = key_ == FailureKey::errors || key_ == FailureKey::detail;
+        if (!is_object && outer == FailurePlace::root && list_of_errors)
+            return FailurePlace::errors;
+        if (!is_object) return FailurePlace::nowhere;
+        if (outer == FailurePlace::errors) return FailurePlace::error;
+        if (outer == FailurePlace::list)
+            return depth == 2 ? FailurePlace::root : FailurePlace::nowhere;
+        if (outer == FailurePlace::root && key_ == FailureKey::error) return FailurePlace::error;
+        if (outer == FailurePlace::root && key_ == FailureKey::response)
+            return FailurePlace::response;
+        if (outer == FailurePlace::response && key_ == FailureKey::error)
+            return FailurePlace::error;
+        if (outer == FailurePlace::error && key_ == FailureKey::inner) return FailurePlace::inner;
+        return FailurePlace::nowhere;
     }
 
     // The first of each counts. A type or code that is longer than any is none.
@@ -154,32 +164,33 @@ private:
     void take(int depth, std::string_view text) {
         Words& words = words_at(depth);
         switch (key_) {
-            case Key::type:
+            case FailureKey::type:
                 return keep(words.type, text, code_max);
-            case Key::code:
+            case FailureKey::code:
                 return keep(words.code, text, code_max);
-            case Key::message:
-            case Key::detail:
+            case FailureKey::message:
+            case FailureKey::detail:
                 return keep_message(words.message, text);
-            case Key::inner:
-                return place(depth) == Place::inner ? keep(inner_code, text, code_max) : void();
-            case Key::object:
+            case FailureKey::inner:
+                return place(depth) == FailurePlace::inner ? keep(inner_code, text, code_max)
+                                                           : void();
+            case FailureKey::object:
                 seen_error |= text == "error";
                 return;
-            case Key::error:  // Ollama's
+            case FailureKey::error:  // Ollama's
                 seen_error = true;
                 return keep_message(error.message, text);
-            case Key::other:
-            case Key::errors:
-            case Key::response:
-            case Key::n_ctx:
-            case Key::n_prompt_tokens:
+            case FailureKey::other:
+            case FailureKey::errors:
+            case FailureKey::response:
+            case FailureKey::n_ctx:
+            case FailureKey::n_prompt_tokens:
                 return;
         }
     }
 
-    std::array<Place, depth_max + 1> places_{};
-    Key key_ = Key::other;  // of the value that comes next
+    std::array<FailurePlace, depth_max + 1> places_{};
+    FailureKey key_ = FailureKey::other;  // of the value that comes next
 };
 
 // Cuts half a character off the end, and makes one line of it: it goes into logs.

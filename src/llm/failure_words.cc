@@ -70,7 +70,7 @@ constexpr std::array code_words{
 };
 
 // What messages say besides that: see context_words.h for how they are read.
-struct Words {
+struct Sentence {
     std::string_view text;
     std::string_view behind;
     Where where;
@@ -78,53 +78,54 @@ struct Words {
 };
 
 constexpr std::array other_words{
-    Words{"loading model", "", Where::begin, Sign::loading},  // llama-server
-    Words{"unexpected server status: llm server loading model", "", Where::begin,
-          Sign::loading},                                                      // Ollama
-    Words{"your credit balance is too low", "", Where::begin, Sign::billing},  // Anthropic, 400
-    Words{"output blocked by content filtering policy", "", Where::begin,
-          Sign::blocked},  // Anthropic, 400
+    Sentence{"loading model", "", Where::begin, Sign::loading},  // llama-server
+    Sentence{"unexpected server status: llm server loading model", "", Where::begin,
+             Sign::loading},                                                      // Ollama
+    Sentence{"your credit balance is too low", "", Where::begin, Sign::billing},  // Anthropic, 400
+    Sentence{"output blocked by content filtering policy", "", Where::begin,
+             Sign::blocked},  // Anthropic, 400
     // More than an account may use in a minute, by itself: Groq (413), OpenAI (429). Their words
     // for an allowance that others have used up begin with "rate limit reached".
-    Words{"request too large for ", "tokens per min", Where::begin, Sign::over_rate},
+    Sentence{"request too large for ", "tokens per min", Where::begin, Sign::over_rate},
     // Memory of the machine or of its GPU. This sign chooses a chain of fallbacks and nothing else,
     // so the words may stand behind the name of whatever failed.
-    Words{"server busy, please try again", "", Where::begin, Sign::overloaded},  // Ollama's queue
-    Words{"model requires more system memory", "", Where::begin, Sign::overloaded},  // Ollama
-    Words{"no slot available", "", Where::begin, Sign::overloaded},                  // llama-server
-    Words{"cuda error: out of memory", "", Where::anywhere, Sign::overloaded},       // ggml, Ollama
-    Words{"rocm error: out of memory", "", Where::anywhere, Sign::overloaded},       //
-    Words{"cudamalloc failed: out of memory", "", Where::anywhere, Sign::overloaded},  //
-    Words{"hipmalloc failed: out of memory", "", Where::anywhere, Sign::overloaded},   //
-    Words{"cuda out of memory. tried to allocate", "", Where::anywhere,
-          Sign::overloaded},  // PyTorch: vLLM, SGLang
-    Words{"hip out of memory. tried to allocate", "", Where::anywhere, Sign::overloaded},  //
-    Words{"llama runner process has terminated", "out of memory", Where::begin,
-          Sign::overloaded},                                                    // Ollama
-    Words{"failed to allocate ", "buffer", Where::anywhere, Sign::overloaded},  // llama.cpp
-    Words{"unable to allocate ", "buffer", Where::anywhere, Sign::overloaded},  //
+    Sentence{"server busy, please try again", "", Where::begin,
+             Sign::overloaded},  // Ollama's queue
+    Sentence{"model requires more system memory", "", Where::begin, Sign::overloaded},  // Ollama
+    Sentence{"no slot available", "", Where::begin, Sign::overloaded},             // llama-server
+    Sentence{"cuda error: out of memory", "", Where::anywhere, Sign::overloaded},  // ggml, Ollama
+    Sentence{"rocm error: out of memory", "", Where::anywhere, Sign::overloaded},  //
+    Sentence{"cudamalloc failed: out of memory", "", Where::anywhere, Sign::overloaded},  //
+    Sentence{"hipmalloc failed: out of memory", "", Where::anywhere, Sign::overloaded},   //
+    Sentence{"cuda out of memory. tried to allocate", "", Where::anywhere,
+             Sign::overloaded},  // PyTorch: vLLM, SGLang
+    Sentence{"hip out of memory. tried to allocate", "", Where::anywhere, Sign::overloaded},  //
+    Sentence{"llama runner process has terminated", "out of memory", Where::begin,
+             Sign::overloaded},                                                    // Ollama
+    Sentence{"failed to allocate ", "buffer", Where::anywhere, Sign::overloaded},  // llama.cpp
+    Sentence{"unable to allocate ", "buffer", Where::anywhere, Sign::overloaded},  //
     // llama-server answers these with 500, as if it were its own fault.
-    Words{"image input is not supported", "", Where::begin, Sign::unsupported},
-    Words{"audio input is not supported", "", Where::begin, Sign::unsupported},
+    Sentence{"image input is not supported", "", Where::begin, Sign::unsupported},
+    Sentence{"audio input is not supported", "", Where::begin, Sign::unsupported},
     // A field that is not known: they often name it.
-    Words{"extra inputs are not permitted", "", Where::anywhere,
-          Sign::foreign_field},                                                     // pydantic 2
-    Words{"extra fields not permitted", "", Where::anywhere, Sign::foreign_field},  // pydantic 1
-    Words{"unexpected fields in the request", "", Where::begin,
-          Sign::foreign_field},  // transformers serve
-    Words{"additional properties are not allowed", "", Where::anywhere, Sign::foreign_field},
-    Words{"unknown field", "", Where::anywhere, Sign::foreign_field},  // serde, Go
-    Words{"unknown parameter", "", Where::anywhere, Sign::foreign_field},
-    Words{"unknown argument", "", Where::anywhere, Sign::foreign_field},
-    Words{"unrecognized request argument", "", Where::anywhere, Sign::foreign_field},  // OpenAI
-    Words{"unexpected keyword argument", "", Where::anywhere, Sign::foreign_field},    // Python
-    Words{"unsupported parameter", "", Where::anywhere, Sign::foreign_field},
-    Words{"unsupported field", "", Where::anywhere, Sign::foreign_field},
+    Sentence{"extra inputs are not permitted", "", Where::anywhere,
+             Sign::foreign_field},                                                     // pydantic 2
+    Sentence{"extra fields not permitted", "", Where::anywhere, Sign::foreign_field},  // pydantic 1
+    Sentence{"unexpected fields in the request", "", Where::begin,
+             Sign::foreign_field},  // transformers serve
+    Sentence{"additional properties are not allowed", "", Where::anywhere, Sign::foreign_field},
+    Sentence{"unknown field", "", Where::anywhere, Sign::foreign_field},  // serde, Go
+    Sentence{"unknown parameter", "", Where::anywhere, Sign::foreign_field},
+    Sentence{"unknown argument", "", Where::anywhere, Sign::foreign_field},
+    Sentence{"unrecognized request argument", "", Where::anywhere, Sign::foreign_field},  // OpenAI
+    Sentence{"unexpected keyword argument", "", Where::anywhere, Sign::foreign_field},    // Python
+    Sentence{"unsupported parameter", "", Where::anywhere, Sign::foreign_field},
+    Sentence{"unsupported field", "", Where::anywhere, Sign::foreign_field},
 };
 
 constexpr std::size_t words_count = context_words.size() + other_words.size();
 
-constexpr Words words_at(std::size_t i) {
+constexpr Sentence words_at(std::size_t i) {
     if (i >= context_words.size()) return other_words[i - context_words.size()];
     const ContextWords& row = context_words[i];
     return {row.text, row.behind, row.where, Sign::context};
@@ -228,7 +229,7 @@ void apply_error_message(std::string_view text, ErrorFacts& facts) {
 
     ContextSign context = ContextSign::none;
     all_words.find_in(message, [&](std::size_t i, std::size_t at) {
-        const Words words = words_at(i);
+        const Sentence words = words_at(i);
         if (words.where == Where::begin && at != 0) return;
         if (message.find(words.behind, at + words.text.size()) == message.npos) return;
         if (words.sign != Sign::context) return set_sign(words.sign, facts);

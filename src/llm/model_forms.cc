@@ -15,10 +15,6 @@ using Member = ModelEntry::Member;
 
 enum class Form : std::uint8_t { openai, anthropic };
 
-std::uint64_t context_of(const ListedModel& model) {
-    return model.context != 0 ? model.context : model.entry->context;
-}
-
 const Member* find(const ModelEntry& entry, std::string_view name) {
     const auto found = std::ranges::find(entry.members, name, &Member::name);
     return found != entry.members.end() ? &*found : nullptr;
@@ -58,7 +54,7 @@ std::string architecture_of(const ModelEntry& entry) {
 void add_known(ObjectWriter& object, const ListedModel& model, Form form) {
     const ModelEntry& entry = *model.entry;
     const auto lacks = [&entry](std::string_view name) { return find(entry, name) == nullptr; };
-    const std::uint64_t context = context_of(model);
+    const std::uint64_t context = model.context_known();
     if (context != 0) {
         if (lacks("context_length")) object.number("context_length", context);
         if (lacks("max_model_len")) object.number("max_model_len", context);
@@ -81,7 +77,7 @@ void add_anthropics(ObjectWriter& object, const ListedModel& model) {
     const bool is_theirs =
         capabilities != nullptr && capabilities->value.find("\"supported\"") != std::string::npos;
     object.raw("capabilities", is_theirs ? std::string_view(capabilities->value) : "null");
-    const std::uint64_t context = context_of(model);
+    const std::uint64_t context = model.context_known();
     const std::string limit = context != 0 ? std::to_string(context) : "null";
     const std::array<std::pair<std::string_view, std::string_view>, 6> others{{
         {"max_input_tokens", limit},
@@ -107,11 +103,11 @@ void append_entry(std::string& out, const ListedModel& model, Form form) {
     if (!model.aliases.empty()) object.texts("aliases", model.aliases);
     for (const Member& member : entry.members) {
         if (is_ours(member.name, form)) continue;
-        const bool lacks_context = member.name == "meta" && context_of(model) != 0 &&
+        const bool lacks_context = member.name == "meta" && model.context_known() != 0 &&
                                    member.value.starts_with('{') &&
                                    member.value.find("\"n_ctx\"") == std::string::npos;
         object.raw_key(member.key, lacks_context
-                                       ? meta_with_context(member.value, context_of(model))
+                                       ? meta_with_context(member.value, model.context_known())
                                        : member.value);
     }
     add_known(object, model, form);

@@ -38,10 +38,6 @@ std::string modified_at(const ModelEntry& entry) {
     return entry.modified_at.empty() ? utc_date(entry.created) : entry.modified_at;
 }
 
-std::uint64_t context_of(const ListedModel& model) {
-    return model.context != 0 ? model.context : model.entry->context;
-}
-
 std::string details_of(const ListedModel& model) {
     const ModelEntry& entry = *model.entry;
     std::string out;
@@ -52,7 +48,7 @@ std::string details_of(const ListedModel& model) {
     object.texts("families", std::span(&entry.family, entry.family.empty() ? 0 : 1));
     object.text("parameter_size", entry.parameter_size);
     object.text("quantization_level", entry.quantization);
-    if (context_of(model) != 0) object.number("context_length", context_of(model));
+    if (model.context_known() != 0) object.number("context_length", model.context_known());
     object.done();
     return out;
 }
@@ -113,7 +109,7 @@ std::string ollama_running(std::span<const ListedModel> models) {
         append_common(object, model);
         object.text("expires_at", entry.expires_at.empty() ? never : entry.expires_at);
         object.number("size_vram", entry.size_vram);
-        object.number("context_length", context_of(model));
+        object.number("context_length", model.context_known());
         object.done();
     }
     return out + "]}";
@@ -127,7 +123,7 @@ std::string ollama_show(const ListedModel& model) {
     facts.text("general.architecture", family);
     facts.text("general.basename", model.id);
     if (entry.parameters != 0) facts.number("general.parameter_count", entry.parameters);
-    if (const auto context = context_of(model); context != 0)
+    if (const auto context = model.context_known(); context != 0)
         facts.number(family + ".context_length", context);
     facts.done();
 

@@ -22,11 +22,11 @@ std::string_view take_token(std::string_view& text) {
     return token;
 }
 
-bool is_space(char c) {
+bool is_blank(char c) {
     return c == ' ' || c == '\t';
 }
 
-bool holds_control_character(std::string_view text) {
+bool holds_control_but_tab(std::string_view text) {
     return std::any_of(text.begin(), text.end(), [](char c) {
         return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7F;
     });
@@ -66,7 +66,7 @@ bool Parameters::fail() {
 }
 
 void Parameters::skip_spaces() {
-    while (!rest_.empty() && is_space(rest_.front()))
+    while (!rest_.empty() && is_blank(rest_.front()))
         rest_.remove_prefix(1);
 }
 
@@ -104,14 +104,13 @@ const char* read_part_header(std::string_view lines, PartHeader& header) {
         SLUICE_ASSERT(!lines.empty());
         std::string_view value = line;
         const std::string_view name = take_token(value);
-        if (name.empty() || value.empty() || value.front() != ':' ||
-            holds_control_character(value)) {
+        if (name.empty() || value.empty() || value.front() != ':' || holds_control_but_tab(value)) {
             return "a header line of a part that is not well formed";
         }
         value.remove_prefix(1);
-        while (!value.empty() && is_space(value.front()))
+        while (!value.empty() && is_blank(value.front()))
             value.remove_prefix(1);
-        while (!value.empty() && is_space(value.back()))
+        while (!value.empty() && is_blank(value.back()))
             value.remove_suffix(1);
         if (same_word(name, "content-disposition")) {
             if (disposed) return "a part with two Content-Disposition lines";

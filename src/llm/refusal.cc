@@ -136,13 +136,13 @@ void keep_root(Refusal& refusal, std::string_view body, const RefusalHandler& ha
 // What can be read of anything.
 Refusal from_facts(const ErrorFacts& facts) {
     Refusal refusal;
-    if (!facts.message.empty()) refusal.message = quoted(facts.message);
-    if (!facts.type.empty()) refusal.type = quoted(facts.type);
-    if (!facts.code.empty()) refusal.code = quoted(facts.code);
+    if (!facts.message.empty()) refusal.message = llm::quoted(facts.message);
+    if (!facts.type.empty()) refusal.type = llm::quoted(facts.type);
+    if (!facts.code.empty()) refusal.code = llm::quoted(facts.code);
     const auto count = [&](std::string_view name, const std::optional<std::uint64_t>& value) {
         if (!value) return;
         if (!refusal.members.empty()) refusal.members += ',';
-        refusal.members.append(quoted(name)).append(":").append(std::to_string(*value));
+        refusal.members.append(llm::quoted(name)).append(":").append(std::to_string(*value));
     };
     count("n_ctx", facts.n_ctx);
     count("n_prompt_tokens", facts.n_prompt_tokens);
@@ -170,7 +170,7 @@ Refusal read_refusal(std::string_view body, std::string_view otherwise) {
     } else {
         keep_root(refusal, body, handler);
     }
-    if (refusal.message.empty()) refusal.message = quoted(otherwise);
+    if (refusal.message.empty()) refusal.message = llm::quoted(otherwise);
     refusal.says_too_long = facts.context != ContextSign::none;
     return refusal;
 }

@@ -75,7 +75,7 @@ Span member_with_comma(std::string_view data, std::size_t key_begin, std::size_t
     return {key_begin, value_end};
 }
 
-bool decode(std::string_view raw, std::string& out) {
+bool decode_into(std::string_view raw, std::string& out) {
     out.clear();
     return decode_json_string(
         raw,
@@ -149,7 +149,8 @@ ResumedStream::Result ResumedStream::take(std::string_view data) {
         text_begun_ = true;
         const Span inside{chunk.content.begin + 1, chunk.content.end - 1};
         const std::string& sent = journal_.text();
-        if (may_repeat_ && decode(data.substr(inside.begin, inside.end - inside.begin), scratch_) &&
+        if (may_repeat_ &&
+            decode_into(data.substr(inside.begin, inside.end - inside.begin), scratch_) &&
             scratch_.starts_with(sent)) {
             if (sent.size() < repeated_bytes_min ||
                 journal_.content_events() < repeated_events_min) {

@@ -13,11 +13,11 @@ namespace sluice::policy {
 
 namespace {
 
-Error refuse(std::string what) {
+Error bad_rewrite(std::string what) {
     return Error::client(400, std::move(what));
 }
 
-bool is_digit(char c) {
+bool is_decimal(char c) {
     return c >= '0' && c <= '9';
 }
 
@@ -70,8 +70,8 @@ Result<PathRewrite> PathRewrite::compile(std::string_view prefix,
     if (!prefix.empty()) {
         const Status path = http::check_path(prefix);
         if (!path.ok()) {
-            return refuse("No request has the path \"" + rewrite.prefix_ +
-                          "\": " + path.error().message);
+            return bad_rewrite("No request has the path \"" + rewrite.prefix_ +
+                               "\": " + path.error().message);
         }
     }
     if (!setting) return rewrite;
@@ -80,7 +80,8 @@ Result<PathRewrite> PathRewrite::compile(std::string_view prefix,
     rewrite.regex_ = std::move(regex).value();
     const Status status = rewrite.compile_replacement(setting->replacement);
     if (!status.ok()) {
-        return refuse("The replacement \"" + setting->replacement + "\" " + status.error().message);
+        return bad_rewrite("The replacement \"" + setting->replacement + "\" " +
+                           status.error().message);
     }
     return rewrite;
 }
@@ -91,7 +92,7 @@ Status PathRewrite::compile_replacement(std::string_view replacement) {
         const char c = replacement.front();
         replacement.remove_prefix(1);
         if (c != '$') {
-            if (!is_path_text(c)) return refuse("has a character that no path has.");
+            if (!is_path_text(c)) return bad_rewrite("has a character that no path has.");
             replacement_.back().text += c;
             continue;
         }
@@ -100,13 +101,13 @@ Status PathRewrite::compile_replacement(std::string_view replacement) {
             replacement_.back().text += '$';
         } else if (replacement.starts_with('{')) {
             const std::size_t end = replacement.find('}');
-            if (end == std::string_view::npos) return refuse("has a \"${\" without its '}'.");
+            if (end == std::string_view::npos) return bad_rewrite("has a \"${\" without its '}'.");
             if (Status s = add_group(replacement.substr(1, end - 1)); !s.ok()) return s;
             length = end + 1;
-        } else if (!replacement.empty() && is_digit(replacement.front())) {
+        } else if (!replacement.empty() && is_decimal(replacement.front())) {
             if (Status s = add_group(replacement.substr(0, 1)); !s.ok()) return s;
         } else {
-            return refuse("has a '$' without a group: write $1, ${name}, or $$ for '$'.");
+            return bad_rewrite("has a '$' without a group: write $1, ${name}, or $$ for '$'.");
         }
         replacement.remove_prefix(length);
     }
@@ -120,8 +121,8 @@ Status PathRewrite::add_group(std::string_view reference) {
     const bool is_number = read.ec == std::errc{} && read.ptr == end;
     if (!is_number) group = regex_->group_of(std::string(reference)).value_or(none);
     if (group == none || group > regex_->groups()) {
-        return refuse("names the group \"" + std::string(reference) +
-                      "\", which the regular expression does not have.");
+        return bad_rewrite("names the group \"" + std::string(reference) +
+                           "\", which the regular expression does not have.");
     }
     replacement_.back().group = group;
     replacement_.emplace_back();
@@ -159,8 +160,8 @@ Result<std::string_view> PathRewrite::apply(std::string_view path, std::string_v
     if (target.fits()) {
         const Status checked = http::check_path(new_path);
         if (!checked.ok()) {
-            return refuse("After the rewrite of its route this path is not allowed: " +
-                          checked.error().message);
+            return bad_rewrite("After the rewrite of its route this path is not allowed: " +
+                               checked.error().message);
         }
     }
     if (!query.empty()) {

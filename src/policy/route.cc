@@ -15,7 +15,7 @@ namespace sluice::policy {
 
 namespace {
 
-Error refuse(const std::string& what) {
+Error bad_rule(const std::string& what) {
     return Error::client(400, what);
 }
 
@@ -37,7 +37,7 @@ Result<RuleTable> RuleTable::compile(const std::vector<RuleSetting>& settings) {
         rule.sticky = setting.sticky;
         Status status = compile_condition(setting.when, rule);
         if (status.ok()) status = compile_shares(setting, rule);
-        if (!status.ok()) return refuse("Rule " + rule.name + ": " + status.error().message);
+        if (!status.ok()) return bad_rule("Rule " + rule.name + ": " + status.error().message);
         table.rules_.push_back(std::move(rule));
     }
     return table;
@@ -46,21 +46,22 @@ Result<RuleTable> RuleTable::compile(const std::vector<RuleSetting>& settings) {
 Status RuleTable::compile_condition(const RuleCondition& when, Rule& rule) {
     const auto add = [](std::vector<Named>& to, const char* what, const std::string& name,
                         const std::string& value) -> Status {
-        if (name.empty()) return refuse(std::string("a ") + what + " has no name.");
+        if (name.empty()) return bad_rule(std::string("a ") + what + " has no name.");
         Result<Wildcard> pattern = Wildcard::compile(value);
-        if (!pattern.ok()) return refuse(name + ": " + pattern.error().message);
+        if (!pattern.ok()) return bad_rule(name + ": " + pattern.error().message);
         to.push_back({name, std::move(pattern).value()});
         return Done{};
     };
     if (!when.path.empty()) {
         const Status path = http::check_path(when.path);
         if (!path.ok()) {
-            return refuse("no request has the path \"" + when.path + "\": " + path.error().message);
+            return bad_rule("no request has the path \"" + when.path +
+                            "\": " + path.error().message);
         }
     }
     if (!when.model.empty()) {
         Result<Wildcard> model = Wildcard::compile(when.model);
-        if (!model.ok()) return refuse("model: " + model.error().message);
+        if (!model.ok()) return bad_rule("model: " + model.error().message);
         rule.model = std::move(model).value();
     }
     for (const NamedPattern& header : when.headers)
@@ -72,8 +73,8 @@ Status RuleTable::compile_condition(const RuleCondition& when, Rule& rule) {
         if (Status s = add(rule.labels, "label", name, value); !s.ok()) return s;
     for (const auto& range : {when.max_tokens, when.prompt_bytes}) {
         if (range && range->min > range->max) {
-            return refuse("a range from " + std::to_string(range->min) + " to " +
-                          std::to_string(range->max) + " is empty.");
+            return bad_rule("a range from " + std::to_string(range->min) + " to " +
+                            std::to_string(range->max) + " is empty.");
         }
     }
     rule.path = when.path;
@@ -87,10 +88,10 @@ Status RuleTable::compile_condition(const RuleCondition& when, Rule& rule) {
 
 Status RuleTable::compile_shares(const RuleSetting& setting, Rule& rule) {
     if (setting.use.empty() == setting.split.empty()) {
-        return refuse("name one model with `use`, or several with `split`.");
+        return bad_rule("name one model with `use`, or several with `split`.");
     }
     if (setting.sticky.by == HashSetting::By::header && setting.sticky.header.empty()) {
-        return refuse("`sticky` by header needs the header's name.");
+        return bad_rule("`sticky` by header needs the header's name.");
     }
     if (!setting.use.empty()) {
         rule.shares.push_back({setting.use, 100, hash_text(setting.use)});
@@ -98,15 +99,15 @@ Status RuleTable::compile_shares(const RuleSetting& setting, Rule& rule) {
     }
     std::uint64_t sum = 0;
     for (const RuleShare& share : setting.split) {
-        if (share.model.empty()) return refuse("a share of the split names no model.");
+        if (share.model.empty()) return bad_rule("a share of the split names no model.");
         if (std::ranges::find(rule.shares, share.model, &Share::model) != rule.shares.end()) {
-            return refuse("\"" + share.model + "\" is in the split twice.");
+            return bad_rule("\"" + share.model + "\" is in the split twice.");
         }
         sum += share.percent;
         rule.shares.push_back({share.model, share.percent, hash_text(share.model)});
     }
     if (sum != 100) {
-        return refuse("the split sums up to " + std::to_string(sum) + " percent, not to 100.");
+        return bad_rule("the split sums up to " + std::to_string(sum) + " percent, not to 100.");
     }
     return Done{};
 }

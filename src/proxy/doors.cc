@@ -1,17 +1,11 @@
 #include "sluice/proxy/doors.h"
 
+#include "sluice/http/value.h"
+
 #include <algorithm>
 
 namespace sluice::proxy {
 namespace {
-
-std::string lower(std::string_view text) {
-    std::string out(text);
-    std::ranges::transform(out, out.begin(), [](char c) {
-        return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-    });
-    return out;
-}
 
 // Of the gateway itself, as the page was opened: whatever door serves it, one that ends TLS in
 // front of it included. The Host has been looked at.
@@ -28,11 +22,12 @@ Door::Door(const config::ListenSetting& setting, const std::vector<std::string>&
     : any_host_(setting.address.starts_with("unix:")) {
     for (const auto* list : {&setting.origins, &allowed_origins})
         for (const auto& origin : *list)
-            (void)origins_.add(lower(origin), 0);  // one that is there already is there
+            (void)origins_.add(http::lower_case(origin), 0);  // one that is there already is there
 }
 
 bool Door::lists_origin(std::string_view origin) const {
-    return origins_.size() > 0 && origins_.find(lower(origin)) != config::WildcardTable::none;
+    return origins_.size() > 0 &&
+           origins_.find(http::lower_case(origin)) != config::WildcardTable::none;
 }
 
 Doors::Doors(const config::Settings& settings) : hosts_(settings.allowed_hosts) {

@@ -1,6 +1,7 @@
 #include "sluice/proxy/host_list.h"
 
 #include "ip_literal.h"
+#include "sluice/http/value.h"
 
 #include <algorithm>
 #include <array>
@@ -8,14 +9,6 @@
 
 namespace sluice::proxy {
 namespace {
-
-std::string lower(std::string_view text) {
-    std::string out(text);
-    std::ranges::transform(out, out.begin(), [](char c) {
-        return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-    });
-    return out;
-}
 
 // Which bytes a text may be made of; every request asks.
 class Alphabet {
@@ -65,7 +58,8 @@ bool is_plain_address(std::string_view name) {
 
 HostList::HostList(const std::vector<std::string>& allowed) : names_{"localhost"} {
     for (const auto& host : allowed)
-        if (const auto name = without_port(host); !name.empty()) names_.insert(lower(name));
+        if (const auto name = without_port(host); !name.empty())
+            names_.insert(http::lower_case(name));
 }
 
 Status HostList::check(std::string_view name) {
@@ -80,7 +74,7 @@ Status HostList::check(std::string_view name) {
 bool HostList::allows_host(std::string_view host) const {
     const std::string_view name = without_port(host);
     if (name.empty()) return false;
-    return is_plain_address(name) || names_.contains(lower(name));
+    return is_plain_address(name) || names_.contains(http::lower_case(name));
 }
 
 bool HostList::allows_origin(std::string_view origin) const {
@@ -91,7 +85,7 @@ bool HostList::allows_origin(std::string_view origin) const {
     const std::string_view name = without_port(origin.substr(scheme_end + 3));
     // An address that is not loopback is another machine's page, unless it was allowed.
     if (name == "[::1]" || (name.starts_with("127.") && is_ipv4(name))) return true;
-    return names_.contains(lower(name));
+    return names_.contains(http::lower_case(name));
 }
 
 }  // namespace sluice::proxy

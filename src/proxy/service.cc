@@ -20,7 +20,7 @@ constexpr std::string_view too_many =
     "Connection: close\r\n\r\n";
 
 // A client's own id goes into headers and logs as it is: plain characters only.
-bool is_plain(std::string_view id) {
+bool is_plain_id(std::string_view id) {
     return !id.empty() && id.size() <= request_id_bytes_max && std::ranges::all_of(id, [](char c) {
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                c == '-' || c == '_' || c == '.' || c == ':';
@@ -233,7 +233,7 @@ ModelRates& Service::rates_of(const upstream::Model& model) {
 }
 
 std::string Service::request_id(std::string_view given) {
-    if (is_plain(given)) return std::string(given);
+    if (is_plain_id(given)) return std::string(given);
     std::array<char, 4 + 32> id = {'r', 'e', 'q', '_'};
     char* at = id.data() + 4;
     for (const std::uint64_t word : {prng.next(), prng.next()})

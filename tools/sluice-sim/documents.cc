@@ -8,7 +8,7 @@
 namespace sluice::model_sim {
 namespace {
 
-constexpr std::int64_t created = 1'750'000'000;  // models do not change while the server runs
+constexpr std::int64_t created_at = 1'750'000'000;  // models do not change while the server runs
 
 std::string quoted(std::string_view text) {
     std::string out = "\"";
@@ -19,7 +19,7 @@ std::string quoted(std::string_view text) {
 std::string llama_entry(std::string_view name) {
     return joined(R"({"id":)", name, R"(,"aliases":[)", name, R"(],"tags":[],"object":"model",)",
                   R"("architecture":{"input_modalities":["text"],"output_modalities":["text"]},)",
-                  R"("created":)", created, R"(,"owned_by":"llamacpp","meta":{"vocab_type":2,)",
+                  R"("created":)", created_at, R"(,"owned_by":"llamacpp","meta":{"vocab_type":2,)",
                   R"("n_vocab":32000,"n_ctx":4096,"n_ctx_train":4096,"n_embd":64,)",
                   R"("n_params":232128,"size":928512,"ftype":"all F32"}})");
 }
@@ -29,15 +29,15 @@ std::string entry(Api api, std::string_view name) {
         case Api::llama:
             return llama_entry(name);
         case Api::vllm:
-            return joined(R"({"id":)", name, R"(,"object":"model","created":)", created,
+            return joined(R"({"id":)", name, R"(,"object":"model","created":)", created_at,
                           R"(,"owned_by":"vllm","root":)", name,
                           R"(,"parent":null,"max_model_len":4096,"permission":[]})");
         case Api::openai:
         case Api::ollama:
             break;
     }
-    return joined(R"({"id":)", name, R"(,"object":"model","created":)", created, R"(,"owned_by":")",
-                  api == Api::ollama ? "library" : "sluice-sim", R"("})");
+    return joined(R"({"id":)", name, R"(,"object":"model","created":)", created_at,
+                  R"(,"owned_by":")", api == Api::ollama ? "library" : "sluice-sim", R"("})");
 }
 
 // The list that llama-server has beside OpenAI's.

@@ -7,7 +7,7 @@
 namespace sluice::model_sim {
 namespace {
 
-constexpr std::size_t kept_bytes = 16 * 1024;
+constexpr std::size_t sent_bytes_kept = 16 * 1024;
 
 }  // namespace
 
@@ -28,8 +28,8 @@ void Outbox::pump(net::Stream& stream, std::size_t piece) {
 }
 
 void Outbox::shrink() {
-    if (filling_.capacity() > kept_bytes) filling_ = {};
-    if (sent_ == sending_.size() && sending_.capacity() > kept_bytes) {
+    if (filling_.capacity() > sent_bytes_kept) filling_ = {};
+    if (sent_ == sending_.size() && sending_.capacity() > sent_bytes_kept) {
         sending_ = {};
         sent_ = 0;
     }

@@ -7,7 +7,7 @@ namespace sluice::model_sim {
 namespace {
 
 constexpr std::size_t body_bytes_most = 128 * limits::MiB;
-constexpr std::size_t kept_bytes = 16 * limits::KiB;
+constexpr std::size_t read_bytes_kept = 16 * limits::KiB;
 
 }  // namespace
 
@@ -66,8 +66,8 @@ void RequestReader::next() {
 }
 
 void RequestReader::shrink() {
-    if (text_.empty() && text_.capacity() > kept_bytes) text_ = {};
-    if (chunked_body_.empty() && chunked_body_.capacity() > kept_bytes) chunked_body_ = {};
+    if (text_.empty() && text_.capacity() > read_bytes_kept) text_ = {};
+    if (chunked_body_.empty() && chunked_body_.capacity() > read_bytes_kept) chunked_body_ = {};
 }
 
 }  // namespace sluice::model_sim

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 #include <string_view>
 
 namespace sluice::http {
@@ -39,6 +40,13 @@ constexpr bool next_element(std::string_view& list, std::string_view& element) {
         list.remove_prefix(comma + 1);
     }
     return true;
+}
+
+inline std::string lower_case(std::string_view text) {
+    std::string out(text);
+    for (char& c : out)
+        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    return out;
 }
 
 }  // namespace sluice::http

@@ -25,6 +25,8 @@ struct ListedModel {
     std::span<const std::string> aliases = {};  // its other names that can be asked for
     std::uint64_t context = 0;                  // tokens; 0: what the entry says
     bool ready = true;                          // its server can be asked now
+
+    std::uint64_t context_known() const { return context != 0 ? context : entry->context; }
 };
 
 std::string openai_list(std::span<const ListedModel> models);

@@ -12,6 +12,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace sluice::proxy {
 
@@ -44,6 +45,11 @@ Reply body_too_large_reply(const Exchange& exchange);
 Reply out_of_memory_reply(const Exchange& exchange);
 
 enum class Verdict : std::uint8_t { next, respond };
+
+inline Verdict refuse(Reply& reply, Reply refusal) {
+    reply = std::move(refusal);
+    return Verdict::respond;
+}
 
 struct Stage {
     const char* name;

@@ -12,11 +12,6 @@ namespace {
 
 using llm::EndpointKind;
 
-Verdict refuse(Reply& reply, Reply refusal) {
-    reply = std::move(refusal);
-    return Verdict::respond;
-}
-
 // Whether a browser may have sent it: they say where the page is that asks. Other programs send
 // some of the fields of browsers (Node: Sec-Fetch-Mode), but not these.
 bool may_be_a_pages(const http::Head& head) {

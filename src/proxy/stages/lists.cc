@@ -56,11 +56,6 @@ std::string running(const Service& service) {
     return llm::ollama_running(all);
 }
 
-Verdict refuse(Reply& reply, Reply refusal) {
-    reply = std::move(refusal);
-    return Verdict::respond;
-}
-
 Verdict answer_model(Exchange& exchange, const http::Head& head, Reply& reply) {
     const auto id = llm::model_id_of(*exchange.endpoint, head.path);
     if (!id) return refuse(reply, error_reply(exchange, 400, id.error().message, {}, "model"));
@@ -72,7 +67,7 @@ Verdict answer_model(Exchange& exchange, const http::Head& head, Reply& reply) {
     return Verdict::respond;
 }
 
-std::string version(const Catalog& catalog) {
+std::string version_of(const Catalog& catalog) {
     const std::string& said = catalog.ollama_version();
     std::string body = "{\"version\":\"";
     llm::append_json_escaped(body, said.empty() ? version_spoken : std::string_view(said));
@@ -92,7 +87,7 @@ Verdict lists_on_head(Exchange& exchange, const http::Head& head, Reply& reply) 
     if (kind == EndpointKind::model_by_id) return answer_model(exchange, head, reply);
     const Catalog& catalog = *service.catalog;
     if (kind == EndpointKind::ollama_version) {
-        reply.body = version(catalog);
+        reply.body = version_of(catalog);
         return Verdict::respond;
     }
     const bool too_soon = catalog.empty() && catalog.awaits_any();

@@ -8,11 +8,11 @@
 namespace sluice::proxy {
 namespace {
 
-constexpr std::string_view text = "text/plain; charset=utf-8";
+constexpr std::string_view plain_text = "text/plain; charset=utf-8";
 
 Verdict health(Exchange&, const http::Head&, Reply& reply) {
     reply.body = "ok\n";
-    reply.content_type = text;
+    reply.content_type = plain_text;
     return Verdict::respond;
 }
 
@@ -25,7 +25,7 @@ Verdict server_health(Exchange&, const http::Head&, Reply& reply) {
 // For whoever opens the address in a browser, key or not.
 Verdict welcome(Exchange&, const http::Head& head, Reply& reply) {
     const std::string here = "http://" + (head.host.empty() ? "HOST" : std::string(head.host));
-    reply.content_type = text;
+    reply.content_type = plain_text;
     reply.body =
         "This is Sluice, a gateway to model servers. It is an API and has no pages.\n\n"
         "Base URL for OpenAI clients:                " +
@@ -57,7 +57,7 @@ std::string why_not_ready(const Service& service) {
 
 Verdict ready(Exchange& exchange, const http::Head&, Reply& reply) {
     const Service& service = exchange.service;
-    reply.content_type = text;
+    reply.content_type = plain_text;
     if (const std::string why = why_not_ready(service); !why.empty()) {
         reply = {.status = 503, .body = R"({"status":"unavailable","reason":")" + why + "\"}\n"};
         reply.advice = policy::advise({.status = 503});
@@ -69,7 +69,7 @@ Verdict ready(Exchange& exchange, const http::Head&, Reply& reply) {
     return Verdict::respond;
 }
 
-// Scrapers find the text under the type of its format (Prometheus exposition format 0.0.4).
+// Scrapers find the plain_text under the type of its format (Prometheus exposition format 0.0.4).
 Verdict metrics(Exchange& exchange, const http::Head&, Reply& reply) {
     reply.content_type = "text/plain; version=0.0.4; charset=utf-8";
     // Others' names and numbers are nobody's business but an admin's.
@@ -98,7 +98,7 @@ constexpr OwnPath own_paths[] = {
     {.path = "/v1/health", .answer = server_health, .yields = true, .is_probe = true},
 };
 
-bool has_route(const Service& service, const http::Head& head) {
+bool is_routed(const Service& service, const http::Head& head) {
     const auto found = service.routes.find({head.method_text, head.path, head.fields()});
     return found.route != nullptr || !found.allow.empty();
 }
@@ -117,7 +117,7 @@ bool yields_to_routes(std::string_view path) {
 Verdict own_on_head(Exchange& exchange, const http::Head& head, Reply& reply) {
     const auto own = std::ranges::find(own_paths, head.path, &OwnPath::path);
     if (own == std::end(own_paths)) return Verdict::next;
-    if (own->yields && has_route(exchange.service, head)) return Verdict::next;
+    if (own->yields && is_routed(exchange.service, head)) return Verdict::next;
     if (head.method != http::Method::get && head.method != http::Method::head) {
         reply =
             error_reply(exchange, 405, "Only GET and HEAD are served here.", "method_not_allowed");

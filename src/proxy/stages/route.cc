@@ -7,11 +7,6 @@
 namespace sluice::proxy {
 namespace {
 
-Verdict refuse(Reply& reply, Reply refusal) {
-    reply = std::move(refusal);
-    return Verdict::respond;
-}
-
 // Where it is of a wildcard, a backend is asked for the one that was meant.
 void take(Exchange& exchange, upstream::Match match) {
     exchange.model = match.model;
