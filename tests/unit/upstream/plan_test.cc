@@ -194,6 +194,6 @@ TEST_CASE("S3: ports are told in ranges") {
     CHECK(ports_text({}) == "");
     CHECK(ports_text({8082, 1, 8080, 8081, 3, 2000, 2001}) == "1, 3, 2000, 2001, 8080 to 8082");
     const auto ports = well_known_ports();
-    for (const std::uint16_t port : {8080, 8085, 8089, 9931, 9932, 11434})
+    for (const int port : {8080, 8085, 8089, 9931, 9932, 11434})
         CHECK(std::ranges::count(ports, port) == 1);
 }
