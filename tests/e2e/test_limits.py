@@ -87,7 +87,7 @@ class Stalled(GatewayCase):
             self.assertTrue(self.client().ask(self.chat(stream=True)).body.endswith(DONE))
 
     def stream_ends(self, least):
-        ends = Counter(line["end"] for line in self.gateway.log() if line["stream"])
+        ends = Counter(line["end"] for line in self.gateway.log() if line.get("stream"))
         return ends.total() >= least and ends
 
 
