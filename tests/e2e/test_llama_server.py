@@ -341,7 +341,7 @@ class OneSlot(unittest.TestCase):
         return client
 
     def test_R5_a_server_that_works_for_others_first_is_waited_for(self):
-        self.serve(silence="300ms")
+        self.serve(silence="1s")
         for stream in (True, False):
             self.occupied(self.server.address)
             began = time.monotonic()
