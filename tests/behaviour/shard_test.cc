@@ -27,7 +27,9 @@ struct Lines final : LineSink {
 constexpr Duration soon = Duration::millis(40);
 constexpr std::string_view stream_head =
     "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
-constexpr std::string_view event_chunk = "9\r\ndata: 1\n\n\r\n";
+// The event of a word: what comes before the first one may still be anything.
+constexpr std::string_view event_chunk =
+    "2f\r\ndata: {\"choices\":[{\"delta\":{\"content\":\"1\"}}]}\n\n\r\n";
 constexpr std::string_view done_chunk = "e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n";
 
 std::string post(std::string_view body = R"({"model":"m","stream":true})") {

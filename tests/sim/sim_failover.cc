@@ -36,8 +36,8 @@ std::uint64_t openings = 0;
 std::uint64_t closings = 0;
 std::uint64_t by_ends[4];  // tries, by how many servers ended under them
 
-// What the gateway says of a request that it stops.
-constexpr std::string_view stopped_text = "while they had this request";
+// What the gateway says of a request that it stops, and when that comes again.
+constexpr std::string_view stopped_text = "find out what it does to them before you send it again";
 
 // How a run differs from others.
 struct Variation {
@@ -250,7 +250,8 @@ void Scene::recover() {
     moody_ = false;
     for (const auto& backend : backends_)
         set_mood(*backend, Mood::well);
-    run_for(Duration::seconds(10));
+    // A request that stood beside deadly ones may be taken for one of them, for a minute.
+    run_for(Duration::seconds(70));
     expect(run([this] {
                return std::ranges::all_of(boxes_, [](const auto& box) {
                    return box->shard().service().dispatch.left_running() == 0;

@@ -43,6 +43,7 @@ config::Settings random_settings(Prng& prng) {
     settings.connections_max = 200;
     settings.connections_per_client_max = 200;
     settings.pool_idle = prng.chance(1, 10) ? Duration{} : Duration::seconds(4);
+    settings.log_probes = true;  // every answer has its line
     settings.half_close_tolerated = prng.chance(1, 3);
     settings.model_timeouts.first_byte = Duration::seconds(20);
     settings.model_timeouts.gap = Duration::seconds(10);
