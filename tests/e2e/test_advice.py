@@ -68,7 +68,7 @@ class OwnWords(GatewayCase):
                     400: request("POST", path, b" " * 503 + b"{]"),
                     404: ask(model="no-429b"),
                     413: ask(model="m", prompt="x" * LIMIT),
-                    415: request("POST", path, b"x", content_type="text/plain"),
+                    415: request("POST", path, b"x", content_type="multipart/form-data"),
                     417: ask(more=["Expect: 429"], model="m"),
                     403: ask(more=["Origin: http://box-500.example"], model="m"),
                     421: ask(model="m").replace(b"127.0.0.1", b"box-503.example", 1)}.items():

@@ -195,6 +195,7 @@ class Deaths(PoolCase):
             told = self.ask(gateway, content=SPELL)
             self.assertEqual(told.status, 502)
             self.settle([server], 1)
+            time.sleep(0.5)  # until its port is seen to be gone
             server.revive()
             wait_until(lambda: self.ask(gateway).served(), "it serves again")
         self.assert_refused(gateway, self.ask(gateway, content=SPELL))

@@ -104,12 +104,16 @@ class Urls(ServerCase):
 
     def test_S1_one_server_in_two_spellings_is_one(self):
         server = self.behind("/v1")
-        gateway = self.flagged("--backend", server.url + "/v1", "--backend", server.url + "/",
-                               "--model", f"other={server.url}#m")
+        gateway = self.flagged("--backend", server.url + "/v1",
+                               "--model", f"other={server.url}/#m")
         self.wait_ids(gateway, "m", "other")
         self.chat(gateway)
         text = self.get(gateway, "/metrics").body.decode()
         self.assertEqual(len(re.findall(r'^sluice_backend_up\{[^}]*model="m"', text, re.M)), 1)
+        done = subprocess.run([SLUICE, "--backend", server.url + "/v1", "--backend",
+                               server.url + "/"], capture_output=True, text=True, timeout=20)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("stands there", done.stderr)
 
     def test_S1_a_routes_url_is_taken_as_it_is(self):
         server = self.behind("/v1")
