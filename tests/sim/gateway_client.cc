@@ -347,7 +347,9 @@ void GatewayClient::judge_broken(Case& asked, bool reset) {
     if (asked.kind != Case::Kind::forwarded || is_own_error(reader_) || asked.client_left) return;
     const std::string wanted = asked.plan.body(asked.asks_usage);
     const std::string got = without_notices(reader_.body());
-    if (asked.plan.events() || is_committed(reader_))
+    // Who asked for a stream hears in an event that a document broke before any of it was passed on.
+    const bool told = got.starts_with("data: {\"error\"");
+    if (asked.plan.events() || is_committed(reader_) || told)
         return judge_broken_stream(asked, got, wanted, reset);
     if (!wanted.starts_with(got))
         accuse(asked, "wrong bytes before the break: " + difference(got, wanted));
