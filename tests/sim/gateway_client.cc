@@ -333,6 +333,9 @@ void GatewayClient::judge_error(Case& asked) {
         case Case::Kind::forwarded:
             // What others did to the backends of a route opens a breaker, as it would to them.
             if (asked.generic && reader_.body().find("are left alone") != std::string::npos) return;
+            // Nor is one sent again that met a kept connection as its server closed it (R4).
+            if (asked.generic && reader_.body().find("it is not sent again") != std::string::npos)
+                return;
             [[fallthrough]];
         case Case::Kind::own:
             return excuse(asked, "an innocent request failed");
