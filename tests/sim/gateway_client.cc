@@ -333,8 +333,10 @@ void GatewayClient::judge_error(Case& asked) {
         case Case::Kind::forwarded:
             // What others did to the backends of a route opens a breaker, as it would to them.
             if (asked.generic && reader_.body().find("are left alone") != std::string::npos) return;
-            // Nor is one sent again that met a kept connection as its server closed it (R4).
-            if (asked.generic && reader_.body().find("it is not sent again") != std::string::npos)
+            // Nor is one sent again that met a kept connection as its server closed it (R4): then
+            // no server has seen it.
+            if (asked.generic && asked.seen_by_backends == 0 &&
+                reader_.body().find("it is not sent again") != std::string::npos)
                 return;
             [[fallthrough]];
         case Case::Kind::own:
@@ -350,8 +352,10 @@ void GatewayClient::judge_broken(Case& asked, bool reset) {
     if (asked.kind != Case::Kind::forwarded || is_own_error(reader_) || asked.client_left) return;
     const std::string wanted = asked.plan.body(asked.asks_usage);
     const std::string got = without_notices(reader_.body());
-    // Who asked for a stream hears in an event that a document broke before any of it was passed on.
-    const bool told = got.starts_with("data: {\"error\"");
+    // Who asked for a stream hears in an event that a document broke before any of it was passed
+    // on.
+    const bool told =
+        asked.wire.find("\"stream\"") != std::string::npos && got.starts_with("data: {\"error\"");
     if (asked.plan.events() || is_committed(reader_) || told)
         return judge_broken_stream(asked, got, wanted, reset);
     if (!wanted.starts_with(got))
