@@ -9,23 +9,29 @@ namespace sluice::policy {
 
 void RequestDigest::feed(std::string_view bytes) {
     part_bytes_ += bytes.size();
+    if (rest_bytes_ > 0) bytes.remove_prefix(fill_rest(bytes));
+    // Most of a body is read here.
     const char* p = bytes.data();
-    const char* const end = p + bytes.size();
-    while (p != end) {
-        const auto left = static_cast<std::size_t>(end - p);
-        if (rest_bytes_ == 0 && left >= hash_step_bytes) {
-            state_ = hash_stepped(state_, p);
-            p += hash_step_bytes;
-            continue;
-        }
-        const std::size_t taken = std::min(left, hash_step_bytes - rest_bytes_);
-        std::memcpy(rest_.data() + rest_bytes_, p, taken);
-        rest_bytes_ += taken;
-        p += taken;
-        if (rest_bytes_ != hash_step_bytes) continue;
-        rest_bytes_ = 0;
+    const char* const end = p + bytes.size() / hash_step_bytes * hash_step_bytes;
+    std::uint64_t state = state_;
+    for (; p != end; p += hash_step_bytes)
+        state = hash_stepped(state, p);
+    state_ = state;
+    bytes.remove_prefix(static_cast<std::size_t>(p - bytes.data()));
+    if (!bytes.empty()) fill_rest(bytes);
+}
+
+// Takes what a step still wants; how much that was.
+std::size_t RequestDigest::fill_rest(std::string_view bytes) {
+    SLUICE_ASSERT(rest_bytes_ < hash_step_bytes);
+    const std::size_t taken = std::min(bytes.size(), hash_step_bytes - rest_bytes_);
+    std::memcpy(rest_.data() + rest_bytes_, bytes.data(), taken);
+    rest_bytes_ += taken;
+    if (rest_bytes_ == hash_step_bytes) {
         state_ = hash_stepped(state_, rest_.data());
+        rest_bytes_ = 0;
     }
+    return taken;
 }
 
 void RequestDigest::end_part() {

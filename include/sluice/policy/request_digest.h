@@ -25,6 +25,8 @@ public:
     std::uint64_t value() const;
 
 private:
+    std::size_t fill_rest(std::string_view bytes);
+
     std::uint64_t state_;
     std::uint64_t part_bytes_ = 0;
     std::array<char, hash_step_bytes> rest_{};  // of bytes that fill no step
