@@ -117,8 +117,8 @@ void write_counts(Text& text, const Statistics& sum) {
     text.sample("", sum.breaker_openings);
     text.family("sluice_answers_broken_total", "counter",
                 "Answers that a backend broke behind their head, by cause.");
-    for (std::size_t i = 0; i < proxy::breaks; ++i)
-        text.sample(fmt::format("cause=\"{}\"", proxy::break_name(static_cast<proxy::Break>(i))),
+    for (std::size_t i = 0; i < answer::breaks; ++i)
+        text.sample(fmt::format("cause=\"{}\"", answer::break_name(static_cast<answer::Break>(i))),
                     sum.answers_broken[i]);
     text.family("sluice_streams_resumed_total", "counter",
                 "Times that another backend went on with a stream whose backend had died.");

@@ -95,18 +95,18 @@ bool Connection::prepare_upload(const http::Head& head) {
     SLUICE_ASSERT(upload_ == nullptr && body_pending_);
     const std::uint64_t here = stream_.received().size() - head.bytes;
     const std::uint64_t length = exchange_->body_bytes_declared;
-    RequestLaneFacts facts{.mode = service_.settings.relay,
-                           .in = head.framing,
-                           .expects_continue = head.expect_continue,
-                           .bytes_ahead = length - std::min(length, here)};
-    LaneChoice& choice = exchange_->request_lane;
-    choice = choose_lane(facts);
-    if (choice.lane != Lane::splice) return false;
+    answer::RequestLaneFacts facts{.mode = service_.settings.relay,
+                                   .in = head.framing,
+                                   .expects_continue = head.expect_continue,
+                                   .bytes_ahead = length - std::min(length, here)};
+    answer::LaneChoice& choice = exchange_->request_lane;
+    choice = answer::choose_lane(facts);
+    if (choice.lane != answer::Lane::splice) return false;
     upload_ = std::make_unique<Upload>(stream_, parser_, service_.pipes);
     if (!upload_->begin()) {
         upload_ = nullptr;
         facts.pipe_refused = true;
-        choice = choose_lane(facts);
+        choice = answer::choose_lane(facts);
         return false;
     }
     stream_.hold_receiving();
@@ -116,11 +116,11 @@ bool Connection::prepare_upload(const http::Head& head) {
 // Nothing is on its way into buffers any more, so it is known how much is left for the pipe.
 bool Connection::begin_upload() {
     if (stream_.receiving()) return false;
-    const RequestLaneFacts facts{.mode = service_.settings.relay,
-                                 .in = http::Framing::length,
-                                 .bytes_ahead = upload_->bytes_ahead()};
-    exchange_->request_lane = choose_lane(facts);
-    if (exchange_->request_lane.lane != Lane::splice) {
+    const answer::RequestLaneFacts facts{.mode = service_.settings.relay,
+                                         .in = http::Framing::length,
+                                         .bytes_ahead = upload_->bytes_ahead()};
+    exchange_->request_lane = answer::choose_lane(facts);
+    if (exchange_->request_lane.lane != answer::Lane::splice) {
         // Nearly all of it is here: then it can as well be kept.
         upload_ = nullptr;
         stream_.start_receiving();

@@ -12,9 +12,12 @@
 // only where the model says `resume`.
 #pragma once
 
-#include "held_answer.h"
 #include "inquest.h"
-#include "resumption.h"
+#include "sluice/answer/held_answer.h"
+#include "sluice/answer/relay.h"
+#include "sluice/answer/resumption.h"
+#include "sluice/answer/splice_run.h"
+#include "sluice/answer/stream_tap.h"
 #include "sluice/http/head_reader.h"
 #include "sluice/http/writer.h"
 #include "sluice/llm/refusal.h"
@@ -26,11 +29,8 @@
 #include "sluice/policy/timeouts.h"
 #include "sluice/policy/wait_queue.h"
 #include "sluice/proxy/exchange.h"
-#include "sluice/proxy/relay.h"
 #include "sluice/upstream/dispatch.h"
 #include "sluice/upstream/pool.h"
-#include "splice_run.h"
-#include "stream_tap.h"
 #include "upload.h"
 
 #include <cstdint>
@@ -155,8 +155,8 @@ private:
     void lose(const std::string& cause, policy::AttemptEnd end);
     void lose_try(const std::string& cause, policy::AttemptEnd end);
     bool begin_again();
-    policy::FailureFacts facts_of(Break kind, const llm::ErrorFacts& said) const;
-    void lose_answer(Break kind, std::string cause, End end = End::backend_error);
+    policy::FailureFacts facts_of(answer::Break kind, const llm::ErrorFacts& said) const;
+    void lose_answer(answer::Break kind, std::string cause, End end = End::backend_error);
     void lose_end(std::string cause);
     bool look_for_listener();
     void see_dead(const std::string& cause);
@@ -185,7 +185,7 @@ private:
     void begin_answer(const http::Head& head);
     bool write_answer_head(const http::Head& head, http::Framing out);
     void forward_fields(http::HeadWriter& writer, const http::Head& head);
-    policy::RetryAdvice advice_for(const HeldAnswer& held) const;
+    policy::RetryAdvice advice_for(const answer::HeldAnswer& held) const;
     bool send_head(http::HeadWriter& writer);
     void hold(const http::Head& head);
     void hold_slice(const mem::Slice& slice);
@@ -224,7 +224,7 @@ private:
     void listen();
     void note_arrival();
     void empty_pipes();
-    bool choose_answer_lane(LaneFacts facts);
+    bool choose_answer_lane(answer::LaneFacts facts);
     bool splice_body();
     bool splice_events();
     void note_moved();
@@ -276,12 +276,12 @@ private:
     upstream::Pool* pool_ = nullptr;
     upstream::Link* link_ = nullptr;
     http::HeadReader head_reader_;
-    Relay relay_;
-    SpliceRun run_;  // of the answer's body, when it is large
-    StreamTap tap_;  // of its events, where these shall be spliced
-    std::unique_ptr<HeldAnswer> held_answer_;
-    std::unique_ptr<Resumption> resume_;  // of a stream that may go on elsewhere
-    mem::Chain withheld_head_;            // of a stream that has not said anything yet
+    answer::Relay relay_;
+    answer::SpliceRun run_;  // of the answer's body, when it is large
+    answer::StreamTap tap_;  // of its events, where these shall be spliced
+    std::unique_ptr<answer::HeldAnswer> held_answer_;
+    std::unique_ptr<answer::Resumption> resume_;  // of a stream that may go on elsewhere
+    mem::Chain withheld_head_;                    // of a stream that has not said anything yet
     mem::Chain withheld_;
     Error failure_;
     std::optional<Duration>

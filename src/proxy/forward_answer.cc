@@ -109,7 +109,7 @@ void Forward::begin_answer(const http::Head& head) {
     exchange_.overhead = exchange_.overhead + (monotonic_now() - service_.loop.now());
     // One that may be long is held only where it has to be read.
     const bool is_short = head.framing == http::Framing::length
-                              ? head.content_length <= HeldAnswer::bytes_max
+                              ? head.content_length <= answer::HeldAnswer::bytes_max
                               : !exchange_.is_generic() || head.framing == http::Framing::none;
     if (head.status >= 400 && !event_stream_ && is_short) return hold(head);
     if (committed_ && readable && head.status == 200 && is_short) return hold(head);
@@ -117,7 +117,7 @@ void Forward::begin_answer(const http::Head& head) {
         return fail_answer("answered with no stream, although a stream was asked for.");
 
     // A stream of declared length could not be ended with an error event: chunks can.
-    const auto out = choose_framing(head.framing, exchange_.client_minor, event_stream_);
+    const auto out = answer::choose_framing(head.framing, exchange_.client_minor, event_stream_);
     client_must_close_ = out == http::Framing::until_close;
     withholding_ = may_withhold(head, readable);
     withheld_at_ = service_.loop.now();
@@ -150,7 +150,7 @@ void Forward::begin_answer(const http::Head& head) {
                   .resumed = resumes_ ? &*resume_->stream : nullptr});
     if (resumes_) begin_resumed();
     exchange_.status = head.status;
-    pool_->expect_large(exchange_.lane.lane == Lane::splice);
+    pool_->expect_large(exchange_.lane.lane == answer::Lane::splice);
     enter(Phase::relaying);
     if (!withholding_) pass_on();
 }
@@ -162,7 +162,7 @@ bool Forward::may_withhold(const http::Head& head, bool readable) const {
     if (!event_stream_)
         return readable && !committed_ &&
                (head.framing != http::Framing::length ||
-                head.content_length <= HeldAnswer::bytes_max);
+                head.content_length <= answer::HeldAnswer::bytes_max);
     if (!exchange_.endpoint->says_finish()) return false;
     // What leaves through pipes is read behind its leaving.
     const bool piped = service_.settings.relay == config::RelayMode::splice;
@@ -174,7 +174,7 @@ bool Forward::write_answer_head(const http::Head& head, http::Framing out) {
     writer.status_line(head.status, head.reason);
     forward_fields(writer, head);
     if (head.status >= 400 && !exchange_.is_generic()) {
-        HeldAnswer refused;
+        answer::HeldAnswer refused;
         refused.status = head.status;
         refused.advice = policy::read_retry_advice(head, wall_now());
         failed_as_ = policy::classify(
@@ -236,7 +236,7 @@ bool Forward::send_head(http::HeadWriter& writer) {
 // --- refusals -------------------------------------------------------------------------------
 
 void Forward::hold(const http::Head& head) {
-    held_answer_ = std::make_unique<HeldAnswer>();  // rare: a backend refuses
+    held_answer_ = std::make_unique<answer::HeldAnswer>();  // rare: a backend refuses
     held_answer_->status = head.status;
     held_answer_->reason = head.reason;
     held_answer_->framing = head.framing;
@@ -258,7 +258,8 @@ void Forward::hold_slice(const mem::Slice& slice) {
         held_answer_->body += slice.text().substr(piece.begin, piece.end - piece.begin);
     if (progress == http::Progress::failed)
         return fail_answer("broke its framing: " + link_->parser.error().message);
-    if (held_answer_->body.size() > HeldAnswer::bytes_max && !committed_ && !pass_on_held()) return;
+    if (held_answer_->body.size() > answer::HeldAnswer::bytes_max && !committed_ && !pass_on_held())
+        return;
     if (progress == http::Progress::incomplete) return;
     if (phase_ == Phase::relaying) return end_answer(false);
     const bool clean = consumed == slice.size() && link_->stream.received().empty();
@@ -270,7 +271,7 @@ void Forward::hold_slice(const mem::Slice& slice) {
 // there was no memory for it, and everything is over.
 bool Forward::pass_on_held() {
     const auto held = std::move(held_answer_);
-    const auto out = choose_framing(held->framing, exchange_.client_minor, true);
+    const auto out = answer::choose_framing(held->framing, exchange_.client_minor, true);
     client_must_close_ = out == http::Framing::until_close;
     http::HeadWriter writer(service_.head_space());
     writer.status_line(held->status, held->reason);
@@ -327,7 +328,7 @@ void Forward::judge_held() {
 }
 
 // The backend's own word, and what we know.
-policy::RetryAdvice Forward::advice_for(const HeldAnswer& held) const {
+policy::RetryAdvice Forward::advice_for(const answer::HeldAnswer& held) const {
     return policy::advise({.source = Source::backend,
                            .status = held.status,
                            .failure = failed_as_,

@@ -85,11 +85,11 @@ bool Forward::is_refused() const {
 }
 
 bool Forward::judge_document() {
-    if (relay_.document() == Relay::Document::error) {
+    if (relay_.document() == answer::Relay::Document::error) {
         refuse_instead();
         return false;
     }
-    if (relay_.document() != Relay::Document::answer) return true;
+    if (relay_.document() != answer::Relay::Document::answer) return true;
     if (promised_) {
         drop_link(false);
         drop_withheld();
@@ -127,7 +127,7 @@ void Forward::refuse_instead() {
     relay_.withdraw_error();
     if (promised_ && !event_stream_) expect_events();
     disguised_ = true;
-    held_answer_ = std::make_unique<HeldAnswer>();
+    held_answer_ = std::make_unique<answer::HeldAnswer>();
     held_answer_->status = llm::implied_status(said);
     held_answer_->reason = http::reason_phrase(held_answer_->status);
     held_answer_->fields = "Content-Type: application/json\r\n";

@@ -69,27 +69,27 @@ bool Forward::begin_again() {
 }
 
 // What it says about the backend that the body broke off.
-policy::FailureFacts Forward::facts_of(Break kind, const llm::ErrorFacts& said) const {
+policy::FailureFacts Forward::facts_of(answer::Break kind, const llm::ErrorFacts& said) const {
     switch (kind) {
-        case Break::connection:
+        case answer::Break::connection:
             return {.end = AttemptEnd::ended_early};
-        case Break::silence:
+        case answer::Break::silence:
             return {.end = server_lived_ ? AttemptEnd::outlasted : AttemptEnd::timed_out};
-        case Break::error_event:
+        case answer::Break::error_event:
             return {.end = AttemptEnd::error_event,
                     .status = said.status,
                     .error = &said,
                     .credential = credential()};
-        case Break::framing:
-        case Break::unfinished:
-        case Break::malformed:
+        case answer::Break::framing:
+        case answer::Break::unfinished:
+        case answer::Break::malformed:
             break;
     }
     return {.end = AttemptEnd::malformed};
 }
 
 // The body broke off.
-void Forward::lose_answer(Break kind, std::string cause, End end) {
+void Forward::lose_answer(answer::Break kind, std::string cause, End end) {
     SLUICE_ASSERT(link_ == nullptr);
     ++service_.statistics.answers_broken[static_cast<std::size_t>(kind)];
     note_break();
@@ -113,8 +113,8 @@ void Forward::lose_answer(Break kind, std::string cause, End end) {
 // The connection ended behind what is no end of an answer; its last words may say why.
 void Forward::lose_end(std::string cause) {
     if (is_refused()) return refuse_instead();
-    if (!relay_.erred()) return lose_answer(Break::connection, std::move(cause));
-    lose_answer(Break::error_event, "The backend " + relay_.error_failure());
+    if (!relay_.erred()) return lose_answer(answer::Break::connection, std::move(cause));
+    lose_answer(answer::Break::error_event, "The backend " + relay_.error_failure());
 }
 
 // Behind a reset the server may be gone, with everything else that it was doing. True: it is.

@@ -12,15 +12,15 @@
 namespace sluice::proxy {
 
 // The lane of an answer whose head says so much; true: its events leave as they come.
-bool Forward::choose_answer_lane(LaneFacts facts) {
+bool Forward::choose_answer_lane(answer::LaneFacts facts) {
     facts.mode = service_.settings.relay;
     facts.event_stream = event_stream_;
     facts.pipe_refused = pipe_refused_;
-    exchange_.lane = choose_lane(facts);
-    if (!event_stream_ || exchange_.lane.lane != Lane::splice) return false;
+    exchange_.lane = answer::choose_lane(facts);
+    if (!event_stream_ || exchange_.lane.lane != answer::Lane::splice) return false;
     if (tap_.available()) return true;
     facts.pipe_refused = pipe_refused_ = true;
-    exchange_.lane = choose_lane(facts);
+    exchange_.lane = answer::choose_lane(facts);
     return false;
 }
 
@@ -40,8 +40,8 @@ bool Forward::splice_events() {
         const auto progress = tap_.move(from, client_);
         note_moved();
         if (!watch_copy()) return true;
-        if (progress == StreamTap::Progress::refused) return !receive_events_instead();
-        if (progress == StreamTap::Progress::waits || tap_.blocked()) break;
+        if (progress == answer::StreamTap::Progress::refused) return !receive_events_instead();
+        if (progress == answer::StreamTap::Progress::waits || tap_.blocked()) break;
         // Others have their turn; this one is called again when there is more.
         if (tap_.empty() && !events_complete_) from.await_readable();
     }
@@ -81,7 +81,7 @@ bool Forward::watch(std::string_view text) {
     bytes_behind_ |= events_complete_ && leftover > 0;
     if (progress != http::Progress::failed) return true;
     const std::string cause = "The backend " + relay_.failure(link_->parser);
-    const Break kind = relay_.failure_kind();
+    const answer::Break kind = relay_.failure_kind();
     drop_link(false);
     lose_answer(kind, cause);
     return false;

@@ -242,7 +242,7 @@ void Forward::expire_phase(const policy::Deadline& deadline) {
                          End::timeout);
     server_lived_ = was_alive(deadline);
     if (link_ != nullptr) give_up_link();
-    if (!unpassed) return lose_answer(Break::silence, std::move(cause), End::timeout);
+    if (!unpassed) return lose_answer(answer::Break::silence, std::move(cause), End::timeout);
     held_answer_ = nullptr;
     drop_withheld();
     if (sent_) {
@@ -251,7 +251,8 @@ void Forward::expire_phase(const policy::Deadline& deadline) {
     }
     // One that its health checks cannot reach either is left by everybody.
     free_hop_ |= service_.dispatch.health_of(*exchange_.target->endpoint) == upstream::Health::down;
-    move_on(facts_of(Break::silence, {}), Error::backend(status, Retry::no, std::move(cause)));
+    move_on(facts_of(answer::Break::silence, {}),
+            Error::backend(status, Retry::no, std::move(cause)));
 }
 
 }  // namespace sluice::proxy

@@ -71,7 +71,7 @@ void Forward::relay_slice(const mem::Slice& slice) {
             return break_off(no_memory(), End::unavailable);
         }
         const std::string cause = "The backend " + relay_.failure(link_->parser);
-        const Break kind = relay_.failure_kind();
+        const answer::Break kind = relay_.failure_kind();
         drop_link(false);
         return lose_answer(kind, cause);
     }
@@ -101,7 +101,7 @@ void Forward::pace() {
 void Forward::end_answer(bool reusable) {
     if (relay_.unfinished()) {
         if (link_ != nullptr) drop_link(false);
-        return lose_answer(Break::unfinished,
+        return lose_answer(answer::Break::unfinished,
                            "The backend ended its stream without a finish reason.");
     }
     mem::Chain out(service_.loop.nodes());
@@ -157,7 +157,7 @@ void Forward::finish(bool reusable) {
     // long to be held is one all the same.
     const bool broken = relay_.unfinished() || relay_.passed_error();
     if (relay_.passed_error()) {
-        ++service_.statistics.answers_broken[static_cast<std::size_t>(Break::error_event)];
+        ++service_.statistics.answers_broken[static_cast<std::size_t>(answer::Break::error_event)];
         exchange_.error = "The backend ended its stream with an error: " + relay_.error_text();
     }
     if (place_.held() && !broken) place_.note_tokens(exchange_.usage.completion);

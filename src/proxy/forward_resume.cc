@@ -31,7 +31,7 @@ void Forward::prepare_to_resume() {
     if (exchange_.endpoint->dialect != llm::Dialect::openai ||
         !exchange_.endpoint->usage_injectable)
         return;
-    auto kept = std::make_unique<Resumption>(exchange_.request->body.to_string());
+    auto kept = std::make_unique<answer::Resumption>(exchange_.request->body.to_string());
     if (llm::can_resume(kept->body) == llm::ResumeObstacle::none) resume_ = std::move(kept);
 }
 

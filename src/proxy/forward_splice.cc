@@ -55,29 +55,29 @@ bool Forward::splice_body() {
         note_arrival();
         note_progress();
     }
-    if (progress == SpliceRun::Progress::goes_on) service_.loop.make_ready(owner_);
-    if (progress == SpliceRun::Progress::complete) end_run();
+    if (progress == answer::SpliceRun::Progress::goes_on) service_.loop.make_ready(owner_);
+    if (progress == answer::SpliceRun::Progress::complete) end_run();
     return true;
 }
 
 // False: this body, or what is left of it, stays in its lane.
 bool Forward::begin_run() {
     SLUICE_ASSERT(!event_stream_);
-    LaneFacts facts{.mode = service_.settings.relay,
-                    .in = relay_.plan().in,
-                    .out = relay_.plan().out,
-                    .bytes_ahead = opaque_bytes(),
-                    .bytes_passed = exchange_.bytes_out,
-                    .pipe_refused = pipe_refused_};
-    auto choice = choose_lane(facts);
-    if (choice.lane == Lane::splice && !run_.begin()) {
+    answer::LaneFacts facts{.mode = service_.settings.relay,
+                            .in = relay_.plan().in,
+                            .out = relay_.plan().out,
+                            .bytes_ahead = opaque_bytes(),
+                            .bytes_passed = exchange_.bytes_out,
+                            .pipe_refused = pipe_refused_};
+    auto choice = answer::choose_lane(facts);
+    if (choice.lane == answer::Lane::splice && !run_.begin()) {
         pipe_refused_ = facts.pipe_refused = true;
         pool_->expect_large(false);
-        choice = choose_lane(facts);
+        choice = answer::choose_lane(facts);
     }
     // The log names the splice lane where any part of a body took it.
     if (!spliced_) exchange_.lane = choice;
-    if (choice.lane != Lane::splice) return false;
+    if (choice.lane != answer::Lane::splice) return false;
     spliced_ = true;
     link_->stream.hold_receiving();
     return true;
@@ -98,7 +98,7 @@ std::uint64_t Forward::opaque_bytes() const {
 // not worth one.
 bool Forward::measure_run() {
     const std::uint64_t bytes = opaque_bytes();
-    if (bytes < spliced_bytes_min(service_.settings.relay)) {
+    if (bytes < answer::spliced_bytes_min(service_.settings.relay)) {
         run_.end();
         held_back_ = false;
         listen();

@@ -9,7 +9,7 @@
 
 namespace sluice::proxy {
 
-void say_in_ollamas_form(HeldAnswer& held) {
+void say_in_ollamas_form(answer::HeldAnswer& held) {
     if (held.body.starts_with(R"({"error":")")) return;
     const auto said = llm::read_failure_body(held.body);
     const bool no_such_path = held.status == 404 || held.status == 405;

@@ -31,13 +31,6 @@ void Served::add(const Served& other) {
     cached_tokens += other.cached_tokens;
 }
 
-const char* break_name(Break cause) {
-    constexpr const char* names[] = {"connection", "framing",     "unfinished",
-                                     "malformed",  "error_event", "silence"};
-    static_assert(std::size(names) == breaks);
-    return names[static_cast<std::size_t>(cause)];
-}
-
 Served& Statistics::row(std::string_view consumer, std::string_view model,
                         std::string_view backend) {
     const auto found = served.find(KeyView{consumer, model, backend});
@@ -61,7 +54,7 @@ void Statistics::add(const Statistics& other) {
     retries += other.retries;
     retries_refused += other.retries_refused;
     breaker_openings += other.breaker_openings;
-    for (std::size_t i = 0; i < breaks; ++i)
+    for (std::size_t i = 0; i < answer::breaks; ++i)
         answers_broken[i] += other.answers_broken[i];
     resumed += other.resumed;
     uncounted += other.uncounted;

@@ -19,7 +19,7 @@ bool Upload::move(net::Stream& backend, Instant now) {
     if (!waits_for_client_) client_since_ = client_since_ + (now - looked_at_);
     looked_at_ = now;
 
-    auto progress = SpliceRun::Progress::waits;
+    auto progress = answer::SpliceRun::Progress::waits;
     // What was received, and the head in front of it, leave first.
     if (run_.moves() || backend.unsent() == 0) progress = run_.move(client_, backend);
     const std::uint64_t taken = run_.take_moved();
@@ -27,13 +27,13 @@ bool Upload::move(net::Stream& backend, Instant now) {
     begun_ |= moved_ > 0;
     if (taken > 0 || backend.bytes_sent() != sent_before_) moved_at_ = now;
     sent_before_ = backend.bytes_sent();
-    waits_for_client_ = progress == SpliceRun::Progress::waits && backend.unsent() == 0;
-    if (progress == SpliceRun::Progress::complete) {
+    waits_for_client_ = progress == answer::SpliceRun::Progress::waits && backend.unsent() == 0;
+    if (progress == answer::SpliceRun::Progress::complete) {
         complete_ = true;
         stop();
         client_.start_receiving();
     }
-    return progress == SpliceRun::Progress::goes_on;
+    return progress == answer::SpliceRun::Progress::goes_on;
 }
 
 void Upload::pass_received(net::Stream& backend) {

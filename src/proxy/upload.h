@@ -8,9 +8,9 @@
 // passed; the parser stands behind what was taken then, and behind stop().
 #pragma once
 
+#include "sluice/answer/splice_run.h"
 #include "sluice/base/clock.h"
 #include "sluice/http/parser.h"
-#include "splice_run.h"
 
 #include <cstdint>
 #include <utility>
@@ -58,7 +58,7 @@ private:
 
     net::Stream& client_;
     http::Parser& parser_;
-    SpliceRun run_;
+    answer::SpliceRun run_;
     Instant client_since_;
     Instant moved_at_;
     Instant looked_at_;

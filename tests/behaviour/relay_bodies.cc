@@ -3,7 +3,7 @@
 
 #include <utility>
 
-namespace sluice::proxy::test {
+namespace sluice::answer::test {
 
 namespace {
 
@@ -204,4 +204,4 @@ std::vector<Body> other_bodies() {
     };
 }
 
-}  // namespace sluice::proxy::test
+}  // namespace sluice::answer::test

@@ -11,8 +11,8 @@
 #include <vector>
 
 using namespace sluice;
-using namespace sluice::proxy;
-using namespace sluice::proxy::test;
+using namespace sluice::answer;
+using namespace sluice::answer::test;
 
 namespace {
 

@@ -7,7 +7,7 @@
 #include <cstring>
 #include <utility>
 
-namespace sluice::proxy::test {
+namespace sluice::answer::test {
 
 namespace {
 
@@ -375,4 +375,4 @@ std::vector<std::size_t> halves(const Wire& wire) {
     return {wire.bytes.size() / 2};
 }
 
-}  // namespace sluice::proxy::test
+}  // namespace sluice::answer::test

@@ -5,12 +5,12 @@
 // from the list of events and the places where the bytes were cut.
 #pragma once
 
+#include "sluice/answer/relay.h"
 #include "sluice/base/limits.h"
 #include "sluice/http/parser.h"
 #include "sluice/llm/usage.h"
 #include "sluice/mem/buffer_pool.h"
 #include "sluice/mem/chain.h"
-#include "sluice/proxy/relay.h"
 
 #include <cstddef>
 #include <memory>
@@ -19,7 +19,7 @@
 #include <string_view>
 #include <vector>
 
-namespace sluice::proxy::test {
+namespace sluice::answer::test {
 
 using http::Framing;
 
@@ -34,7 +34,7 @@ struct Event {
 struct Body {
     std::string name;
     std::vector<Event> events;
-    std::string rest;  // behind the last event, or all of an opaque body
+    std::string rest;            // behind the last event, or all of an opaque body
     bool rest_is_usage = false;  // it is that event, without its empty line
     llm::Usage usage;
     bool done = false;  // its own last event is there
@@ -171,4 +171,4 @@ std::string relay_broken(Memory& memory, const Body& body, const Wire& wire, Lan
 std::vector<std::size_t> byte_by_byte(const Wire& wire);
 std::vector<std::size_t> halves(const Wire& wire);
 
-}  // namespace sluice::proxy::test
+}  // namespace sluice::answer::test

@@ -5,7 +5,7 @@
 //
 // Input: one byte of flags (bit 0: hide, bit 1: to HTTP/1.0, bit 2: JSON lines), one byte that
 // seeds the splits, then the body.
-#include "sluice/proxy/relay.h"
+#include "sluice/answer/relay.h"
 
 #include "sluice/base/prng.h"
 #include "sluice/llm/usage.h"
@@ -19,7 +19,7 @@
 #include <vector>
 
 using namespace sluice;
-using namespace sluice::proxy;
+using namespace sluice::answer;
 
 namespace {
 

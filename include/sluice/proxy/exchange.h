@@ -4,6 +4,7 @@
 // until the answer begins stands in RequestState and is freed then, so that a long stream is small.
 #pragma once
 
+#include "sluice/answer/lane.h"
 #include "sluice/base/clock.h"
 #include "sluice/http/head.h"
 #include "sluice/llm/body_reader.h"
@@ -19,7 +20,6 @@
 #include "sluice/policy/wait_queue.h"
 #include "sluice/proxy/catalog_use.h"
 #include "sluice/proxy/coded_body.h"
-#include "sluice/proxy/lane.h"
 #include "sluice/proxy/service.h"
 
 #include <array>
@@ -136,8 +136,8 @@ struct Exchange {
     Duration queued;                       // time in lines
     std::string hops;                      // tries that failed: "URL transient, URL rate_limited"
     policy::RetryBudget::Request offered;  // to the retry budget, until it is settled
-    LaneChoice lane;                       // splice, once any part of the body was
-    LaneChoice request_lane;               // where there was a choice: generic routes
+    answer::LaneChoice lane;               // splice, once any part of the body was
+    answer::LaneChoice request_lane;       // where there was a choice: generic routes
     Instant first_byte;                    // of the backend's body; zero: none came
     Duration overhead;  // our own work: from the turn that saw the whole request to its being
                         // queued for the backend, and the same for the begin of the answer

@@ -1,8 +1,8 @@
 // RecordWriter: the access log, one JSON object a line for each exchange.
 #pragma once
 
+#include "sluice/answer/lane.h"
 #include "sluice/base/clock.h"
-#include "sluice/proxy/lane.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -49,9 +49,9 @@ private:
 
     template <std::size_t size, std::size_t reason_size>
     void put_lane(const char (&key)[size], const char (&reason_key)[reason_size],
-                  const LaneChoice& choice) {
+                  const answer::LaneChoice& choice) {
         put(key);
-        put(lane_name(choice.lane));
+        put(answer::lane_name(choice.lane));
         put(reason_key);
         put(std::string_view(choice.reason));
         put("\"");

@@ -1,6 +1,7 @@
 // Service: what the connections of one shard share. Everything outlives them.
 #pragma once
 
+#include "sluice/answer/relay.h"
 #include "sluice/base/line_sink.h"
 #include "sluice/base/prng.h"
 #include "sluice/config/settings.h"
@@ -19,7 +20,6 @@
 #include "sluice/proxy/catalog_use.h"
 #include "sluice/proxy/doors.h"
 #include "sluice/proxy/record.h"
-#include "sluice/proxy/relay.h"
 #include "sluice/proxy/statistics.h"
 #include "sluice/upstream/dispatch.h"
 #include "sluice/upstream/pool.h"
@@ -165,7 +165,7 @@ struct Service {
 
     // Working memory of one turn; nobody keeps a view into it.
     http::Head head;
-    RelayScratch relay;
+    answer::RelayScratch relay;
     std::string text;
     // A head that is being written: as long as one that may be read, and what we add to it.
     static constexpr std::size_t head_room_bytes = limits::head_bytes_max + limits::buffer_bytes;

@@ -4,6 +4,7 @@
 // costs an addition and no core ever waits for another one's cache line.
 #pragma once
 
+#include "sluice/answer/break.h"
 #include "sluice/proxy/histogram.h"
 
 #include <array>
@@ -28,18 +29,6 @@ enum class End : std::uint8_t {
 };
 inline constexpr std::size_t ends = 7;
 const char* end_name(End end);
-
-// What broke an answer of a backend behind its head.
-enum class Break : std::uint8_t {
-    connection,   // it was reset, or ended too early
-    framing,      // what came is not HTTP
-    unfinished,   // a generation that did not say how it ended
-    malformed,    // an event that is not JSON
-    error_event,  // an error among the events
-    silence,      // the gap timeout
-};
-inline constexpr std::size_t breaks = 6;
-const char* break_name(Break cause);
 
 using EndCounts = std::array<std::uint64_t, ends>;  // by End
 
@@ -85,8 +74,8 @@ struct Statistics {
     std::uint64_t retries = 0;          // a request went out a second time
     std::uint64_t retries_refused = 0;  // or did not, because the budget was used up
     std::uint64_t breaker_openings = 0;
-    std::array<std::uint64_t, breaks> answers_broken{};  // by Break
-    std::uint64_t resumed = 0;                           // streams that went on on another backend
+    std::array<std::uint64_t, answer::breaks> answers_broken{};  // by Break
+    std::uint64_t resumed = 0;                  // streams that went on on another backend
     std::uint64_t uncounted = 0;                // answers of a model whose backend told no usage
     std::map<Key, Served, std::less<>> served;  // as many as consumers have pairs of the catalog
 

@@ -184,7 +184,7 @@ TEST_SUITE("kernel") {
             rig.exchange.usage_estimated = true;
             rig.exchange.first_byte = Instant{6'500'000};
             rig.exchange.streamed = true;
-            rig.exchange.lane = {Lane::splice, "an event is taken out"};
+            rig.exchange.lane = {answer::Lane::splice, "an event is taken out"};
             rig.exchange.retries = ~std::uint32_t{0};
             rig.exchange.end = End::backend_error;
             const std::string line = rig.line(text);

@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <utility>
 
-namespace sluice::proxy {
+namespace sluice::answer {
 
 class SpliceRun {
 public:
@@ -51,4 +51,4 @@ private:
     std::uint64_t moved_ = 0;
 };
 
-}  // namespace sluice::proxy
+}  // namespace sluice::answer

@@ -14,7 +14,7 @@
 #include <string_view>
 #include <utility>
 
-namespace sluice::proxy {
+namespace sluice::answer {
 
 class StreamTap {
 public:
@@ -60,4 +60,4 @@ private:
     std::uint64_t moved_ = 0;
 };
 
-}  // namespace sluice::proxy
+}  // namespace sluice::answer

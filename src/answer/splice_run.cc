@@ -1,10 +1,10 @@
-#include "splice_run.h"
+#include "sluice/answer/splice_run.h"
 
 #include "sluice/base/limits.h"
 
 #include <algorithm>
 
-namespace sluice::proxy {
+namespace sluice::answer {
 namespace {
 
 // After that much of one body the others of the shard have their turn.
@@ -45,4 +45,4 @@ void SpliceRun::end() {
     if (active()) pipes_.give_back(*std::exchange(pipe_, nullptr));
 }
 
-}  // namespace sluice::proxy
+}  // namespace sluice::answer

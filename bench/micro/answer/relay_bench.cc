@@ -1,6 +1,6 @@
 // What the relay costs a receive: one SSE event of a token (250 bytes) in a chunk of its own, as
 // llama-server sends it, on each of its lanes; and what it costs when a receive holds several.
-#include "sluice/proxy/relay.h"
+#include "sluice/answer/relay.h"
 
 #include <benchmark/benchmark.h>
 
@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-namespace sluice::proxy {
+namespace sluice::answer {
 
 namespace {
 
@@ -117,6 +117,6 @@ BENCHMARK(take_several)->Arg(4)->Arg(12);
 
 }  // namespace
 
-}  // namespace sluice::proxy
+}  // namespace sluice::answer
 
 BENCHMARK_MAIN();

@@ -1,8 +1,8 @@
-#include "stream_tap.h"
+#include "sluice/answer/stream_tap.h"
 
 #include "sluice/base/limits.h"
 
-namespace sluice::proxy {
+namespace sluice::answer {
 namespace {
 
 // A client that takes nothing holds that much of its stream, as in the other lanes.
@@ -68,4 +68,4 @@ void StreamTap::end() {
     copied_ = 0;
 }
 
-}  // namespace sluice::proxy
+}  // namespace sluice::answer

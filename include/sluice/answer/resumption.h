@@ -11,7 +11,7 @@
 #include <optional>
 #include <string>
 
-namespace sluice::proxy {
+namespace sluice::answer {
 
 struct Resumption {
     explicit Resumption(std::string whole_body) : body(std::move(whole_body)) {}
@@ -22,4 +22,4 @@ struct Resumption {
     llm::ResumePlan plan;                      // how it is asked
 };
 
-}  // namespace sluice::proxy
+}  // namespace sluice::answer

@@ -1,4 +1,4 @@
-#include "sluice/proxy/relay.h"
+#include "sluice/answer/relay.h"
 
 #include "sluice/base/limits.h"
 #include "sluice/llm/failure_body.h"
@@ -6,7 +6,7 @@
 #include <charconv>
 #include <utility>
 
-namespace sluice::proxy {
+namespace sluice::answer {
 namespace {
 
 constexpr std::string_view crlf = "\r\n";
@@ -469,4 +469,4 @@ bool Relay::break_off(std::string_view event, bool properly, mem::BufferPool& bu
     return true;
 }
 
-}  // namespace sluice::proxy
+}  // namespace sluice::answer

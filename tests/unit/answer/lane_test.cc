@@ -1,11 +1,11 @@
-#include "sluice/proxy/lane.h"
+#include "sluice/answer/lane.h"
 
 #include "sluice/base/limits.h"
 
 #include <doctest/doctest.h>
 
 using namespace sluice;
-using namespace sluice::proxy;
+using namespace sluice::answer;
 using config::RelayMode;
 using http::Framing;
 

@@ -11,7 +11,7 @@
 #include <cstdint>
 #include <string_view>
 
-namespace sluice::proxy {
+namespace sluice::answer {
 
 enum class Lane : std::uint8_t {
     buffer,  // received into a buffer, read in place, sent from there
@@ -53,4 +53,4 @@ struct RequestLaneFacts {
 
 LaneChoice choose_lane(const RequestLaneFacts& facts);
 
-}  // namespace sluice::proxy
+}  // namespace sluice::answer

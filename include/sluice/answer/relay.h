@@ -8,6 +8,7 @@
 // at any moment and an event can be taken out whole. Whole events leave in the turn they came in.
 #pragma once
 
+#include "sluice/answer/break.h"
 #include "sluice/base/limits.h"
 #include "sluice/http/parser.h"
 #include "sluice/llm/errors.h"
@@ -17,7 +18,6 @@
 #include "sluice/llm/resumed_stream.h"
 #include "sluice/llm/usage.h"
 #include "sluice/mem/chain.h"
-#include "sluice/proxy/statistics.h"
 #include "sluice/sse/scanner.h"
 
 #include <cstdint>
@@ -26,7 +26,7 @@
 #include <string_view>
 #include <vector>
 
-namespace sluice::proxy {
+namespace sluice::answer {
 
 struct RelayPlan {
     http::Framing in = http::Framing::none;    // how the backend frames the body
@@ -224,4 +224,4 @@ private:
     std::string error_text_;
 };
 
-}  // namespace sluice::proxy
+}  // namespace sluice::answer

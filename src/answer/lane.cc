@@ -1,8 +1,8 @@
-#include "sluice/proxy/lane.h"
+#include "sluice/answer/lane.h"
 
 #include "sluice/base/limits.h"
 
-namespace sluice::proxy {
+namespace sluice::answer {
 namespace {
 
 // A body of unknown length is large when that much of it has come.
@@ -64,4 +64,4 @@ LaneChoice choose_lane(const RequestLaneFacts& facts) {
     return large(facts.mode);
 }
 
-}  // namespace sluice::proxy
+}  // namespace sluice::answer

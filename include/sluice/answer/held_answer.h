@@ -11,7 +11,7 @@
 #include <cstdint>
 #include <string>
 
-namespace sluice::proxy {
+namespace sluice::answer {
 
 struct HeldAnswer {
     static constexpr std::size_t bytes_max = 64 * limits::KiB;
@@ -24,4 +24,4 @@ struct HeldAnswer {
     policy::RetryAdvice advice;
 };
 
-}  // namespace sluice::proxy
+}  // namespace sluice::answer
