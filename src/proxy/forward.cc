@@ -10,6 +10,7 @@
 namespace sluice::proxy {
 namespace {
 
+using answer::Campaign;
 using policy::AttemptEnd;
 using policy::FailureClass;
 using upstream::Finding;
@@ -17,8 +18,6 @@ using upstream::Finding;
 // How long a request that may not be tried again yet is held, and how often it looks.
 constexpr Duration pause_max = Duration::millis(250);
 constexpr Duration pause_step = Duration::millis(5);
-// A server that says again and again that it loads, and in between that it is well, is not.
-constexpr std::uint8_t loads_max = 3;
 // Who was in line once does not go to its end again.
 constexpr std::uint8_t priority_again = 0;
 
@@ -53,67 +52,54 @@ void Forward::start() {
     SLUICE_ASSERT(exchange_.model != nullptr);
     exchange_.offered = service_.retries.offer(exchange_.client_retry);
     sent_at_ = exchange_.begun;
-    routed_model_ = exchange_.model;
+    campaign_.begin(*exchange_.model, std::move(exchange_.request->asked_model));
     if (!refuse_known()) find_place();
 }
 
-void Forward::begin_model(const upstream::Match& match) {
-    exchange_.model = match.model;
-    exchange_.request->asked_model = match.name;
-    exchange_.request->tried = 0;
-    context_min_ = 0;
-    unwilling_too_ = false;
+upstream::Wish Forward::wish() const {
+    return complete(campaign_.wish());
 }
 
-upstream::Wish Forward::wish() const {
-    return {.model = exchange_.model,
-            .tried = exchange_.request->tried,
-            .context_min = context_min_,
-            .key = exchange_.request->hash_key,
-            .prompt = exchange_.request->prompt.get(),
-            .credentials = exchange_.request->credentials,
-            .unwilling_too = unwilling_too_};
+// With what a choice among targets goes by.
+upstream::Wish Forward::complete(upstream::Wish wish) const {
+    wish.key = exchange_.request->hash_key;
+    wish.prompt = exchange_.request->prompt.get();
+    wish.credentials = exchange_.request->credentials;
+    return wish;
 }
 
 void Forward::find_place() {
+    using Step = Campaign::Step;
     SLUICE_ASSERT(link_ == nullptr && !place_.held());
     for (;;) {
-        const bool first = hops_ == 0 && phase_ == Phase::idle;
+        const bool first = !campaign_.failed() && phase_ == Phase::idle;
         const auto found = first && service_.dispatch.anybody_waits(*exchange_.model)
                                ? upstream::Found{.finding = Finding::busy, .again = {}}
                                : service_.dispatch.place(wish(), place_);
-        switch (found.finding) {
-            case Finding::placed:
-                return start_try();
-            case Finding::busy:
-            case Finding::loading:
-                if (wait_in_line(found)) return;
-                if (turn_to_fallback(policy::FallbackChain::overload)) continue;
+        Step step = campaign_.found(found);
+        if (step == Step::attempt) return start_try();
+        if (step == Step::line) {
+            if (wait_in_line(found)) return;
+            step = campaign_.line_is_full();
+            if (step == Step::give_up)
                 retry_after_ = service_.dispatch.retry_after(*exchange_.model);
-                return give_up({Source::gateway, Retry::yes, 429,
-                                "All slots of the model '" + exchange_.model->name +
-                                    "' are in use and its queue is full. Try again later."});
-            case Finding::exhausted:
-                if (turn_to_fallback(found.resting ? policy::FallbackChain::rate_limit : chain_,
-                                     found.unwilling))
-                    continue;
-                if (found.unwilling || turn_back()) {
-                    unwilling_too_ = true;
-                    continue;
-                }
-                if (hops_ > 0) return give_up(std::move(failure_));
-                if (found.again) retry_after_ = *found.again - service_.loop.now();
-                return give_up({Source::backend, Retry::yes, 503,
-                                "The backends of the model '" + exchange_.model->name +
-                                    "' failed lately and are left alone for a moment. Try again "
-                                    "later."});
+        } else if (step == Step::give_up && !campaign_.failed() && found.again) {
+            retry_after_ = *found.again - service_.loop.now();
         }
+        if (step == Step::give_up) return give_up();
+        SLUICE_ASSERT(step == Step::look);
+        follow();
     }
+}
+
+// The campaign may have turned to another model.
+void Forward::follow() {
+    exchange_.model = &campaign_.model();
 }
 
 void Forward::start_try() {
     exchange_.target = &place_.target();
-    exchange_.request->tried |= bit_of_target();
+    campaign_.attempt(*exchange_.target);
     note_wait();
     retried_link_ = sends_again_ = plainly_ = disguised_ = false;
     held_answer_ = nullptr;
@@ -130,7 +116,7 @@ void Forward::start_try() {
 
 // False: the line is full.
 bool Forward::wait_in_line(const upstream::Found& found) {
-    const std::uint8_t priority = hops_ > 0 ? priority_again : exchange_.priority;
+    const std::uint8_t priority = campaign_.failed() ? priority_again : exchange_.priority;
     if (!service_.dispatch.wait(wish(), *this, priority, exchange_.counts_for(), found.asks))
         return false;
     queued_at_ = service_.loop.now();
@@ -158,47 +144,7 @@ upstream::Found Forward::take_place() {
     return found;
 }
 
-// Another model, which the settings name for such a failure. `unwilling`: of this one a target is
-// left that would rather not be asked.
-bool Forward::turn_to_fallback(policy::FallbackChain chain, bool unwilling) {
-    const upstream::Match* next = next_fallback(chain);
-    if (next == nullptr) return false;
-    if (unwilling && !unwilling_)
-        unwilling_ = upstream::Match{exchange_.model, exchange_.request->asked_model};
-    if (turned_to_.empty()) begun_chain_ = chain;
-    turned_to_.push_back(next->model);
-    begin_model(*next);
-    return true;
-}
-
-// No fallback will do, either: back to a model of which somebody is left.
-bool Forward::turn_back() {
-    if (!unwilling_ || hops_ >= hops_max) return false;
-    begin_model(*std::exchange(unwilling_, std::nullopt));
-    return true;
-}
-
-// A chain that was begun is gone through, and then that of what happened on it.
-const upstream::Match* Forward::next_fallback(policy::FallbackChain chain) const {
-    // Another model would not go on with a text, but write another one.
-    if (resumes_ || hops_ >= hops_max) return nullptr;
-    for (const auto which : {begun_chain_, chain}) {
-        for (const upstream::Match& match : routed_model_->fallbacks.of(which))
-            if (std::ranges::find(turned_to_, match.model) == turned_to_.end()) return &match;
-    }
-    return nullptr;
-}
-
 // --- moving on ------------------------------------------------------------------------------
-
-// A backend that is gone is not asked again, and one that does not suit a request once: leaving it
-// is no retry that could become a storm. Anything else takes from the budget.
-bool Forward::may_retry() {
-    retry_ = {};
-    if (std::exchange(free_hop_, false)) return true;
-    retry_ = service_.retries.take(service_.loop.now());
-    return static_cast<bool>(retry_);
-}
 
 // Of what the request asks; 0 where it is not kept whole.
 std::uint64_t Forward::digest() {
@@ -232,67 +178,63 @@ void Forward::release_place(FailureClass failure, bool answered) {
 
 // A try has failed, and nothing of an answer has reached the client.
 void Forward::move_on(const policy::FailureFacts& facts, Error error) {
+    using policy::KnownFor;
     SLUICE_ASSERT(link_ == nullptr && place_.held());
     const FailureClass failure = policy::classify(facts);
-    const auto disposition = policy::disposition_of(failure);
     place_.release(try_end(failure, policy::has_answered(facts.end)));
-    note_hop(failure);
-    failure_ = std::move(error);
-    chain_ = policy::choose_chain(failure, facts);
-    free_hop_ |= !disposition.budgeted;
-    const bool body_gone = upload_ != nullptr && upload_->begun();
-    if (body_gone) failure_.message += " The request's body was not kept to be sent again.";
-    harmful_ = sent_ && exchange_.must_not_repeat() && failure != FailureClass::loop;
-    if (harmful_)
-        failure_.message +=
-            " The request was sent: it may have been done or not, so it is not sent again.";
-    const bool final = disposition.relayed || body_gone || harmful_ ||
-                       (failure == FailureClass::doubtful && !may_doubt());
-    if (final || hops_ >= hops_max) return give_up(std::move(failure_));
-    if (disposition.next == policy::NextBackend::no) {
-        exchange_.request->tried = ~std::uint64_t{0};
-    } else if (disposition.next == policy::NextBackend::larger_context) {
-        context_min_ = std::max(context_min_, failed_context());
-    }
-    const auto& endpoint = *exchange_.target->endpoint;
-    if (failure == FailureClass::loading && ++loads_ <= loads_max &&
-        service_.dispatch.health_of(endpoint) == upstream::Health::loading) {
-        // It will do when it is loaded, which somebody looks after.
-        exchange_.request->tried &= ~bit_of_target();
-        held_answer_ = nullptr;
-        return find_place();
-    }
-    if (fate() == policy::Fate::moves && !service_.dispatch.possible(wish()) &&
-        !fallback_left(chain_) && !unwilling_)
-        return give_up(std::move(failure_));
-    go_again();
-}
-
-// Whether somebody else is asked what another one failed of, though that may be the request's
-// fault: once, and not where the same has been found out lately.
-bool Forward::may_doubt() {
-    using policy::KnownFor;
-    const Instant now = service_.loop.now();
-    request_blamed_ = std::exchange(second_opinion_, true) ||
-                      service_.known_requests.knows(identity(), KnownFor::failing, now);
-    const bool others = service_.dispatch.possible(wish()) || fallback_left(chain_) || unwilling_;
-    failed_elsewhere_ |= request_blamed_ && others;  // two have said so, now or lately
-    if (request_blamed_ || !others)
-        service_.note({.digest = identity(), .what = KnownFor::failing});
-    return !request_blamed_;
+    log_hop(failure);
+    campaign_.fail({.target = exchange_.target,
+                    .as = failure,
+                    .chain = policy::choose_chain(failure, facts),
+                    .error = std::move(error),
+                    .body_gone = upload_ != nullptr && upload_->begun(),
+                    .may_be_done = sent_ && exchange_.must_not_repeat()});
+    const auto health = service_.dispatch.health_of(*exchange_.target->endpoint);
+    const Campaign::Outlook outlook{
+        .others = service_.dispatch.possible(wish()),
+        .known_to_fail =
+            campaign_.doubts() &&
+            service_.known_requests.knows(identity(), KnownFor::failing, service_.loop.now()),
+        .loads = health == upstream::Health::loading,
+        .fate = fate()};
+    const auto step = campaign_.next(outlook);
+    if (campaign_.blames()) service_.note({.digest = identity(), .what = KnownFor::failing});
+    if (step == Campaign::Step::look && outlook.loads) held_answer_ = nullptr;
+    take(step);
 }
 
 // Another try, as soon as the budget allows and no server is in danger; but nobody waits for that
 // long.
-void Forward::go_again() {
-    const auto fate = this->fate();
-    if (fate == policy::Fate::stops) return stop_moving();
-    if (fate == policy::Fate::moves && may_retry()) return find_place();
+void Forward::take(Campaign::Step step) {
+    using Step = Campaign::Step;
+    switch (step) {
+        case Step::look:
+            retry_ = {};
+            return find_place();
+        case Step::retry:
+            retry_ = {};
+            retry_ = service_.retries.take(service_.loop.now());
+            if (!retry_) return pause();
+            return find_place();
+        case Step::pause:
+            return pause();
+        case Step::stop:
+            return stop_moving();
+        case Step::give_up:
+            return give_up();
+        case Step::attempt:
+        case Step::line:
+            break;
+    }
+    SLUICE_ASSERT(false);
+}
+
+void Forward::pause() {
     if (phase_ != Phase::pausing) enter(Phase::pausing);
     if (phase_begun_ + pause_max <= service_.loop.now()) {
         ++service_.statistics.retries_refused;
-        failure_.message += " Nobody else was asked: too many requests are being tried again.";
-        return give_up(std::move(failure_));
+        campaign_.tire();
+        return give_up();
     }
     check_at_ = service_.loop.now() + pause_step;
     service_.loop.make_ready(owner_);
@@ -305,25 +247,10 @@ void Forward::note_try() {
     if (exchange_.retries > before) ++service_.statistics.retries;
 }
 
-void Forward::note_hop(FailureClass failure) {
-    ++hops_;
-    failed_as_ = failure;
-    if (failed_first_ == nullptr) failed_first_ = exchange_.target;
-    failed_elsewhere_ |= exchange_.target != failed_first_;
+void Forward::log_hop(FailureClass failure) {
     std::string& hops = exchange_.hops;
     hops.append(hops.empty() ? "" : ", ").append(backend()).append(" ");
     hops.append(policy::name_of(failure));
-}
-
-std::uint64_t Forward::bit_of_target() const {
-    const auto index = exchange_.target - exchange_.model->targets.data();
-    SLUICE_ASSERT(index >= 0 && index < 64);
-    return std::uint64_t{1} << index;
-}
-
-// What it turned out to have room for; a context that nobody knows is taken for no larger one.
-std::uint64_t Forward::failed_context() const {
-    return std::max<std::uint64_t>(1, exchange_.target->setting.context);
 }
 
 // --- one try --------------------------------------------------------------------------------

@@ -13,6 +13,7 @@
 #pragma once
 
 #include "inquest.h"
+#include "sluice/answer/campaign.h"
 #include "sluice/answer/held_answer.h"
 #include "sluice/answer/relay.h"
 #include "sluice/answer/resumption.h"
@@ -71,7 +72,7 @@ public:
     // That moment has passed.
     void expire();
 
-    const Error& failure() const { return failure_; }
+    const Error& failure() const { return campaign_.failure(); }
     End failure_end() const { return failure_end_; }
     // What the client is told of another try, behind a failure.
     policy::RetryAdvice advice() const;
@@ -91,8 +92,6 @@ public:
     upstream::Found take_place() override;
 
 private:
-    // Tries of one request, whatever the budget allows: a fresh connection is one, too.
-    static constexpr std::uint16_t hops_max = 8;
     static Error no_memory() {
         return {Source::gateway, Retry::yes, 503,
                 "The gateway is out of buffer memory (--buffers). Try again later."};
@@ -111,30 +110,23 @@ private:
 
     // --- choosing and trying (forward.cc) ---
     upstream::Wish wish() const;
-    void begin_model(const upstream::Match& match);
+    upstream::Wish complete(upstream::Wish wish) const;
     void find_place();
+    void follow();
+    void take(answer::Campaign::Step step);
+    void pause();
     bool wait_in_line(const upstream::Found& found);
     void leave_line();
     void note_wait();  // it is over
-    bool turn_to_fallback(policy::FallbackChain chain, bool unwilling = false);
-    bool turn_back();
-    const upstream::Match* next_fallback(policy::FallbackChain chain) const;
-    bool fallback_left(policy::FallbackChain chain) const {
-        return next_fallback(chain) != nullptr;
-    }
-    void go_again();
-    bool may_retry();
-    bool may_doubt();
     std::uint64_t digest();
     std::uint64_t identity();
     void note_try();
-    void note_hop(policy::FailureClass failure);
+    void log_hop(policy::FailureClass failure);
     upstream::TryEnd try_end(policy::FailureClass failure, bool answered);
     void release_place(policy::FailureClass failure, bool answered);
-    std::uint64_t bit_of_target() const;
     void move_on(const policy::FailureFacts& facts, Error error);
     std::optional<Duration> known_wait() const;
-    std::uint64_t failed_context() const;
+    void give_up();
     void give_up(Error error);
     void start_try();
     void try_target(upstream::Pool::Freshness freshness);
@@ -270,6 +262,7 @@ private:
     io::Actor& owner_;
     net::Stream& client_;
     Upload* upload_;  // null: the request's body is kept
+    answer::Campaign campaign_;
     upstream::Place place_;
     policy::RetryBudget::Retry retry_;  // held while a second try is under way
     Inquest inquest_;                   // which servers ended meanwhile
@@ -283,7 +276,6 @@ private:
     std::unique_ptr<answer::Resumption> resume_;  // of a stream that may go on elsewhere
     mem::Chain withheld_head_;                    // of a stream that has not said anything yet
     mem::Chain withheld_;
-    Error failure_;
     std::optional<Duration>
         retry_after_;      // until it may help to try again, as far as that is known
     Instant phase_begun_;  // or the last progress in it
@@ -294,20 +286,10 @@ private:
     Instant withheld_at_;                  // since when the begin of an answer is
     Instant check_at_;                     // while pausing
     std::uint64_t digest_ = 0;             // 0: not asked for yet
-    std::uint64_t context_min_ = 0;        // contexts of that many tokens are too small
     std::uint64_t link_bytes_before_ = 0;  // what the link had received when it was leased
     std::uint64_t link_sent_before_ = 0;   // and sent
-    const upstream::Target* failed_first_ = nullptr;  // of all tries
-    const upstream::Model* routed_model_ = nullptr;   // whose fallbacks they are
-    std::vector<const upstream::Model*> turned_to_;   // fallbacks, one after the other
-    policy::FallbackChain chain_ = policy::FallbackChain::general;  // of the last failure
-    policy::FallbackChain begun_chain_ = policy::FallbackChain::none;
-    std::optional<upstream::Match> unwilling_;  // a model that is asked when no fallback will do
-    policy::FailureClass failed_as_ = policy::FailureClass::none;  // the last try
     int interim_answers_ = 0;
-    std::uint16_t hops_ = 0;   // tries that failed
     std::uint32_t tries_ = 0;  // of which a backend may have seen something
-    std::uint8_t loads_ = 0;   // times that a backend was loading
     Phase phase_ = Phase::idle;
     Outcome outcome_ = Outcome::pending;
     End failure_end_ = End::backend_error;
@@ -319,29 +301,21 @@ private:
     bool link_keeps_alive_ = false;
     bool held_back_ = false;  // the client is slow: the backend's receive is on hold
     bool client_must_close_ = false;
-    bool ended_properly_ = false;    // although it broke: the client was told
-    bool failed_elsewhere_ = false;  // two targets at least were asked in vain
-    bool pipe_refused_ = false;      // none was to be had: not asked for again
-    bool spliced_ = false;           // a part of the answer was
-    bool events_complete_ = false;   // the copy of them says so
-    bool bytes_behind_ = false;      // and something came behind them
-    bool withholding_ = false;       // the answer's begin, until it says something
-    bool disguised_ = false;         // a refusal that said 200
-    bool committed_ = false;         // to status 200, by a head that was due
-    bool promised_ = false;          // and that head says that events come
-    bool retried_link_ = false;      // a fresh one, after a kept-alive one was closed
-    bool sends_again_ = false;       // and that one may have brought the request there
-    bool harmful_ = false;           // another try would be, whoever makes it
+    bool ended_properly_ = false;   // although it broke: the client was told
+    bool pipe_refused_ = false;     // none was to be had: not asked for again
+    bool spliced_ = false;          // a part of the answer was
+    bool events_complete_ = false;  // the copy of them says so
+    bool bytes_behind_ = false;     // and something came behind them
+    bool withholding_ = false;      // the answer's begin, until it says something
+    bool disguised_ = false;        // a refusal that said 200
+    bool committed_ = false;        // to status 200, by a head that was due
+    bool promised_ = false;         // and that head says that events come
+    bool retried_link_ = false;     // a fresh one, after a kept-alive one was closed
+    bool sends_again_ = false;      // and that one may have brought the request there
     bool waits_for_load_ = false;
     bool server_lived_ = false;  // when its time was over
     bool resumes_ = false;       // the stream of one backend has ended in its middle
     bool sent_ = false;          // the request, perhaps: it is not known that nobody read it
-    // Moving on from what failed last is no retry that could become a storm: it listens no more,
-    // or the request suits another backend better.
-    bool free_hop_ = false;
-    bool unwilling_too_ = false;   // nobody else is left of the model
-    bool second_opinion_ = false;  // is being asked for: the first said what may be the request's
-    bool request_blamed_ = false;  // two have said so, or one, to the same request as lately
 };
 
 }  // namespace sluice::proxy

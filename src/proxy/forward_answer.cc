@@ -177,8 +177,8 @@ bool Forward::write_answer_head(const http::Head& head, http::Framing out) {
         answer::HeldAnswer refused;
         refused.status = head.status;
         refused.advice = policy::read_retry_advice(head, wall_now());
-        failed_as_ = policy::classify(
-            {.end = AttemptEnd::answered, .status = head.status, .error = nullptr});
+        campaign_.set_failed_as(policy::classify(
+            {.end = AttemptEnd::answered, .status = head.status, .error = nullptr}));
         writer.lines(policy::advice_fields(advice_for(refused)));
     }
     if (out == http::Framing::length) writer.field("Content-Length", head.content_length);
@@ -278,7 +278,7 @@ bool Forward::pass_on_held() {
     writer.lines(held->fields);
     const policy::FailureFacts facts{
         .end = AttemptEnd::answered, .status = held->status, .error = nullptr};
-    failed_as_ = policy::classify(facts);
+    campaign_.set_failed_as(policy::classify(facts));
     if (!exchange_.is_generic()) writer.lines(policy::advice_fields(advice_for(*held)));
     if (out == http::Framing::chunked) writer.field("Transfer-Encoding", "chunked");
     relay_.begin({.in = held->framing, .out = out});
@@ -290,7 +290,7 @@ bool Forward::pass_on_held() {
         return false;
     }
     exchange_.status = held->status;
-    auto end = try_end(failed_as_, true);
+    auto end = try_end(campaign_.failed_as(), true);
     end.retry_after = held->advice.after;
     place_.release(end);
     enter(Phase::relaying);
@@ -314,7 +314,7 @@ void Forward::judge_held() {
                                      .credential = credential()};
     const auto failure = policy::classify(facts);
     if (refuses_addition(said)) return ask_plainly();
-    if (said.n_ctx) context_min_ = std::max(context_min_, *said.n_ctx);
+    if (said.n_ctx) campaign_.want_context(*said.n_ctx);
     if (failure == FailureClass::loading)
         service_.saw_health(*exchange_.model, *exchange_.target, upstream::Health::loading,
                             "it is loading its model");
@@ -329,12 +329,12 @@ void Forward::judge_held() {
 
 // The backend's own word, and what we know.
 policy::RetryAdvice Forward::advice_for(const answer::HeldAnswer& held) const {
-    return policy::advise({.source = Source::backend,
-                           .status = held.status,
-                           .failure = failed_as_,
-                           .tried_elsewhere = failed_elsewhere_,
-                           .known = known_wait(),
-                           .said = held.advice});
+    auto facts = campaign_.refusal();
+    facts.source = Source::backend;
+    facts.status = held.status;
+    facts.known = known_wait();
+    facts.said = held.advice;
+    return policy::advise(facts);
 }
 
 // It is the answer after all.
@@ -353,7 +353,7 @@ void Forward::relay_held() {
         return fail(no_memory());
     exchange_.status = held->status;
     exchange_.answer_begun = true;
-    exchange_.error = hops_ > 0 ? failure_.message : std::string();
+    exchange_.error = campaign_.failed() ? campaign_.failure().message : std::string();
     exchange_.bytes_out += body.size();
     client_.send(std::move(body));
     finish(false);

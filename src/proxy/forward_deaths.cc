@@ -38,7 +38,7 @@ void Forward::lose(const std::string& cause, AttemptEnd end) {
     if (sent_) note_break();
     const bool dead = look_for_listener();
     const bool may_repeat = untouched || !exchange_.must_not_repeat();
-    const bool room = untouched || hops_ + 1 < hops_max;
+    const bool room = untouched || campaign_.may_hop(2);
     if (silent && reused && !dead && may_repeat && room && !std::exchange(retried_link_, true)) {
         // The server closed the kept-alive connection while the request was on its way.
         sends_again_ = !untouched;
@@ -63,7 +63,8 @@ bool Forward::begin_again() {
         lose_try("nobody listens there any more", AttemptEnd::ended_early);
         return false;
     }
-    note_hop(FailureClass::transient);
+    campaign_.count_hop(*exchange_.target, FailureClass::transient);
+    log_hop(FailureClass::transient);
     note_try();
     return true;
 }
@@ -125,7 +126,7 @@ bool Forward::look_for_listener() {
 }
 
 void Forward::see_dead(const std::string& cause) {
-    free_hop_ = true;
+    campaign_.leave_freely();
     const auto& endpoint = *exchange_.target->endpoint;
     if (inquest_.suspect.undecided_on(endpoint.id)) inquest_.count(endpoint);
     service_.saw_health(*exchange_.model, *exchange_.target, upstream::Health::down, cause);
@@ -163,7 +164,7 @@ void Forward::stop_moving() {
     inquest_.convict(service_, digest());
     held_answer_ = nullptr;
     failure_end_ = End::backend_error;
-    harmful_ = true;
+    campaign_.forbid();
     give_up(Error::backend(
         502, Retry::no,
         std::string(was_known && alone
@@ -180,7 +181,7 @@ bool Forward::refuse_known() {
     place_.cancel();
     held_answer_ = nullptr;
     failure_end_ = End::refused;
-    harmful_ = true;
+    campaign_.forbid();
     give_up({Source::gateway, Retry::no, 502,
              "Servers ended one after the other while they had this very request, a moment ago: it "
              "is not sent to any for a minute. The log names them (query_of_death); find out what "

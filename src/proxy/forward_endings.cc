@@ -7,19 +7,22 @@
 
 namespace sluice::proxy {
 
-// Nobody else will do.
 void Forward::give_up(Error error) {
+    campaign_.failure() = std::move(error);
+    give_up();
+}
+
+// Nobody else will do.
+void Forward::give_up() {
     leave_line();
-    if (held_answer_ != nullptr && !committed_) {
-        failure_ = std::move(error);
-        return relay_held();
-    }
+    if (held_answer_ != nullptr && !committed_) return relay_held();
+    Error error = std::move(campaign_.failure());
     if (held_answer_ != nullptr) {
         // In the backend's words, in the frame of the dialect.
         const auto held = std::move(held_answer_);
         // Where it has none, in ours: without the figure of its status, which agents would heed.
         const llm::Refusal refusal = llm::read_refusal(held->body, llm::message_of(error.message));
-        const bool of_client = policy::is_about_request(failed_as_);
+        const bool of_client = policy::is_about_request(campaign_.failed_as());
         error.status = of_client && held->status >= 500 ? 400 : held->status;
         return break_off(std::move(error), End::backend_error, &refusal);
     }
@@ -28,23 +31,16 @@ void Forward::give_up(Error error) {
 }
 
 policy::RetryAdvice Forward::advice() const {
-    return policy::advise({.source = failure_.source,
-                           .status = failure_.status,
-                           .failure = failed_as_,
-                           .tried_elsewhere = failed_elsewhere_,
-                           .harmful = harmful_,
-                           .known = known_wait(),
-                           .said = {}});
+    auto facts = campaign_.refusal();
+    facts.known = known_wait();
+    return policy::advise(facts);
 }
 
 // Where all that the model has are left alone for a while.
 std::optional<Duration> Forward::known_wait() const {
-    if (retry_after_ || routed_model_ == nullptr || exchange_.request == nullptr)
-        return retry_after_;
-    upstream::Wish whole = wish();
-    whole.model = routed_model_;
-    whole.tried = whole.context_min = 0;
-    const auto again = service_.dispatch.opens_again(whole);
+    const upstream::Wish whole = campaign_.whole_wish();
+    if (retry_after_ || whole.model == nullptr || exchange_.request == nullptr) return retry_after_;
+    const auto again = service_.dispatch.opens_again(complete(whole));
     return again ? std::optional(*again - service_.loop.now()) : std::nullopt;
 }
 
@@ -52,7 +48,7 @@ void Forward::fail(Error error) {
     SLUICE_ASSERT(!exchange_.answer_begun);
     SLUICE_ASSERT(link_ == nullptr && !place_.held());
     exchange_.error = error.message;
-    failure_ = std::move(error);
+    campaign_.failure() = std::move(error);
     end_inquest(false);
     phase_ = Phase::finished;
     outcome_ = Outcome::failed;

@@ -215,7 +215,7 @@ void Forward::expire() {
         // What died a moment ago may only now be seen to be dead.
         look_for_listener();
         look_back();
-        return go_again();
+        return take(campaign_.again(fate()));
     }
     if (next_notice() <= now) tell();
 }
@@ -229,10 +229,11 @@ void Forward::expire_phase(const policy::Deadline& deadline) {
     failure_end_ = End::timeout;
     if (queued) retry_after_ = service_.dispatch.retry_after(*exchange_.model);
     const bool unpassed = phase_ != Phase::relaying || withholding_;
-    if (queued && !whole && fallback_left(policy::FallbackChain::overload)) {
+    if (queued && !whole && campaign_.has_fallback(policy::FallbackChain::overload)) {
         leave_line();
         note_wait();
-        turn_to_fallback(policy::FallbackChain::overload);
+        campaign_.leave_line();
+        follow();
         return find_place();
     }
     // Behind a client's own deadline, or with nobody else to ask, there is nothing to try again.
@@ -250,7 +251,8 @@ void Forward::expire_phase(const policy::Deadline& deadline) {
         look_for_listener();
     }
     // One that its health checks cannot reach either is left by everybody.
-    free_hop_ |= service_.dispatch.health_of(*exchange_.target->endpoint) == upstream::Health::down;
+    if (service_.dispatch.health_of(*exchange_.target->endpoint) == upstream::Health::down)
+        campaign_.leave_freely();
     move_on(facts_of(answer::Break::silence, {}),
             Error::backend(status, Retry::no, std::move(cause)));
 }

@@ -220,7 +220,7 @@ void Forward::break_off(Error error, End end, const llm::Refusal* refusal) {
     exchange_.bytes_out += out.size();
     client_.send(std::move(out));
     exchange_.error = error.message;
-    failure_ = std::move(error);
+    campaign_.failure() = std::move(error);
     failure_end_ = end;
     phase_ = Phase::finished;
     outcome_ = Outcome::broken;

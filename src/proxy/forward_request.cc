@@ -41,7 +41,7 @@ bool Forward::send_request() {
                       pool_->takes_additions() && !plainly_;
     const auto kind = request.multipart != nullptr ? llm::BodyKind::multipart : llm::BodyKind::json;
     const std::string& name =
-        target.upstream_name.empty() ? request.asked_model : target.upstream_name;
+        target.upstream_name.empty() ? campaign_.name() : target.upstream_name;
     const auto edits =
         llm::plan_edits(kind, request.facts, {.model = name, .include_usage = usage_injected_});
     const std::string resumed =

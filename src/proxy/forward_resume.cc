@@ -43,13 +43,15 @@ bool Forward::try_resume(policy::FailureClass failure, std::string& cause) {
         cause.append(" It was not resumed: ").append(llm::describe(obstacle)).append(".");
         return false;
     }
-    note_hop(failure);
-    if (hops_ >= hops_max) return false;
+    campaign_.count_hop(*exchange_.target, failure);
+    log_hop(failure);
+    if (!campaign_.may_hop()) return false;
+    campaign_.commit_to_model();
     committed_ = promised_ = resumes_ = true;
     told_ = service_.loop.now();  // the client has just heard something
-    failure_ = Error::backend(502, Retry::no, cause);
+    campaign_.failure() = Error::backend(502, Retry::no, cause);
     failure_end_ = End::backend_error;
-    go_again();
+    take(campaign_.again(fate()));
     return true;
 }
 
@@ -63,7 +65,8 @@ bool Forward::plan_to_resume() {
         return true;
     }
     place_.cancel();
-    failure_.message.append(" Another backend did not go on: ")
+    campaign_.failure()
+        .message.append(" Another backend did not go on: ")
         .append(llm::describe(resume_->plan.obstacle))
         .append(".");
     return false;

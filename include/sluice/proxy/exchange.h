@@ -75,7 +75,6 @@ struct RequestState {
     // What a backend without a name of its own for the model is asked for; empty: what the client
     // says.
     std::string asked_model;
-    std::uint64_t tried = 0;        // targets of the model that were tried, a bit each
     std::uint64_t charged = 0;      // bytes of body that the shard has taken into account
     std::uint64_t hash_key = 0;     // of what stays together, for Balance::hash
     std::uint64_t digest_made = 0;  // 0: not yet
