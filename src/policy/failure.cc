@@ -26,13 +26,13 @@ FailureClass classify_credential(Credential credential) {
 // What a status of 400 or more says by itself. 502, 503, 504 and 529 are of servers that say that
 // they, or those behind them, cannot serve anybody now; anything else of 5xx is also what a wrong
 // request is answered with.
-FailureClass classify_status(int status, Credential credential) {
+FailureClass classify_status(const FailureFacts& facts) {
     constexpr int overloaded_status = 529;  // Anthropic's
-    switch (status) {
+    switch (facts.status) {
         case 401:
         case 402:
         case 403:
-            return classify_credential(credential);
+            return classify_credential(facts.credential);
         case 429:
             return FailureClass::rate_limited;
         case 501:
@@ -45,9 +45,9 @@ FailureClass classify_status(int status, Credential credential) {
         case 408:
             return FailureClass::doubtful;
         case 508:
-            return FailureClass::loop;
+            return facts.of_gateway ? FailureClass::loop : FailureClass::doubtful;
         default:
-            return status >= 500 ? FailureClass::doubtful : FailureClass::client;
+            return facts.status >= 500 ? FailureClass::doubtful : FailureClass::client;
     }
 }
 
@@ -58,8 +58,9 @@ bool leaves_open(int status) {
 }
 
 // A status of 400 or more, with what the body said to it.
-FailureClass classify_answer(int status, const ErrorFacts& error, Credential credential) {
-    if (error.says_billing) return classify_credential(credential);
+FailureClass classify_answer(const FailureFacts& facts, const ErrorFacts& error) {
+    const int status = facts.status;
+    if (error.says_billing) return classify_credential(facts.credential);
     if (error.says_blocked) return FailureClass::policy_block;
     if (error.says_over_rate) return FailureClass::over_rate;
     // Whatever its status (Together says it with 403), but for a bucket of tokens that is empty.
@@ -69,18 +70,19 @@ FailureClass classify_answer(int status, const ErrorFacts& error, Credential cre
         if (error.says_unsupported) return FailureClass::client;
         if (error.says_loading && status >= 500) return FailureClass::loading;
     }
-    return classify_status(status, credential);
+    return classify_status(facts);
 }
 
 // An error inside of a stream tells its status in itself; one that tells none may be anybody's.
-FailureClass classify_event(const ErrorFacts& error, Credential credential) {
+FailureClass classify_event(FailureFacts facts, const ErrorFacts& error) {
     constexpr int unknown_status = 500;
-    return classify_answer(error.status != 0 ? error.status : unknown_status, error, credential);
+    facts.status = error.status != 0 ? error.status : unknown_status;
+    return classify_answer(facts, error);
 }
 
-constexpr std::array names{"none",   "transient",      "doubtful",     "rate_limited", "hard",
-                           "client", "context_length", "policy_block", "over_rate",    "loading",
-                           "slow",   "loop"};
+constexpr std::array names{"none",      "transient", "doubtful",       "rate_limited",
+                           "hard",      "client",    "context_length", "policy_block",
+                           "over_rate", "loading",   "slow",           "loop"};
 
 }  // namespace
 
@@ -89,11 +91,11 @@ FailureClass classify(const FailureFacts& facts) {
         case AttemptEnd::answered:
             SLUICE_ASSERT(facts.status >= 100);
             if (facts.status < 400) return FailureClass::none;
-            if (facts.error == nullptr) return classify_status(facts.status, facts.credential);
-            return classify_answer(facts.status, *facts.error, facts.credential);
+            if (facts.error == nullptr) return classify_status(facts);
+            return classify_answer(facts, *facts.error);
         case AttemptEnd::error_event:
             if (facts.error == nullptr) return FailureClass::doubtful;
-            return classify_event(*facts.error, facts.credential);
+            return classify_event(facts, *facts.error);
         case AttemptEnd::refused:
         case AttemptEnd::unreachable:
         case AttemptEnd::timed_out:

@@ -159,12 +159,14 @@ std::uint64_t Forward::identity() {
 }
 
 // What the end of this try says about the backend.
-upstream::TryEnd Forward::try_end(FailureClass failure, bool answered) {
-    upstream::TryEnd end{.failure = failure, .answered = answered};
+upstream::TryEnd Forward::try_end(FailureClass failure, const policy::FailureFacts& facts) {
+    upstream::TryEnd end{.failure = failure,
+                         .answered = policy::has_answered(facts.end),
+                         .broke = policy::broke_alone(facts)};
     if (failure == FailureClass::none) return end;
     if (held_answer_ != nullptr) end.retry_after = held_answer_->advice.after;
     end.caller = exchange_.counts_for();
-    if (failure == FailureClass::doubtful) end.request = identity();
+    if (failure == FailureClass::doubtful || end.broke) end.request = identity();
     if (exchange_.request != nullptr)
         end.credentials = exchange_.request->credentials;
     else if (failure == FailureClass::rate_limited)
@@ -172,8 +174,8 @@ upstream::TryEnd Forward::try_end(FailureClass failure, bool answered) {
     return end;
 }
 
-void Forward::release_place(FailureClass failure, bool answered) {
-    if (place_.held()) place_.release(try_end(failure, answered));
+void Forward::release_place(const policy::FailureFacts& facts) {
+    if (place_.held()) place_.release(try_end(policy::classify(facts), facts));
 }
 
 // A try has failed, and nothing of an answer has reached the client.
@@ -181,7 +183,7 @@ void Forward::move_on(const policy::FailureFacts& facts, Error error) {
     using policy::KnownFor;
     SLUICE_ASSERT(link_ == nullptr && place_.held());
     const FailureClass failure = policy::classify(facts);
-    place_.release(try_end(failure, policy::has_answered(facts.end)));
+    place_.release(try_end(failure, facts));
     log_hop(failure);
     campaign_.fail({.target = exchange_.target,
                     .as = failure,
@@ -203,8 +205,6 @@ void Forward::move_on(const policy::FailureFacts& facts, Error error) {
     take(step);
 }
 
-// Another try, as soon as the budget allows and no server is in danger; but nobody waits for that
-// long.
 void Forward::take(Campaign::Step step) {
     using Step = Campaign::Step;
     switch (step) {
@@ -214,10 +214,12 @@ void Forward::take(Campaign::Step step) {
         case Step::retry:
             retry_ = {};
             retry_ = service_.retries.take(service_.loop.now());
-            if (!retry_) return pause();
+            if (!retry_) return wait_for_budget();
             return find_place();
         case Step::pause:
-            return pause();
+            // Not for long: see look_back().
+            enter(Phase::pausing);
+            return look_again_later();
         case Step::stop:
             return stop_moving();
         case Step::give_up:
@@ -229,13 +231,16 @@ void Forward::take(Campaign::Step step) {
     SLUICE_ASSERT(false);
 }
 
-void Forward::pause() {
+void Forward::wait_for_budget() {
     if (phase_ != Phase::pausing) enter(Phase::pausing);
-    if (phase_begun_ + pause_max <= service_.loop.now()) {
-        ++service_.statistics.retries_refused;
-        campaign_.tire();
-        return give_up();
-    }
+    if (phase_begun_ + pause_max > service_.loop.now()) return look_again_later();
+    ++service_.statistics.retries_refused;
+    campaign_.tire();
+    give_up();
+}
+
+void Forward::look_again_later() {
+    SLUICE_ASSERT(phase_ == Phase::pausing);
     check_at_ = service_.loop.now() + pause_step;
     service_.loop.make_ready(owner_);
 }

@@ -114,7 +114,8 @@ private:
     void find_place();
     void follow();
     void take(answer::Campaign::Step step);
-    void pause();
+    void wait_for_budget();
+    void look_again_later();
     bool wait_in_line(const upstream::Found& found);
     void leave_line();
     void note_wait();  // it is over
@@ -122,8 +123,8 @@ private:
     std::uint64_t identity();
     void note_try();
     void log_hop(policy::FailureClass failure);
-    upstream::TryEnd try_end(policy::FailureClass failure, bool answered);
-    void release_place(policy::FailureClass failure, bool answered);
+    upstream::TryEnd try_end(policy::FailureClass failure, const policy::FailureFacts& facts);
+    void release_place(const policy::FailureFacts& facts);
     void move_on(const policy::FailureFacts& facts, Error error);
     std::optional<Duration> known_wait() const;
     void give_up();
@@ -145,9 +146,10 @@ private:
 
     // --- connections that break, servers that end (forward_deaths.cc) ---
     void lose(const std::string& cause, policy::AttemptEnd end);
-    void lose_try(const std::string& cause, policy::AttemptEnd end);
+    void lose_try(const std::string& cause, policy::AttemptEnd end, bool dead);
     bool begin_again();
-    policy::FailureFacts facts_of(answer::Break kind, const llm::ErrorFacts& said) const;
+    policy::FailureFacts facts_of(answer::Break kind, const llm::ErrorFacts& said,
+                                  bool dead = false) const;
     void lose_answer(answer::Break kind, std::string cause, End end = End::backend_error);
     void lose_end(std::string cause);
     bool look_for_listener();

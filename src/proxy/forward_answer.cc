@@ -241,6 +241,7 @@ void Forward::hold(const http::Head& head) {
     held_answer_->reason = head.reason;
     held_answer_->framing = head.framing;
     held_answer_->advice = policy::read_retry_advice(head, wall_now());
+    held_answer_->of_gateway = head.find(http::FieldId::server) == "sluice";
     http::HeadWriter writer(service_.head_space());
     forward_fields(writer, head);
     if (writer.overflowed()) return fail_answer("sent an answer whose head is too long.");
@@ -290,7 +291,7 @@ bool Forward::pass_on_held() {
         return false;
     }
     exchange_.status = held->status;
-    auto end = try_end(campaign_.failed_as(), true);
+    auto end = try_end(campaign_.failed_as(), facts);
     end.retry_after = held->advice.after;
     place_.release(end);
     enter(Phase::relaying);
@@ -311,7 +312,8 @@ void Forward::judge_held() {
     const policy::FailureFacts facts{.end = AttemptEnd::answered,
                                      .status = held_answer_->status,
                                      .error = &said,
-                                     .credential = credential()};
+                                     .credential = credential(),
+                                     .of_gateway = held_answer_->of_gateway};
     const auto failure = policy::classify(facts);
     if (refuses_addition(said)) return ask_plainly();
     if (said.n_ctx) campaign_.want_context(*said.n_ctx);

@@ -13,7 +13,8 @@ using policy::AttemptEnd;
 using policy::FailureClass;
 
 // A process that dies closes its connections before it is seen to be gone, by that much at most.
-constexpr Duration aftermath = Duration::millis(100);
+// Who had two connections break waits for so long before a third server is asked.
+constexpr Duration aftermath = Duration::millis(500);
 
 bool is_gone(const upstream::Endpoint& endpoint) {
     return io::nobody_listens(endpoint.address().raw(), endpoint.address().size());
@@ -44,11 +45,11 @@ void Forward::lose(const std::string& cause, AttemptEnd end) {
         sends_again_ = !untouched;
         return try_target(upstream::Pool::Freshness::fresh);
     }
-    lose_try(cause, end);
+    lose_try(cause, end, dead);
 }
 
-void Forward::lose_try(const std::string& cause, AttemptEnd end) {
-    const policy::FailureFacts facts{.end = end, .status = 0, .error = nullptr};
+void Forward::lose_try(const std::string& cause, AttemptEnd end, bool dead) {
+    const policy::FailureFacts facts{.end = end, .status = 0, .error = nullptr, .listens = !dead};
     move_on(facts,
             Error::backend(502, Retry::no,
                            "The backend closed the connection before its answer: " + cause + "."));
@@ -60,7 +61,7 @@ bool Forward::begin_again() {
     sends_again_ = false;
     if (look_for_listener()) {
         drop_link(false);
-        lose_try("nobody listens there any more", AttemptEnd::ended_early);
+        lose_try("nobody listens there any more", AttemptEnd::ended_early, true);
         return false;
     }
     campaign_.count_hop(*exchange_.target, FailureClass::transient);
@@ -70,10 +71,11 @@ bool Forward::begin_again() {
 }
 
 // What it says about the backend that the body broke off.
-policy::FailureFacts Forward::facts_of(answer::Break kind, const llm::ErrorFacts& said) const {
+policy::FailureFacts Forward::facts_of(answer::Break kind, const llm::ErrorFacts& said,
+                                       bool dead) const {
     switch (kind) {
         case answer::Break::connection:
-            return {.end = AttemptEnd::ended_early};
+            return {.end = AttemptEnd::ended_early, .listens = !dead};
         case answer::Break::silence:
             return {.end = server_lived_ ? AttemptEnd::outlasted : AttemptEnd::timed_out};
         case answer::Break::error_event:
@@ -94,14 +96,14 @@ void Forward::lose_answer(answer::Break kind, std::string cause, End end) {
     SLUICE_ASSERT(link_ == nullptr);
     ++service_.statistics.answers_broken[static_cast<std::size_t>(kind)];
     note_break();
-    look_for_listener();
+    const bool dead = look_for_listener();
     const auto said = llm::read_failure_body(relay_.error_text());
-    const auto facts = facts_of(kind, said);
+    const auto facts = facts_of(kind, said, dead);
     if (withholding_) {
         drop_withheld();
         return move_on(facts, Error::backend(502, Retry::no, std::move(cause)));
     }
-    release_place(policy::classify(facts), policy::has_answered(facts.end));
+    release_place(facts);
     if (try_resume(policy::classify(facts), cause)) return;
     const int status = end == End::timeout ? 504 : 502;
     // An error that was kept from the client is told in the backend's words all the same.

@@ -59,9 +59,9 @@ Duration Forward::first_notice() const {
     return exchange_.model->setting.queue.notice_first;
 }
 
-// The backend has begun to say something.
+// The backend has begun to say something that the client gets to hear.
 bool Forward::has_spoken() const {
-    return phase_ == Phase::relaying && relay_.events() > 0;
+    return phase_ == Phase::relaying && relay_.events() > 0 && !withholding_;
 }
 
 Instant Forward::next_notice() const {

@@ -163,9 +163,9 @@ void Forward::finish(bool reusable) {
     if (place_.held() && !broken) place_.note_tokens(exchange_.usage.completion);
     if (broken) {
         const auto said = llm::read_failure_body(relay_.error_text());
-        release_place(policy::classify(facts_of(relay_.failure_kind(), said)), true);
+        release_place(facts_of(relay_.failure_kind(), said));
     } else {
-        release_place(policy::classify({.status = exchange_.status}), true);
+        release_place({.status = exchange_.status});
     }
     retry_ = {};
     end_inquest(!broken && exchange_.status < 400);

@@ -61,17 +61,15 @@ policy::BreakerChange Dispatch::judge(TargetState& state, const Place& place, co
     switch (policy::disposition_of(end.failure).breaker) {
         case BreakerEffect::none:
             break;
-        case BreakerEffect::counts:
-            return record(end.answered ? Outcome::bad_answer : Outcome::failure);
-        case BreakerEffect::with_witnesses: {
-            // A server that fails its health check as well needs no witnesses.
-            const bool unwell = health_.of(state.endpoint) != Health::up;
-            const policy::Doubts::Failure failure{end.caller, end.request, now};
-            const bool witnessed = state.doubts.add(failure);
-            teach(policy::DoubtAt{.target = place.target().id, .failure = failure});
-            if (witnessed || unwell) return record(Outcome::bad_answer);
-            break;
+        case BreakerEffect::counts: {
+            // Who breaks connections may be well all the same, and say so when it is asked.
+            const bool asked = health_.alive(state.endpoint) != Instant{};
+            const bool well = end.broke && asked && !has_witnesses(state, place, end);
+            return record(well || end.answered ? Outcome::bad_answer : Outcome::failure);
         }
+        case BreakerEffect::with_witnesses:
+            if (has_witnesses(state, place, end)) return record(Outcome::bad_answer);
+            break;
         case BreakerEffect::rests:
             state.rests.add(credential_of(place.target(), end.credentials), end.retry_after, now);
             break;
@@ -81,6 +79,14 @@ policy::BreakerChange Dispatch::judge(TargetState& state, const Place& place, co
     }
     state.breaker.abandon(place.attempt_);
     return {};
+}
+
+// Others failed there as well, with other requests, or its health check does.
+bool Dispatch::has_witnesses(TargetState& state, const Place& place, const TryEnd& end) {
+    const policy::Doubts::Failure failure{end.caller, end.request, loop_.now()};
+    const bool witnessed = state.doubts.add(failure);
+    teach(policy::DoubtAt{.target = place.target().id, .failure = failure});
+    return witnessed || health_.of(state.endpoint) != Health::up;
 }
 
 void Dispatch::teach(const policy::Lesson& lesson) {

@@ -47,6 +47,13 @@ def die_behind(peer):
     die()
 
 
+def die_long_behind(peer):
+    """The same, with much to tidy up."""
+    peer.close()
+    time.sleep(0.3)
+    die()
+
+
 def die_reset(peer):
     peer.reset()
     die()
@@ -62,6 +69,7 @@ WAYS = {
     "silent": lambda peer: die(),
     "reset": die_reset,
     "behind": die_behind,
+    "long behind": die_long_behind,
     "slow": lambda peer: (time.sleep(0.1), die()),
     "head": die_with(b"HTTP/1.1 200 OK\r\nContent-"),
     "refusal": die_with(head(503, "Broken", Content_Length=500) + b'{"error":'),

@@ -15,7 +15,8 @@ SPELL = WORD.decode()
 BLIND = {"health": {"probe": "off"}}
 # How a server dies, and whether the request asks for a stream.
 DEATHS = [("silent", False), ("silent", True), ("reset", False), ("behind", False),
-          ("behind", True), ("slow", False), ("head", False), ("refusal", False), ("begin", True)]
+          ("behind", True), ("long behind", False), ("slow", False), ("head", False),
+          ("refusal", False), ("begin", True)]
 
 
 class Deaths(PoolCase):

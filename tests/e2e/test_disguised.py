@@ -242,6 +242,28 @@ class Disguised(PoolCase):
                 self.assertIn(b"no slot", got)
                 self.assertEqual(got.count(begin), 1)
 
+    def test_R8_a_client_hears_that_it_waits_though_the_server_has_begun(self):
+        for pool in (False, True):
+            with self.subTest(pool=pool):
+                heard = threading.Event()
+
+                def script(peer, _, heard=heard):
+                    peer.send(sse_head() + chunk(choice(0, role="assistant")))
+                    heard.wait(20)
+                    peer.send(chunk(delta("a")) + chunk(finish()) + chunk(DONE) + LAST_CHUNK)
+                gateway = self.alone(script)[1] if not pool else self.pair(script)[2]
+                with gateway.client() as client:
+                    client.send(chat_request(gateway.host, stream=True))
+                    answer = client.read()
+                    got = self.read_until(answer, b": waiting" if pool else b"assistant")
+                    self.assertNotIn(b'"content":"a"', got.replace(b" ", b""))
+                    heard.set()
+                    while part := answer.read_some():
+                        got += part
+                self.assertEqual((answer.status, answer.complete), (200, True))
+                self.assertEqual(got.count(b"assistant"), 1)
+                self.assertIn(b"[DONE]", got)
+
     def test_R8_what_is_of_use_before_the_first_word_is_not_held_back(self):
         progress = event({"choices": [{"index": 0, "delta": {"role": "assistant", "content": None},
                                        "finish_reason": None}], "object": "chat.completion.chunk",

@@ -44,7 +44,7 @@ class Judging(PoolCase):
     def pool(self, *servers, shards=1, **more):
         return self.gateway({"m": {"balance": "round-robin", "health": BLIND,
                                    "backends": [backend(server) for server in servers],
-                                   "breaker": {"open": "1h", "open_max": "1h"}, **more}},
+                                   "breaker": {"open": "1h", "open_max": "1h"}} | more},
                             shards=shards)
 
     def asked(self, *servers):
@@ -81,6 +81,28 @@ class OfTheRequest(Judging):
                     if number % 4 == 3:
                         self.assert_served(self.ask(gateway, source="127.0.0.2"))
                 self.assertEqual(self.states(gateway), [])
+
+    BREAKS = {
+        "a reset": (hang_up, False),
+        "a close": (lambda peer, _: peer.close(), False),
+        "a document that is cut": (lambda peer, _: (peer.send(
+            head(Content_Type="application/json", Content_Length=500) + b'{"id":'),
+            peer.close()), False),
+        "a stream that is cut": (lambda peer, _: (peer.send(sse_head() + chunk(delta("hi"))),
+                                                  peer.close()), True),
+    }
+
+    def test_R1_connections_that_break_take_no_server_from_others(self):
+        for name, (script, stream) in self.BREAKS.items():
+            for count in (1, 3):
+                with self.subTest(name, servers=count):
+                    servers = [self.scripted(by_content(script)) for _ in range(count)]
+                    gateway = self.pool(*servers, health={})  # which they answer
+                    wait_until(lambda s=servers: all(server.probes for server in s), "probes")
+                    for number in range(9):
+                        self.ask(gateway, content=f"{BAD} {number}", stream=stream)
+                    for _ in range(4):
+                        self.assert_served(self.ask(gateway, source="127.0.0.2"))
 
     def test_R1_a_second_opinion_and_no_third(self):
         for stream, shards in ((False, 1), (True, 1), (False, 3)):

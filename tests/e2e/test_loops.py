@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import unittest
 
-from backend import Backend
+from backend import Backend, json_answer
 from harness import SLUICE, Gateway, chat_request, error_in, main, request, settings
 from wire import wait_until
 
@@ -217,6 +217,18 @@ class Circles(unittest.TestCase):
         gateways[0].logged(status=508)
         seen = sum(line.get("path") == "/r" for gateway in gateways for line in gateway.log())
         self.assertLessEqual(seen, 3)
+
+    def test_R4_an_applications_own_508_is_no_proof_that_nothing_was_done(self):
+        told = json_answer({"detail": "a circle of references"}, 508, "Loop Detected")
+        servers = [Backend(lambda peer, _: peer.send(told)) for _ in range(3)]
+        for server in servers:
+            self.addCleanup(server.stop)
+        gateway = self.gateway(free_port(), *settings({"routes": [
+            {"path": "/r", "backends": [{"url": server.url} for server in servers]}]}))
+        with gateway.client() as client:
+            answer = client.ask(request("POST", "/r", b"once"))
+        self.assertEqual((answer.status, answer.json), (508, {"detail": "a circle of references"}))
+        self.assertEqual(sum(len(server.requests) for server in servers), 1)
 
 
 if __name__ == "__main__":

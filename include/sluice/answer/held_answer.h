@@ -22,6 +22,7 @@ struct HeldAnswer {
     std::string body;
     http::Framing framing = http::Framing::none;  // as it came
     policy::RetryAdvice advice;
+    bool of_gateway = false;  // one like this one made it
 };
 
 }  // namespace sluice::answer

@@ -26,9 +26,12 @@
 // input longer than a batch): a quick, complete answer of that kind is doubtful. It is the server's
 // only where others fail with other requests, too (policy/doubts.h), and one other backend is asked
 // for a second opinion, not all of them. A request that takes too long while its server shows that
-// it is alive says nothing about that one. 508 says that what this backend is asked comes back to
-// whoever asked, and that nothing was done (RFC 5842 section 7.2): whatever it was may be asked of
-// others.
+// it is alive says nothing about that one. A gateway's 508 says that what this backend is asked
+// comes back to whoever asked, and that nothing was done (RFC 5842 section 7.2): whatever it was
+// may be asked of others. Anybody else's is an answer like 500: an application may have done
+// something before it found out. A connection that breaks may be one caller's doing, too: it
+// counts, but a server whose health check is answered is asked where nobody else is left, until
+// others have seen the same.
 #pragma once
 
 #include "sluice/llm/failure_body.h"
@@ -69,12 +72,6 @@ enum class AttemptEnd : std::uint8_t {
     gateway_fault,   // something of ours: no memory, no descriptor
 };
 
-// Whether the backend has said something: one that answers badly is still there.
-constexpr bool has_answered(AttemptEnd end) {
-    return end == AttemptEnd::answered || end == AttemptEnd::error_event ||
-           end == AttemptEnd::malformed;
-}
-
 // Whose credential the backend saw.
 enum class Credential : std::uint8_t { gateway, client };
 
@@ -83,7 +80,21 @@ struct FailureFacts {
     int status = 0;                          // of the response; 0 where none came
     const llm::ErrorFacts* error = nullptr;  // what its body or event said, where that was read
     Credential credential = Credential::gateway;
+    bool listens = false;     // behind a connection that broke: somebody does at that port
+    bool of_gateway = false;  // the answer is a gateway's like this one
 };
+
+// Whether the backend has said something: one that answers badly is still there.
+constexpr bool has_answered(AttemptEnd end) {
+    return end == AttemptEnd::answered || end == AttemptEnd::error_event ||
+           end == AttemptEnd::malformed;
+}
+
+// The connection broke, but the backend takes others.
+constexpr bool broke_alone(const FailureFacts& facts) {
+    return facts.listens &&
+           (facts.end == AttemptEnd::reset || facts.end == AttemptEnd::ended_early);
+}
 
 FailureClass classify(const FailureFacts& facts);
 

@@ -54,8 +54,9 @@ class Dispatch;
 struct TryEnd {
     policy::FailureClass failure = policy::FailureClass::none;
     bool answered = false;                // with a failure, instead of not at all
+    bool broke = false;                   // the connection did, and the backend listens
     std::optional<Duration> retry_after;  // what the backend said
-    // For a doubtful failure: who asked, and the digest of what.
+    // For a doubtful failure, and one that broke: who asked, and the digest of what.
     policy::ConsumerKey caller = 0;
     std::uint64_t request = 0;
     // The client's own, where the backend saw them.
@@ -303,6 +304,7 @@ private:
     void take(const Model& model, const Target& target, Place& place);
     void over(const Place& place, const TryEnd* end);
     policy::BreakerChange judge(TargetState& state, const Place& place, const TryEnd& end);
+    bool has_witnesses(TargetState& state, const Place& place, const TryEnd& end);
     void teach(const policy::Lesson& lesson);
     void free(const Left& place);
     bool keep(const Left& place);
