@@ -5,6 +5,8 @@
 #include "sluice/base/assert.h"
 #include "sluice/llm/failure_body.h"
 
+#include <simdjson.h>
+
 #include <cstdint>
 #include <vector>
 
@@ -173,6 +175,22 @@ Refusal read_refusal(std::string_view body, std::string_view otherwise) {
     if (refusal.message.empty()) refusal.message = llm::quoted(otherwise);
     refusal.says_too_long = facts.context != ContextSign::none;
     return refusal;
+}
+
+bool is_anthropic_error(std::string_view body, std::string_view request_id) {
+    simdjson::dom::parser parser(refusal_bytes_max);
+    simdjson::dom::element root;
+    simdjson::dom::element error;
+    const auto says = [](const simdjson::dom::element& in, const char* key) {
+        std::string_view text;
+        return in[key].get(text) == simdjson::SUCCESS ? text : std::string_view();
+    };
+    return body.size() <= refusal_bytes_max &&
+           parser.parse(body.data(), body.size()).get(root) == simdjson::SUCCESS &&
+           root.is_object() && says(root, "type") == "error" &&
+           says(root, "request_id") == request_id &&
+           root["error"].get(error) == simdjson::SUCCESS && error.is_object() &&
+           !says(error, "type").empty() && !says(error, "message").empty();
 }
 
 }  // namespace sluice::llm

@@ -1,6 +1,6 @@
 // The head of a backend's answer: passed on, or held until it is known that no other will do.
 #include "forward.h"
-#include "ollama_refusal.h"
+#include "refusal_form.h"
 #include "sluice/base/limits.h"
 #include "sluice/http/writer.h"
 #include "sluice/llm/errors.h"
@@ -343,8 +343,7 @@ policy::RetryAdvice Forward::advice_for(const answer::HeldAnswer& held) const {
 void Forward::relay_held() {
     SLUICE_ASSERT(!place_.held() && !committed_);
     const auto held = std::move(held_answer_);
-    if (!exchange_.is_generic() && exchange_.dialect() == llm::Dialect::ollama)
-        say_in_ollamas_form(*held);
+    if (!exchange_.is_generic()) say_in_form_of(exchange_.dialect(), exchange_.id, *held);
     http::HeadWriter writer(service_.head_space());
     writer.status_line(held->status, held->reason);
     writer.lines(held->fields);

@@ -383,6 +383,42 @@ class Ends(PoolCase):
         answer, _ = self.stream(gateway, CHAT)
         self.assertIsNone(answer.field("x-accel-buffering"))
 
+    def test_C8_a_backends_refusal_of_messages_names_the_request_in_anthropics_form(self):
+        mistake = {"type": "error", "error": {"type": "invalid_request_error", "message": "no"}}
+        llama = {"error": {"code": 400, "message": "no", "type": "invalid_request_error", "n": 7}}
+        server, gateway = self.shared(m={})
+        for status in (400, 401, 404, 422, 429, 500, 529):
+            for value in (mistake, mistake | {"request_id": "req_other"}, llama, {"error": "no"},
+                          {"detail": "no"}, b"no", b"<html></html>", b"", {}):
+                with self.subTest(status=status, value=value):
+                    server.script = lambda peer, _, status=status, value=value: peer.send(
+                        json_answer(value, status, "No"))
+                    answer, _ = self.stream(gateway, MESSAGES, ["x-request-id: abc"], stream=False)
+                    self.assertEqual((answer.status, answer.json["type"]), (status, "error"))
+                    self.assertEqual((answer.json["request_id"], answer.field("request-id")),
+                                     ("abc", "abc"))
+                    error = answer.json["error"]
+                    self.assertIsInstance(error["type"], str)
+                    said = value if isinstance(value, bytes) else json.dumps(value).encode()
+                    self.assertEqual(error["message"] == "no", b"no" in said, error)
+                    self.assertTrue(error["message"])
+                    self.assertEqual(error.get("n"), 7 if value is llama else None)
+        whole = mistake | {"request_id": "req_theirs", "more": [1]}
+        gateway = self.serve(lambda peer, _: peer.send(json_answer(
+            whole, 400, "No", request_id="req_theirs")))
+        answer, _ = self.stream(gateway, MESSAGES)
+        self.assertEqual(answer.json, whole, "what names it already is not touched")
+        # With status 200, and as the begin of a stream.
+        for script in (lambda peer, _: peer.send(json_answer(llama)),
+                       lambda peer, _: peer.send(sse_head() + chunk(
+                           b"event: error\ndata: " + json.dumps(mistake).encode() + b"\n\n") +
+                           LAST_CHUNK)):
+            gateway = self.serve(script)
+            answer, _ = self.stream(gateway, MESSAGES)
+            self.assertEqual((answer.status, answer.json["type"]), (400, "error"))
+            self.assertEqual(answer.json["request_id"], answer.field("x-request-id"))
+            self.assertEqual(answer.json["request_id"], answer.field("request-id"))
+
     def test_R7d_messages_carry_the_id_where_their_sdks_look_for_it(self):
         gateway = self.serve(lambda peer, _: peer.send(json_answer({"content": []})))
         answer, _ = self.stream(gateway, MESSAGES)
@@ -392,6 +428,7 @@ class Ends(PoolCase):
         answer, _ = self.stream(gateway, MESSAGES)
         self.assertEqual([value for key, value in answer.fields if key == "request-id"],
                          ["req_theirs"])
+        self.assertEqual(answer.json["request_id"], "req_theirs")
         answer, _ = self.stream(gateway, MESSAGES, model="nobody")
         self.assertEqual(answer.field("request-id"), answer.field("x-request-id"))
         self.assertEqual(answer.json["request_id"], answer.field("x-request-id"))

@@ -30,4 +30,7 @@ struct Refusal {
 // nothing, `otherwise` is the message.
 Refusal read_refusal(std::string_view body, std::string_view otherwise);
 
+// Whether the body is an error in Anthropic's form, of a request with that id.
+bool is_anthropic_error(std::string_view body, std::string_view request_id);
+
 }  // namespace sluice::llm
