@@ -29,6 +29,11 @@ constexpr Endpoint any_type(Endpoint endpoint) {
     return endpoint;
 }
 
+constexpr Endpoint bare(Endpoint endpoint) {
+    endpoint.has_version_elsewhere = true;
+    return endpoint;
+}
+
 constexpr Endpoint reads(Endpoint endpoint) {
     endpoint.tokens = Tokens::read;
     return endpoint;
@@ -82,10 +87,10 @@ constexpr std::array table{
     upload("/v1/images/edits", json_or_multipart, sse),
     upload("/v1/images/variations", model_in_multipart, unstreamed),
     // For base URLs without /v1.
-    writes(json("/responses", Dialect::responses, sse)),
-    json("/audio/speech", of_openai, sse),
-    upload("/audio/transcriptions", model_in_multipart, sse),
-    upload("/audio/translations", model_in_multipart, unstreamed),
+    bare(writes(json("/responses", Dialect::responses, sse))),
+    bare(json("/audio/speech", of_openai, sse)),
+    bare(upload("/audio/transcriptions", model_in_multipart, sse)),
+    bare(upload("/audio/translations", model_in_multipart, unstreamed)),
     models("/v1/models", models_list),
     models("/models", models_list),
     // --- Anthropic ---
@@ -105,14 +110,14 @@ constexpr std::array table{
     json("/v1/tokenize", of_openai, unstreamed),
     json("/v1/detokenize", of_openai, unstreamed),
     // --- llama-server ---
-    any_type(with_usage(json("/chat/completions", of_openai, sse))),
+    bare(any_type(with_usage(json("/chat/completions", of_openai, sse)))),
     json("/v1/chat/completions/input_tokens", of_openai, unstreamed),
-    any_type(json("/chat/completions/input_tokens", of_openai, unstreamed)),
+    bare(any_type(json("/chat/completions/input_tokens", of_openai, unstreamed))),
     writes(json("/completion", native, sse)),
-    writes(json("/completions", native, sse)),
+    bare(writes(json("/completions", native, sse))),
     writes(json("/infill", native, sse)),
     reads(json("/embedding", native, unstreamed)),
-    reads(json("/embeddings", native, unstreamed)),
+    bare(reads(json("/embeddings", native, unstreamed))),
     json("/tokenize", native, unstreamed),
     json("/detokenize", native, unstreamed),
     json("/apply-template", native, unstreamed),
@@ -213,6 +218,10 @@ const Endpoint* find_endpoint(std::string_view path) {
         }
     }
     return path.starts_with(by_id.path) && path.size() > by_id.path.size() ? &by_id : nullptr;
+}
+
+std::span<const Endpoint> endpoints() {
+    return table;
 }
 
 Dialect dialect_of(std::string_view path) {

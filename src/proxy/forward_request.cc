@@ -24,6 +24,13 @@ KeyForm own_form(const upstream::Target& target, KeyForm form) {
     return model_server ? KeyForm::bearer : form;
 }
 
+// What stands in front of a path without /v1 that only llama-server has: others know it with /v1.
+std::string_view version_before(const upstream::Target& target, const llm::Endpoint& endpoint) {
+    const bool is_asked_as_it_is =
+        target.kind == upstream::Kind::llama_server || target.without_version;
+    return endpoint.has_version_elsewhere && !is_asked_as_it_is ? "/v1" : "";
+}
+
 // Without /v1 in front where the server has no such thing.
 std::string_view path_at(const upstream::Target& target, std::string_view path) {
     constexpr std::string_view version = "/v1/";
@@ -57,6 +64,7 @@ bool Forward::send_request() {
     head += request.method;
     head += ' ';
     head += target.endpoint->target.path;
+    head += version_before(target, *exchange_.endpoint);
     head += path_at(target, request.target);
     head += " HTTP/1.1\r\nHost: "sv;
     head += target.endpoint->target.host;

@@ -10,6 +10,7 @@
 #include "sluice/llm/errors.h"
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -47,6 +48,8 @@ struct Endpoint {
     Tokens tokens = Tokens::none;
     // Its own servers read JSON whatever the Content-Type says, and their users send none.
     bool any_type = false;
+    // A path without /v1 that llama-server has so; servers of other kinds have it under /v1 only.
+    bool has_version_elsewhere = false;
 
     // Nothing of it goes to a backend.
     bool is_own_answer() const {
@@ -77,6 +80,9 @@ inline constexpr Endpoint anthropic_model{.path = "/v1/models/",
 
 // The endpoint of a path (without the query, as it was sent); null when it is not served.
 const Endpoint* find_endpoint(std::string_view path);
+
+// All that have a path of their own: all but model_by_id.
+std::span<const Endpoint> endpoints();
 
 // In whose dialect a refusal of a path is understood, also of one that is not served: everything
 // under /api/ is Ollama's.
