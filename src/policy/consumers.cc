@@ -4,6 +4,7 @@
 #include "sluice/policy/hash.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstring>
 
@@ -15,13 +16,22 @@ bool is_key(std::string_view text) {
            std::ranges::all_of(text, [](char c) { return c > 0x20 && c < 0x7f; });
 }
 
-// What stands behind the scheme, which is Bearer; empty otherwise.
+// What stands behind the scheme, where that is Bearer; the whole, which is then no key, otherwise.
 std::string_view behind_bearer(std::string_view credentials) {
     constexpr std::string_view scheme = "Bearer";
-    if (!http::same_name(credentials.substr(0, scheme.size()), scheme)) return {};
-    credentials.remove_prefix(scheme.size());
-    const std::size_t spaces = std::min(credentials.find_first_not_of(' '), credentials.size());
-    return spaces == 0 ? std::string_view() : credentials.substr(spaces);
+    if (!http::same_name(credentials.substr(0, scheme.size()), scheme)) return credentials;
+    const std::string_view behind = credentials.substr(scheme.size());
+    const std::size_t spaces = std::min(behind.find_first_not_of(" \t"), behind.size());
+    return spaces == 0 && !behind.empty() ? credentials : behind.substr(spaces);
+}
+
+// What tools fill in where something must stand and no key is needed: of the manuals of vLLM,
+// Ollama, LM Studio and llama.cpp.
+bool is_dummy(std::string_view key) {
+    static constexpr std::array<std::string_view, 7> words{
+        "none", "empty", "null", "dummy", "ollama", "lm-studio", "sk-no-key-required"};
+    return std::ranges::any_of(words,
+                               [key](std::string_view word) { return http::same_name(key, word); });
 }
 
 }  // namespace
@@ -29,6 +39,8 @@ std::string_view behind_bearer(std::string_view credentials) {
 std::optional<std::string_view> presented_key(const http::Head& head) {
     if (!head.present.meets(key_fields)) return std::nullopt;
     std::optional<std::string_view> found;
+    std::optional<std::string_view> dummy;
+    bool dummies_differ = false;
     http::FieldSet seen;
     for (const http::Field& field : head.fields()) {
         if (!key_fields.contains(field.id)) continue;
@@ -36,11 +48,17 @@ std::optional<std::string_view> presented_key(const http::Head& head) {
         seen.add(field.id);
         const bool scheme_first = field.id == http::FieldId::authorization;
         const std::string_view key = scheme_first ? behind_bearer(field.value) : field.value;
-        if (!is_key(key) || (found && *found != key)) return std::nullopt;
-        found = key;
+        if (key.empty()) continue;
+        const bool no_scheme = scheme_first && key.size() == field.value.size();
+        if (no_scheme || !is_key(key)) return std::nullopt;
+        auto& known = is_dummy(key) ? dummy : found;
+        const bool differs = known && *known != key;
+        if (differs && &known == &found) return std::nullopt;
+        dummies_differ |= differs;
+        known = key;
     }
-    SLUICE_ASSERT(found.has_value());
-    return found;
+    if (found) return found;
+    return dummies_differ ? std::nullopt : dummy;
 }
 
 Consumers::Consumers(const std::vector<config::ConsumerSetting>& settings) {

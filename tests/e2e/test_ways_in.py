@@ -67,6 +67,24 @@ class Keys(PoolCase):
         served = [line["consumer"] for line in self.gateway_.log() if line.get("status") == 200]
         self.assertEqual(served, ["team-a"] * (len(FORMS) + 1))
 
+    def test_C3_what_is_empty_or_stands_for_no_key_refuses_none(self):
+        self.begin()
+        for fields in ([f"Authorization: Bearer {KEY}", "x-api-key:"],
+                       ["Authorization: Bearer ", f"x-api-key: {KEY}"],
+                       ["Authorization: Bearer", f"api-key: {KEY}"],
+                       ["Authorization:", f"apikey: {KEY}", "x-goog-api-key: "],
+                       [f"Authorization: Bearer {KEY}", "api-key: none"],
+                       ["x-api-key: EMPTY", f"Authorization: Bearer {KEY}"],
+                       ["Authorization: Bearer ollama", f"x-api-key: {KEY}"],
+                       [f"Authorization: Bearer\t{KEY}"], [f"Authorization: bearer \t {KEY}"]):
+            self.assertEqual(self.answer(fields).status, 200, fields)
+            self.assertEqual(carried(self.server.requests[-1]), {})
+        served = len(self.server.requests)
+        for fields in (["Authorization: Bearer none"], ["x-api-key:"], ["Authorization: Bearer "],
+                       ["api-key: none", "x-api-key: EMPTY"]):
+            self.assertEqual(self.answer(fields).status, 401, fields)
+        self.assertEqual(len(self.server.requests), served)
+
     def test_C3_a_key_that_is_not_clear_is_none(self):
         self.begin()
         refusals = set()
@@ -79,7 +97,7 @@ class Keys(PoolCase):
                 answer = self.answer(fields)
                 self.assertEqual(answer.status, 401, fields)
                 refusals.add(answer.body)
-        for field in (f"Authorization: Bearer{KEY}", f"Authorization: Bearer\t{KEY}",
+        for field in (f"Authorization: Bearer{KEY}",
                       f"Authorization: Bearer Bearer {KEY}", f"Authorization: Token {KEY}",
                       f"Authorization: {KEY}", f"api-key: Bearer {KEY}", f"key: {KEY}"):
             self.assertEqual(self.answer([field]).status, 401, field)
@@ -301,15 +319,23 @@ class Paths(GatewayCase):
 
     def test_C7_further_endpoints(self):
         self.backend.script = lambda peer, _: peer.send(json_answer({"object": "any"}))
-        for path in ("/responses", "/audio/speech", "/score", "/v1/score", "/classify", "/pooling",
+        for path in ("/score", "/v1/score", "/classify", "/pooling", "/rerank", "/embedding",
                      "/v1/tokenize", "/v1/detokenize", "/v2/rerank"):
             self.assertEqual(self.ask("POST", path, b'{"model":"m","input":"x"}').status, 200, path)
             self.assertEqual(self.backend.requests[-1].target, path)
+
+    def test_C7_a_path_without_v1_is_asked_with_it_where_servers_have_it_so(self):
+        self.backend.script = lambda peer, _: peer.send(json_answer({"object": "any"}))
+        for path in ("/responses", "/audio/speech", "/chat/completions", "/completions",
+                     "/embeddings", "/chat/completions?a=b"):
+            self.assertEqual(self.ask("POST", path, b'{"model":"m","input":"x"}').status, 200, path)
+            self.assertEqual(self.backend.requests[-1].target, "/v1" + path)
         for path in ("/audio/transcriptions", "/audio/translations"):
             body = form((("model", "", b"m"), ("file", '; filename="a.wav"', b"x" * 100)))
             answer = self.ask("POST", path, body, content_type="multipart/form-data; boundary=b")
             self.assertEqual(answer.status, 200, path)
             self.assertEqual(self.backend.requests[-1].body, body)
+            self.assertEqual(self.backend.requests[-1].target, "/v1" + path)
 
     @unittest.skipIf(missing(), missing())
     def test_C7_an_sdk_whose_base_url_has_v1_twice(self):

@@ -37,7 +37,9 @@ inline constexpr http::FieldSet key_fields = {
 };
 
 // The key that a request carries: `Authorization: Bearer KEY`, with the scheme in any case and one
-// or more spaces behind it (RFC 9110 sections 11.1 and 11.4), or KEY in another of the key_fields.
+// or more blanks behind it (RFC 9110 sections 11.1 and 11.4), or KEY in another of the key_fields.
+// A field without a value is none of them, and one of the words that tools fill in where there is
+// no key ("none", "EMPTY", "ollama") counts only where there is no other key.
 // None where there is none, or where it is not clear which one is meant: a field twice, two fields
 // with different keys, another scheme, anything but visible characters.
 std::optional<std::string_view> presented_key(const http::Head& head);
