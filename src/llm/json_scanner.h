@@ -5,8 +5,9 @@
 // inside the outermost container) and its place in the text; it keeps what it wants and may object
 // to what it sees. A strict handler has the whole text checked: UTF-8, control characters, and
 // numbers of 1e308 and more, which some parsers read as infinity and others refuse. An escape that
-// is half of a surrogate pair is read as U+FFFD, and the handler is told; in a key, where parsers
-// would part, a strict one has it refused.
+// is half of a surrogate pair is read as U+FFFD, and the handler is told; in a key of the outermost
+// object, whose keys say what is asked of whom and where parsers would part, a strict one has it
+// refused.
 // A lenient one wants only the structure. Both end at limits::json_depth_max.
 //
 //     struct Handler {

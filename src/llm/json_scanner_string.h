@@ -202,7 +202,7 @@ template <class Handler>
 const char* JsonScanner<Handler>::string_done(const char* behind, std::string_view text,
                                               bool truncated, bool half_character) {
     const JsonText string{text, truncated, {s_.token_begin, offset_of(behind)}, half_character};
-    if (strict && half_character && s_.string_is_key)
+    if (strict && half_character && s_.string_is_key && s_.depth == 1)
         return fail("half of a surrogate pair in a key", string.span.begin);
     const char* problem =
         s_.string_is_key ? handler_.on_key(s_.depth, string) : handler_.on_string(s_.depth, string);
