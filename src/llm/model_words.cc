@@ -216,6 +216,7 @@ void describe(ModelEntry& entry, const ModelEntry& more) {
     fill(entry.quantization, more.quantization);
     fill(entry.parameters, more.parameters);
     fill(entry.size, more.size);
+    fill(entry.size_running, more.size_running);
     fill(entry.size_vram, more.size_vram);
     fill(entry.digest, more.digest);
     fill(entry.modified_at, more.modified_at);

@@ -74,12 +74,12 @@ std::vector<std::string> capabilities_of(const ModelEntry& entry) {
     return all;
 }
 
-void append_common(ObjectWriter& object, const ListedModel& model) {
+void append_common(ObjectWriter& object, const ListedModel& model, std::uint64_t size) {
     SLUICE_ASSERT(model.entry != nullptr && !model.id.empty());
     const std::string name = name_of(model);
     object.text("name", name);
     object.text("model", name);
-    object.number("size", model.entry->size);
+    object.number("size", size);
     object.text("digest", digest_of(model));
     object.raw("details", details_of(model));
 }
@@ -91,7 +91,7 @@ std::string ollama_tags(std::span<const ListedModel> models) {
     for (const ListedModel& model : models) {
         if (!out.ends_with('[')) out += ',';
         ObjectWriter object(out);
-        append_common(object, model);
+        append_common(object, model, model.entry->size);
         object.text("modified_at", modified_at(*model.entry));
         object.texts("capabilities", capabilities_of(*model.entry));
         object.done();
@@ -106,7 +106,7 @@ std::string ollama_running(std::span<const ListedModel> models) {
         if (!model.ready || !entry.loaded.value_or(true)) continue;
         if (!out.ends_with('[')) out += ',';
         ObjectWriter object(out);
-        append_common(object, model);
+        append_common(object, model, entry.size_running != 0 ? entry.size_running : entry.size);
         object.text("expires_at", entry.expires_at.empty() ? never : entry.expires_at);
         object.number("size_vram", entry.size_vram);
         object.number("context_length", model.context_known());

@@ -3,6 +3,7 @@
 #include "sluice/llm/errors.h"
 
 #include <algorithm>
+#include <span>
 #include <utility>
 
 namespace sluice::upstream {
@@ -68,7 +69,8 @@ Model& Catalog::add(std::string_view name, const llm::ModelEntry& entry, Target 
         models_.push_back(std::make_unique<Model>());
         models_.back()->name = name;
         models_.back()->entry = entry;
-        found = by_name_.emplace(std::string(name), Named{models_.back().get(), {}}).first;
+        add_name(name, {models_.back().get(), {}});
+        found = by_name_.find(name);
     }
     Model& model = *found->second.model;
     model.context = std::max(model.context, target.setting.context);
@@ -83,26 +85,20 @@ Model& Catalog::add_route(std::string_view path) {
     return *routes_.back();
 }
 
-bool Catalog::add_alias(std::string_view alias, std::string_view model, bool listed) {
-    const auto found = by_name_.find(model);
-    Named named;
-    if (found != by_name_.end()) {
-        named = found->second;
-    } else {
-        const std::size_t at = wildcards_.find(model);
-        if (at == config::WildcardTable::none) return false;
-        named = {models_[at].get(), std::string(model)};
-    }
-    Model* const meant = named.model;
-    if (!by_name_.emplace(std::string(alias), std::move(named)).second) return false;
-    aliases_.push_back({std::string(alias), meant, listed});
+bool Catalog::add_alias(std::string_view alias, std::string_view model, bool listed,
+                        Likeness likeness) {
+    SLUICE_ASSERT(list_json_.empty());
+    const Found found = look_up(model, likeness);
+    if (found.model == nullptr || by_name_.contains(alias)) return false;
+    add_name(alias, {found.model, std::string(found.meant)});
+    aliases_.push_back({std::string(alias), found.model, listed});
     return true;
 }
 
 // The first of several that Ollama would take for one keeps the name.
-void Catalog::add_plain(const std::string& name) {
-    if (!is_wildcard(name))
-        by_plain_name_.try_emplace(plain_name(name), &by_name_.find(name)->second);
+void Catalog::add_name(std::string_view name, Named named) {
+    const auto added = by_name_.emplace(std::string(name), std::move(named)).first;
+    if (!is_wildcard(name)) by_plain_name_.try_emplace(plain_name(name), &added->second);
 }
 
 void Catalog::await(const Endpoint& endpoint) {
@@ -115,33 +111,28 @@ void Catalog::await(const Endpoint& endpoint) {
 }
 
 void Catalog::seal() {
-    names_.clear();
-    names_json_ = "[";
-    std::size_t named = 0;
-    std::size_t known = 0;
-    for (const auto& model : models_) {
+    for (const auto& model : models_)
         model->fallbacks = {.any = all_of(model->setting.fallback.any),
                             .context_length = all_of(model->setting.fallback.context_length),
                             .policy_block = all_of(model->setting.fallback.policy_block),
                             .rate_limit = all_of(model->setting.fallback.rate_limit),
                             .overload = all_of(model->setting.fallback.overload)};
-        add_plain(model->name);
-        if (!is_listed(*model)) continue;
-        ++known;
-        if (named == names_in_text_max) continue;
-        names_ += named > 0 ? ", " : "";
-        names_ += model->name;
-        names_json_ += named++ > 0 ? ",\"" : "\"";
-        llm::append_json_escaped(names_json_, model->name);
+    for (const Alias& alias : aliases_)
+        if (alias.listed) alias.model->aliases.push_back(alias.name);
+    const auto all = listed();
+    names_.clear();
+    names_json_ = "[";
+    for (const auto& each : std::span(all).first(std::min(all.size(), names_in_text_max))) {
+        names_ += names_.empty() ? "" : ", ";
+        names_ += each.id;
+        names_json_ += names_json_.ends_with('[') ? "\"" : ",\"";
+        llm::append_json_escaped(names_json_, each.id);
         names_json_ += '"';
     }
     names_json_ += ']';
-    if (known > named) names_ += " and " + std::to_string(known - named) + " more";
-    for (const Alias& alias : aliases_) {
-        add_plain(alias.name);
-        if (alias.listed) alias.model->aliases.push_back(alias.name);
-    }
-    list_json_ = llm::openai_list(listed());
+    if (all.size() > names_in_text_max)
+        names_ += " and " + std::to_string(all.size() - names_in_text_max) + " more";
+    list_json_ = llm::openai_list(all);
 }
 
 std::vector<llm::ListedModel> Catalog::listed() const {
@@ -166,11 +157,13 @@ std::string Catalog::told() const {
     return list_json_ + llm::ollama_tags(all) + llm::ollama_running(all) + ollama_version_;
 }
 
-Catalog::Found Catalog::look_up(std::string_view name) const {
+Catalog::Found Catalog::look_up(std::string_view name, Likeness likeness) const {
     if (const auto found = by_name_.find(name); found != by_name_.end())
         return {found->second.model, found->second.meant};
+    if (likeness == Likeness::exact) return {};
     if (const auto found = by_plain_name_.find(plain_name(name)); found != by_plain_name_.end())
         return {found->second->model, found->second->meant};
+    if (likeness == Likeness::as_ollama) return {};
     const std::size_t at = wildcards_.find(name);
     if (at == config::WildcardTable::none) return {};
     return {models_[at].get(), name};

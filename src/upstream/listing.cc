@@ -233,6 +233,9 @@ void Listing::learn_tags(std::string_view body) {
 void Listing::learn_running(std::string_view body) {
     auto running = llm::parse_model_list(body);
     if (!running) return;
+    // The size in this list is not that of a file.
+    for (auto& entry : *running)
+        entry.size_running = std::exchange(entry.size, 0);
     keep_times(*running, running_);
     running_ = std::move(*running);
 }

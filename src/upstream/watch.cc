@@ -140,7 +140,13 @@ std::vector<Sighting> Watch::sightings() const {
 void Watch::add_models(Catalog& catalog, const Listing& server) {
     const auto& listed = server.entries();
     for (const auto& named : server.plan().models) {
-        const auto described = std::ranges::find(listed, named.own_name, &llm::ModelEntry::id);
+        auto described = std::ranges::find(listed, named.own_name, &llm::ModelEntry::id);
+        if (described == listed.end()) {
+            const std::string plain = plain_name(named.own_name);
+            described = std::ranges::find_if(listed, [&plain](const llm::ModelEntry& entry) {
+                return plain_name(entry.id) == plain;
+            });
+        }
         // A server of one model answers to any name: what it lists describes it all the same.
         const bool only_one = listed.size() == 1;
         add_model(catalog, server, named,
@@ -151,8 +157,13 @@ void Watch::add_models(Catalog& catalog, const Listing& server) {
     if (!server.plan().list_models) return;
     for (const auto& entry : listed) {
         // The settings say what that name means on this server.
-        const auto& said = server.plan().models;
-        if (std::ranges::find(said, entry.id, &WatchPlan::Named::name) != said.end()) continue;
+        const bool is_ollama = server.kind() == Kind::ollama;
+        const bool is_said =
+            std::ranges::any_of(server.plan().models, [&](const WatchPlan::Named& named) {
+                return named.name == entry.id ||
+                       (is_ollama && plain_name(named.name) == plain_name(entry.id));
+            });
+        if (is_said) continue;
         add_model(catalog, server, {entry.id, entry.id, server.plan().listing}, entry);
     }
 }
@@ -180,21 +191,33 @@ void Watch::add_model(Catalog& catalog, const Listing& server, const WatchPlan::
     model.setting.backends.clear();
 }
 
-// One may stand for another one, in any order.
+// One may stand for another one, in any order. What is meant is what the name would find if it were
+// asked for: so a name that is found by less likeness waits for all that are found by more.
 void Watch::add_given_aliases(Catalog& catalog) const {
-    for (bool any = true; any;) {
-        any = false;
+    using enum Catalog::Likeness;
+    const auto add = [&](Catalog::Likeness likeness) {
+        bool any = false;
         for (const auto& alias : aliases_)
-            any |= catalog.add_alias(alias.alias, alias.model, alias.listed);
+            if (likeness == exact || !is_given_alias(alias.model))
+                any |= catalog.add_alias(alias.alias, alias.model, alias.listed, likeness);
+        return any;
+    };
+    while (add(exact) || add(as_ollama) || add(by_wildcard)) {
     }
+}
+
+bool Watch::is_given_alias(std::string_view name) const {
+    return std::ranges::find(aliases_, name, &config::AliasSetting::alias) != aliases_.end();
 }
 
 // A server's other names for what it lists. Where the settings say what of it is served, these are
 // no names that somebody has asked for.
-void Watch::add_aliases(Catalog& catalog, const Listing& server) {
+void Watch::add_aliases(Catalog& catalog, const Listing& server) const {
     for (const auto& entry : server.entries())
         for (const auto& alias : entry.aliases)
-            catalog.add_alias(alias, entry.id, server.plan().list_models);
+            // What the settings say before what a server does.
+            if (!is_given_alias(alias))
+                catalog.add_alias(alias, entry.id, server.plan().list_models);
 }
 
 void Watch::add_routes(Catalog& catalog) {
@@ -235,8 +258,6 @@ std::shared_ptr<const Catalog> Watch::build() {
     if (catalog->empty() && !catalog->awaits_any())
         for (const auto& server : servers_)
             add_models(*catalog, *server);
-    // What the settings say before what a server does; but it may be said of a server's alias.
-    add_given_aliases(*catalog);
     for (const auto& server : servers_) {
         add_aliases(*catalog, *server);
         if (!server->ollama_version().empty())

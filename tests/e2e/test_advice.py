@@ -109,12 +109,12 @@ class OwnWords(GatewayCase):
             return self.refused(int(data[0]), data[1], data[2]).json["error"]
         path = "/v1/chat/completions"
         unknown = error((404, path, request("POST", path, b'{"model":"no-429b"}')))
-        self.assertEqual(sorted(unknown["models"]), ["llama-503b", "m"])
+        self.assertEqual(sorted(unknown["models"]), ["gpt-500", "llama-503b", "m"])
         self.assertEqual((unknown["code"], unknown["param"]), ("model_not_found", "model"))
         self.assertIn("'no-###b'", unknown["message"])
         self.assertNotIn("llama", unknown["message"])
         unnamed = error((400, path, request("POST", path, b"{}")))
-        self.assertEqual(sorted(unnamed["models"]), ["llama-503b", "m"])
+        self.assertEqual(sorted(unnamed["models"]), ["gpt-500", "llama-503b", "m"])
         large = error((413, path, request("POST", path, b"x" * (LIMIT + 1))))
         self.assertEqual(large["bytes_max"], LIMIT)
         self.assertIn("--body-max", large["message"])

@@ -175,6 +175,49 @@ class Names(ListCase):
             self.assertEqual(self.post("/v1/completions", {"model": name}).status, 200)
             self.assertEqual(server.requests[-1].json["model"], asked)
 
+    def test_C2_the_settings_may_say_a_name_as_ollama_finds_it(self):
+        server, other = self.ollama(), self.vllm()
+        self.begin(server, other, known=["tiny:latest", "Qwen/Qwen3-4B", "gpt-4o"],
+                   aliases={"gpt-4o": "tiny", "chain": "short", "short": "library/TINY",
+                            "small": "gpt-4o"},
+                   default_model="Tiny",
+                   models={"first": {"backends": [backend(self.failing())], "fallback": ["tiny"]}},
+                   rules=[{"name": "by path", "when": {"path": "/v1/completions"},
+                           "use": "tiny"}])
+        self.assertEqual(set(self.ids()), {"first", "tiny:latest", "llama3.2:1b", "Qwen/Qwen3-4B",
+                                           "gpt-4o", "chain", "short", "small"})
+        for name in ("gpt-4o", "chain", "short", "small", "nobody", "first"):
+            answer = self.post("/v1/chat/completions", {"model": name, "messages": []})
+            self.assertEqual(answer.status, 200, (name, answer))
+            self.assertIn(server.requests[-1].json["model"], ("tiny:latest", "tiny"))
+        self.assertEqual(self.post("/v1/completions", {"model": "x"}).status, 200)
+        for name in ("gpt-4o", "short"):
+            self.assertEqual(self.get(f"/v1/models/{name}").json["id"], name)
+
+    def failing(self):
+        return self.scripted(lambda peer, _: peer.send(json_answer({"error": {"message": "no"}},
+                                                                   503, "No")))
+
+    def test_C1_an_alias_means_what_its_name_would_find(self):
+        server = self.serving({"/v1/models": {"data": [{"id": "Big", "aliases": ["Big", "mine"]},
+                                                       {"id": "small"}]}})
+        self.begin(server, known=["Big"], models={"*": {"backends": [backend(server)]}},
+                   aliases={"a": "b", "b": "big", "mine": "small", "c": "big:other", "d": "c",
+                            "e": "MINE", "any": "else"})
+        for name, asked in (("a", "Big"), ("b", "Big"), ("mine", "small"), ("e", "small"),
+                            ("c", "big:other"), ("d", "big:other"), ("any", "else")):
+            self.assertEqual(self.post("/v1/completions", {"model": name}).status, 200)
+            self.assertEqual(server.requests[-1].json["model"], asked, name)
+
+    def test_C1_a_refusal_names_aliases_as_well(self):
+        server = self.vllm()
+        self.begin(server, known=["Qwen/Qwen3-4B"],
+                   aliases={"qwen": "Qwen/Qwen3-4B",
+                            "hidden": {"model": "Qwen/Qwen3-4B", "list": False}})
+        answer = self.post("/v1/chat/completions", {"model": "nobody", "messages": []})
+        self.assertEqual((answer.status, answer.json["error"]["models"]),
+                         (404, ["Qwen/Qwen3-4B", "qwen"]))
+
 
 class Entries(ListCase):
 
@@ -367,19 +410,49 @@ class Ollama(ListCase):
         tags = self.tags()
         wanted = TAGS["models"][0]
         self.assertEqual({key: tags["tiny:latest"][key] for key in wanted if key != "details"},
-                         {key: value for key, value in wanted.items() if key != "details"} |
-                         {"size": tags["tiny:latest"]["size"]})
+                         {key: value for key, value in wanted.items() if key != "details"})
         self.assertEqual(tags["tiny:latest"]["details"]["family"], "llama")
         self.assertEqual(set(tags), {"tiny:latest", "llama3.2:1b"})
         running = self.get("/api/ps").json["models"]
         self.assertEqual([entry["name"] for entry in running], ["tiny:latest"])
-        self.assertEqual((running[0]["size_vram"], running[0]["expires_at"]),
-                         (555, RUNNING["models"][0]["expires_at"]))
+        # Of its file in one list, of what it takes up in memory in the other one.
+        self.assertEqual((running[0]["size"], running[0]["size_vram"], running[0]["expires_at"]),
+                         (888, 555, RUNNING["models"][0]["expires_at"]))
+        server.pages["/api/ps"] = {"models": []}
+        wait_until(lambda: self.get("/api/ps").json["models"] == [], "it is unloaded")
+        self.assertEqual(self.tags()["tiny:latest"]["size"], 777)
         for body in ({"model": "tiny"}, {"name": "tiny:latest"}):
             self.assertEqual(self.post("/api/show", body).json, {"ok": True}, "it is relayed")
             seen = server.requests[-1]
             self.assertEqual((seen.path, seen.json.get("model", seen.json.get("name"))),
                              ("/api/show", "tiny:latest"))
+
+    def test_C2_a_model_that_is_named_shortly_is_described(self):
+        server = self.ollama()
+        self.begin(known=["coder", "tiny"], models={
+            "coder": {"backends": [backend(server, model="tiny")]},
+            "tiny": {"backends": [backend(server)]}})
+        wait_until(lambda: self.tags()["coder:latest"]["size"] == 777, "it is described")
+        wait_until(lambda: self.get("/api/ps").json["models"], "it is known what is loaded")
+        for name, entry in self.list().items():
+            self.assertEqual((entry["created"], entry["owned_by"], entry["context_length"]),
+                             (1795100000, "library", 4096), name)
+        wanted = TAGS["models"][0]
+        for entry in self.tags().values():
+            for key in ("size", "digest", "modified_at"):
+                self.assertEqual(entry[key], wanted[key])
+        self.assertEqual({entry["name"]: entry["size"] for entry in
+                          self.get("/api/ps").json["models"]},
+                         {"coder:latest": 888, "tiny:latest": 888})
+
+    def test_C2_a_named_model_and_the_same_in_its_servers_list_are_one(self):
+        server = self.ollama()
+        self.made = Gateway("--backend", server.url, "--model", f"tiny={server.url}")
+        self.addCleanup(self.made.stop)
+        wait_until(lambda: "llama3.2:1b" in self.ids(), "it is listed")
+        self.assertEqual(self.ids(), ["tiny", "llama3.2:1b"])
+        for name in ("tiny", "tiny:latest", "library/TINY"):
+            self.assertEqual(self.post("/v1/completions", {"model": name}).status, 200)
 
     def test_C2_a_server_that_does_not_speak_it_is_not_asked(self):
         server, other = self.llama(), self.vllm()

@@ -41,8 +41,9 @@ struct ModelEntry {
     std::string parameter_size;  // "1.5B"
     std::string quantization;    // "Q4_K_M"
     std::uint64_t parameters = 0;
-    std::uint64_t size = 0;       // bytes
-    std::uint64_t size_vram = 0;  // of them in a GPU's memory
+    std::uint64_t size = 0;          // bytes, of its file
+    std::uint64_t size_running = 0;  // bytes that it takes up in memory where it is loaded
+    std::uint64_t size_vram = 0;     // of them in a GPU's
     std::string digest;
     std::string modified_at;     // RFC 3339
     std::string expires_at;      // when it is unloaded; RFC 3339

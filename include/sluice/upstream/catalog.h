@@ -85,9 +85,16 @@ public:
     Model& add(std::string_view name, const llm::ModelEntry& entry, Target target);
     // A path that is no model's, by its number in the settings: in their order, all of them.
     Model& add_route(std::string_view path);
+    // How far a name may be from that of what it leads to.
+    enum class Likeness : std::uint8_t {
+        exact,        // as it stands
+        as_ollama,    // or as Ollama finds it, see plain_name()
+        by_wildcard,  // or one that a wildcard stands for
+    };
     // `alias` names `model` too; false if there is no such model, or the name is taken. One that is
     // not `listed` can be asked for all the same.
-    bool add_alias(std::string_view alias, std::string_view model, bool listed = true);
+    bool add_alias(std::string_view alias, std::string_view model, bool listed = true,
+                   Likeness likeness = Likeness::by_wildcard);
     // A server that has not said yet, since the start, what it serves.
     void await(const Endpoint& endpoint);
     // Computes the texts below; nothing is added any more.
@@ -144,7 +151,7 @@ private:
         std::string meant;  // by an alias of a wildcard's: one of its names
     };
     struct Found {
-        const Model* model = nullptr;
+        Model* model = nullptr;
         std::string_view meant;
     };
     struct Alias {
@@ -153,8 +160,8 @@ private:
         bool listed = true;
     };
 
-    Found look_up(std::string_view name) const;
-    void add_plain(const std::string& name);
+    Found look_up(std::string_view name, Likeness likeness = Likeness::by_wildcard) const;
+    void add_name(std::string_view name, Named named);
 
     std::vector<std::unique_ptr<Model>> models_;
     std::vector<std::unique_ptr<Model>> routes_;

@@ -76,7 +76,8 @@ private:
     void add_model(Catalog& catalog, const Listing& server, const WatchPlan::Named& named,
                    const llm::ModelEntry& entry);
     void add_given_aliases(Catalog& catalog) const;
-    static void add_aliases(Catalog& catalog, const Listing& server);
+    bool is_given_alias(std::string_view name) const;
+    void add_aliases(Catalog& catalog, const Listing& server) const;
     void add_routes(Catalog& catalog);
     std::shared_ptr<const Catalog> build();
 

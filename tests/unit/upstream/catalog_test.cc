@@ -62,7 +62,7 @@ TEST_CASE("C1: an alias finds its model, is listed, and takes no name that is ta
     CHECK(catalog.find("shorter") == catalog.find("a"));
     CHECK(catalog.find("b")->name == "b");
     CHECK(catalog.find("other") == nullptr);
-    CHECK(catalog.names() == "a, b");
+    CHECK(catalog.names() == "a, b, short");
     std::string listed;
     for (const auto& one : catalog.listed())
         listed += std::string(one.id) + "|";
@@ -140,6 +140,24 @@ TEST_CASE("a route is found by its number, and by no name") {
     CHECK(catalog.route(2) == nullptr);
 }
 
+TEST_CASE("C2: an alias names its model as it stands, else as Ollama finds it, else a wildcard's") {
+    using enum Catalog::Likeness;
+    Catalog catalog;
+    catalog.add("tiny:latest", entry("tiny:latest"), target("http://one"));
+    catalog.add("*", entry("any"), target("http://one"));
+    CHECK_FALSE(catalog.add_alias("a", "tiny", true, exact));
+    CHECK_FALSE(catalog.add_alias("b", "other", true, as_ollama));
+    CHECK(catalog.add_alias("a", "library/TINY", true, as_ollama));
+    CHECK(catalog.add_alias("b", "A", true, as_ollama));
+    CHECK(catalog.add_alias("c", "other"));
+    catalog.set_default_model("tiny");
+    catalog.seal();
+    for (const std::string name : {"a", "b", "A:latest", "tiny"})
+        CHECK(catalog.find(name) == catalog.models()[0].get());
+    CHECK(catalog.match("c").name == "other");
+    CHECK(catalog.default_model().model == catalog.models()[0].get());
+}
+
 TEST_CASE("C1: what the settings hide is asked for and not told of") {
     Catalog catalog;
     catalog.add("a", entry("a"), target("http://one")).setting.listed = false;
@@ -147,7 +165,7 @@ TEST_CASE("C1: what the settings hide is asked for and not told of") {
     CHECK(catalog.add_alias("b", "a"));
     CHECK(catalog.add_alias("c", "w1"));
     catalog.seal();
-    CHECK(catalog.names().empty());
+    CHECK(catalog.names() == "b, c");
     REQUIRE(catalog.listed().size() == 2);
     CHECK(catalog.listed()[0].id == "b");
     CHECK(catalog.listed()[1].id == "c");

@@ -121,7 +121,7 @@ TEST_SUITE("kernel") {
         rig.add(server, configured, false, {{"mine", "theirs"}, {"plain", "plain"}});
         rig.plan.aliases = {{"alias", "mine"}, {"lost", "missing"}};
         const Catalog& catalog = rig.first();
-        CHECK(catalog.names() == "mine, plain");
+        CHECK(catalog.names() == "mine, plain, alias");
         CHECK(catalog.find("mine")->targets[0].upstream_name == "theirs");
         CHECK(catalog.find("mine")->entry.owned_by == "me");
         CHECK(catalog.find("plain")->targets[0].upstream_name == "plain");
@@ -359,7 +359,7 @@ TEST_SUITE("kernel") {
         });
         rig.add(server, configured, true);
         CHECK(rig.first().find("short") == rig.first().find("a"));
-        CHECK(rig.first().names() == "a, b");
+        CHECK(rig.first().names() == "a, b, short");
     }
 
     TEST_CASE(
