@@ -114,6 +114,15 @@ Status RuleTable::compile_shares(const RuleSetting& setting, Rule& rule) {
 
 // --- matching -------------------------------------------------------------------------------
 
+// By the name that was written, or by the model that it finds: else another spelling of the name
+// would pass around the rule.
+bool RuleTable::is_model_of(const Rule& rule, const RuleFacts& facts) {
+    if (rule.model->matches(facts.model)) return true;
+    if (facts.found == nullptr) return false;
+    return rule.model->exact() ? facts.found->is_found_by(rule.model->pattern())
+                               : facts.found->is_like(*rule.model);
+}
+
 // The cheap ones first.
 bool RuleTable::holds(const Rule& rule, const RuleFacts& facts) {
     if (rule.stream && *rule.stream != facts.stream) return false;
@@ -122,7 +131,7 @@ bool RuleTable::holds(const Rule& rule, const RuleFacts& facts) {
         return false;
     if (rule.prompt_bytes && !rule.prompt_bytes->contains(facts.prompt_bytes)) return false;
     if (!rule.method.empty() && rule.method != facts.method) return false;
-    if (rule.model && !rule.model->matches(facts.model)) return false;
+    if (rule.model && !is_model_of(rule, facts)) return false;
     if (!rule.path.empty() && !path_has_prefix(facts.path, rule.path)) return false;
     for (const Named& label : rule.labels) {
         const auto at = std::ranges::find(facts.labels, label.name, &Label::name);

@@ -208,6 +208,22 @@ class Splits(Ruled):
 
 class Names(Ruled):
 
+    def test_C2_a_rule_holds_for_the_model_however_it_is_written(self):
+        gateway = self.gateway(
+            "    aliases: [big]\ndefault_model: large\naliases: {{other: small}}\nrules:\n"
+            "  - {{name: streams, when: {{model: large, stream: true}}, use: small}}\n"
+            "  - {{name: by alias, when: {{model: other, path: /v1/completions}}, use: large}}\n"
+            "  - {{name: like, when: {{model: 'sm*', path: /v1/embeddings}}, use: large}}\n")
+        for name in ("large", "LARGE", "large:latest", "library/Large", "big", "Big:latest",
+                     "nobody"):
+            self.assertEqual(self.served_by(gateway, model=name), "large", name)
+            self.assertEqual(self.served_by(gateway, model=name, stream=True), "small", name)
+        for name in ("other", "small", "Small:latest", "OTHER"):
+            self.assertEqual(self.served_by(gateway, model=name), "small", name)
+            for path in ("/v1/completions", "/v1/embeddings"):
+                self.assertEqual(self.served_by(gateway, path=path, model=name), "large",
+                                 (name, path))
+
     def test_the_default_model_serves_what_names_none_or_none_that_there_is(self):
         gateway = self.gateway("default_model: large\n")
         self.assertEqual(self.served_by(gateway, model="never heard of"), "large")

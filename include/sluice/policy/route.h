@@ -30,13 +30,26 @@ struct Label {
     std::string_view value;
 };
 
+// The model that a request finds, which may be written otherwise than in a rule.
+class FoundModel {
+public:
+    // Whether a request for that name would find the same one.
+    virtual bool is_found_by(std::string_view name) const = 0;
+    // Whether one of its own names is like this.
+    virtual bool is_like(const Wildcard& pattern) const = 0;
+
+protected:
+    ~FoundModel() = default;
+};
+
 // What rules ask about a request. Views of it: they outlive only the call.
 struct RuleFacts {
     std::string_view method;
     std::string_view path;
     std::string_view query;  // without the '?'
     std::span<const http::Field> headers;
-    std::string_view model;
+    std::string_view model;             // as the request writes it
+    const FoundModel* found = nullptr;  // what it finds; null: nothing, or nobody knows
     bool stream = false;
     bool tools = false;
     std::optional<std::uint64_t> max_tokens;
@@ -97,6 +110,7 @@ private:
     static Status compile_condition(const RuleCondition& when, Rule& rule);
     static Status compile_shares(const RuleSetting& setting, Rule& rule);
     static bool holds(const Rule& rule, const RuleFacts& facts);
+    static bool is_model_of(const Rule& rule, const RuleFacts& facts);
     static std::string_view split(const Rule& rule, const RuleFacts& facts, Prng& prng);
 
     std::vector<Rule> rules_;

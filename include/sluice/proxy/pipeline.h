@@ -60,6 +60,10 @@ struct Stage {
 
 std::span<const Stage> pipeline();
 
+// What is asked for at a path, in the form in which this client reads it; null when it is no
+// endpoint's.
+const llm::Endpoint* endpoint_asked(const http::Head& head);
+
 // The stages, each in its own file under src/proxy/stages.
 Verdict guard_on_head(Exchange& exchange, const http::Head& head, Reply& reply);
 Verdict hops_on_head(Exchange& exchange, const http::Head& head, Reply& reply);
@@ -70,8 +74,12 @@ bool is_own_path(std::string_view path);
 bool yields_to_routes(std::string_view path);
 Verdict classify_on_head(Exchange& exchange, const http::Head& head, Reply& reply);
 Verdict lists_on_head(Exchange& exchange, const http::Head& head, Reply& reply);
+// Of the paths by which Ollama's clients manage models, which nothing is served at: why; else "".
+std::string why_not_done(const Exchange& exchange, std::string_view path);
 Verdict ollama_on_body(Exchange& exchange, Reply& reply);
 Verdict facts_on_body(Exchange& exchange, Reply& reply);
+// What a name of a request's, which may be empty, finds: a model, or the default one.
+upstream::Match model_found(const upstream::Catalog& catalog, std::string_view named);
 Verdict rules_on_head(Exchange& exchange, const http::Head& head, Reply& reply);
 Verdict rules_on_body(Exchange& exchange, Reply& reply);
 Verdict route_on_body(Exchange& exchange, Reply& reply);

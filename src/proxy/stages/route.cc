@@ -21,16 +21,9 @@ Verdict find_model(Exchange& exchange, Reply& reply) {
         if (exchange.model != nullptr) return Verdict::next;
         return refuse(reply, unknown_model_reply(exchange, ruled));
     }
-    if (!named.empty()) {
-        take(exchange, catalog.match(named));
-        if (exchange.model == nullptr) take(exchange, catalog.default_model());
-        if (exchange.model != nullptr) return Verdict::next;
-        return refuse(reply, unknown_model_reply(exchange, named));
-    }
-    take(exchange, catalog.default_model());
-    if (exchange.model == nullptr && catalog.models().size() == 1)
-        exchange.model = catalog.models().front().get();
+    take(exchange, model_found(catalog, named));
     if (exchange.model != nullptr) return Verdict::next;
+    if (!named.empty()) return refuse(reply, unknown_model_reply(exchange, named));
     if (catalog.empty()) return refuse(reply, unknown_model_reply(exchange, ""));
     return refuse(reply,
                   error_reply(exchange, 400,
@@ -45,6 +38,15 @@ Verdict find_route(Exchange& exchange, Reply& reply) {
 }
 
 }  // namespace
+
+upstream::Match model_found(const upstream::Catalog& catalog, std::string_view named) {
+    upstream::Match found;
+    if (!named.empty()) found = catalog.match(named);
+    if (found.model == nullptr) found = catalog.default_model();
+    if (found.model == nullptr && named.empty() && catalog.models().size() == 1)
+        found.model = catalog.models().front().get();
+    return found;
+}
 
 Reply unknown_model_reply(const Exchange& exchange, std::string_view model) {
     const auto& catalog = exchange.service.catalog;

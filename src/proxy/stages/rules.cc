@@ -17,6 +17,27 @@ std::string_view key_of(const std::uint64_t& number) {
     return {reinterpret_cast<const char*>(&number), sizeof number};
 }
 
+class Found final : public policy::FoundModel {
+public:
+    Found(const upstream::Catalog& catalog, std::string_view named)
+        : catalog_(catalog), match_(model_found(catalog, named)) {}
+
+    bool any() const { return match_.model != nullptr; }
+    bool is_found_by(std::string_view name) const override {
+        const auto other = catalog_.match(name);
+        return other.model == match_.model && other.name == match_.name;
+    }
+    // Of a wildcard's model the name that was meant is the one.
+    bool is_like(const policy::Wildcard& pattern) const override {
+        const std::string& name = match_.name.empty() ? match_.model->name : match_.name;
+        return pattern.matches(name) || pattern.matches(upstream::plain_name(name));
+    }
+
+private:
+    const upstream::Catalog& catalog_;
+    upstream::Match match_;
+};
+
 }  // namespace
 
 Verdict rules_on_head(Exchange& exchange, const http::Head& head, Reply&) {
@@ -34,12 +55,14 @@ Verdict rules_on_body(Exchange& exchange, Reply&) {
     const std::uint64_t whose = exchange.counts_for();
     const std::uint64_t conversation =
         rules.splits_by(By::conversation) ? conversation_of(request) : 0;
+    const Found found(*exchange.service.catalog, facts.model);
     const auto choice = rules.choose(
         {.method = exchange.method_text,
          .path = exchange.path,
          .query = request.head->query,
          .headers = request.head->fields,
          .model = facts.model,
+         .found = found.any() ? &found : nullptr,
          .stream = exchange.streamed,
          .tools = facts.tools,
          .max_tokens = facts.max_tokens,

@@ -49,6 +49,26 @@ bool holds(const RuleCondition& when, const RuleFacts& facts = request()) {
 
 }  // namespace
 
+TEST_CASE("C2: a rule's model is the one that is written, or the one that is found") {
+    struct Found final : FoundModel {
+        bool is_found_by(std::string_view name) const override { return name == "tiny"; }
+        bool is_like(const Wildcard& pattern) const override {
+            return pattern.matches("tiny:latest");
+        }
+    };
+    const Found found;
+    RuleFacts facts = request();
+    CHECK_FALSE(holds({.model = "tiny"}, facts));
+    CHECK_FALSE(holds({.model = "tiny*"}, facts));
+    facts.found = &found;
+    CHECK(holds({.model = "tiny"}, facts));
+    CHECK(holds({.model = "tiny*"}, facts));
+    CHECK(holds({.model = "gpt-4o-mini"}, facts));
+    CHECK(holds({.model = "gpt*"}, facts));
+    CHECK_FALSE(holds({.model = "other"}, facts));
+    CHECK_FALSE(holds({.model = "other*"}, facts));
+}
+
 TEST_CASE("rules: each condition") {
     struct Row {
         RuleCondition when;
