@@ -4,6 +4,9 @@
 #include "sluice/proxy/pipeline.h"
 
 #include <algorithm>
+#include <numeric>
+#include <utility>
+#include <vector>
 
 namespace sluice::proxy {
 namespace {
@@ -11,11 +14,25 @@ namespace {
 constexpr std::size_t path_bytes_max = 256;
 constexpr std::string_view version = "/v1";
 
-// Without empty segments.
+int hex_value(char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    const int letter = (c | 0x20) - 'a';
+    return letter >= 0 && letter < 6 ? letter + 10 : -1;
+}
+
+// With what was escaped and without blanks and empty segments.
 std::string with_single_slashes(std::string_view path) {
     std::string out;
-    for (const char c : path)
-        if (c != '/' || !out.ends_with('/')) out += c;
+    for (std::size_t at = 0; at < path.size(); ++at) {
+        char c = path[at];
+        const bool escape = c == '%' && path.size() - at > 2 && hex_value(path[at + 1]) >= 0 &&
+                            hex_value(path[at + 2]) >= 0;
+        if (escape) {
+            c = static_cast<char>(hex_value(path[at + 1]) * 16 + hex_value(path[at + 2]));
+            at += 2;
+        }
+        if (c > ' ' && (c != '/' || !out.ends_with('/'))) out += c;
+    }
     if (out.ends_with('/')) out.pop_back();
     return out;
 }
@@ -48,6 +65,38 @@ std::string served_end(std::string_view path) {
     return {};
 }
 
+// How many letters are to be put in, taken out or changed; more than `most` is told as `most` + 1.
+std::size_t edits_between(std::string_view one, std::string_view other, std::size_t most) {
+    if (one.size() > other.size() + most || other.size() > one.size() + most) return most + 1;
+    std::vector<std::size_t> row(other.size() + 1);
+    std::iota(row.begin(), row.end(), std::size_t{0});
+    for (std::size_t i = 0; i < one.size(); ++i) {
+        std::size_t before = std::exchange(row[0], i + 1);
+        for (std::size_t k = 0; k < other.size(); ++k) {
+            const std::size_t changed = before + (one[i] == other[k] ? 0 : 1);
+            before = row[k + 1];
+            row[k + 1] = std::min({changed, row[k] + 1, before + 1});
+        }
+    }
+    return std::min(row.back(), most + 1);
+}
+
+// One letter in eight may be wrong. Short paths are too much alike.
+std::string misspelled(std::string_view path) {
+    constexpr std::size_t path_bytes_min = 6;
+    constexpr std::size_t letters_per_edit = 8;
+    if (path.size() < path_bytes_min || !path.starts_with('/')) return {};
+    std::size_t most = std::max<std::size_t>(path.size() / letters_per_edit, 1);
+    std::string_view best;
+    for (const llm::Endpoint& endpoint : llm::endpoints()) {
+        const std::size_t edits = edits_between(path, endpoint.path, most);
+        if (edits > most || (edits == most && !best.empty())) continue;
+        most = edits;
+        best = endpoint.path;
+    }
+    return std::string(best);
+}
+
 }  // namespace
 
 std::string likely_path(std::string_view path) {
@@ -55,8 +104,10 @@ std::string likely_path(std::string_view path) {
     const std::string plain = with_single_slashes(path);
     if (is_served(plain)) return plain;
     if (is_served_by_name(plain + 's')) return plain + 's';  // /v1/chat/completion
-    std::string found = served_end(plain);
-    return found.empty() ? served_end(in_small_letters(plain)) : found;
+    const std::string small = in_small_letters(plain);
+    if (std::string found = misspelled(small); !found.empty()) return found;
+    if (std::string found = served_end(plain); !found.empty()) return found;
+    return served_end(small);
 }
 
 }  // namespace sluice::proxy

@@ -292,6 +292,29 @@ class Anthropic(ListCase):
         one = self.get("/v1/models/Qwen%2FQwen3-4B", ["anthropic-version: 2023-06-01"]).json
         self.assertEqual((one["type"], one["id"]), ("model", "Qwen/Qwen3-4B"))
 
+    def test_C1_a_refusal_of_a_list_is_in_the_form_that_was_asked_whoever_refuses(self):
+        server = self.vllm()
+        self.made = self.gateway({}, backends=[server.url], consumers=consumers(a="sk-a"))
+        new = "anthropic-version: 2026-10-21"
+        for path, fields, method in (("/v1/models", [new], "GET"), ("/models", [new], "GET"),
+                                     ("/v1/models?limit=20", [], "GET"),
+                                     ("/v1/models/m", ["anthropic-beta: x"], "GET"),
+                                     ("/v1/models/nobody", [new, key_field("sk-a")], "GET"),
+                                     ("/v1/models", [new, key_field("sk-a")], "POST"),
+                                     ("/v1/models", [new, "Origin: https://evil.example"], "GET"),
+                                     ("/v1/models", [new, "Sec-Fetch-Site: cross-site"], "GET")):
+            answer = self.get(path, fields, method)
+            self.assertIn(answer.status, (401, 403, 404, 405), answer)
+            self.assertEqual(answer.json["type"], "error", answer)
+            self.assertEqual(answer.json["request_id"], answer.field("request-id"))
+            self.assertEqual(answer.field("x-request-id"), answer.field("request-id"))
+        with self.made.client() as client:
+            answer = client.ask(request("GET", "/v1/models", host="evil.example", fields=[new]))
+        self.assertEqual((answer.status, answer.json["type"]), (421, "error"))
+        self.assertEqual(answer.json["request_id"], answer.field("request-id"))
+        answer = self.get("/v1/models")
+        self.assertEqual((answer.status, "type" in answer.json), (401, False))
+
     def test_C1_pages_meet(self):
         names = [f"org/m{number:02}:q" for number in range(7)]
         self.begin(self.serving({"/v1/models": {"data": [{"id": name} for name in names]}}),
@@ -481,6 +504,25 @@ class Ollama(ListCase):
             self.assertIn("/v1/chat/completions", answer.json["error"])
             self.assertGreaterEqual(answer.status, 400)
             self.assertLess(answer.status, 500)
+
+    def test_C2_what_manages_models_is_refused_with_what_there_is(self):
+        server = self.llama()
+        self.begin(server, known=["tiny-chat", "small"])
+        for method, path, deed in (("POST", "/api/pull", "pulled"), ("POST", "/api/push", "pushed"),
+                                   ("POST", "/api/create", "made"), ("POST", "/api/copy", "copied"),
+                                   ("DELETE", "/api/delete", "deleted"),
+                                   ("HEAD", f"/api/blobs/sha256:{DIGEST}", ""),
+                                   ("POST", f"/api/blobs/sha256:{DIGEST}", "made"),
+                                   ("POST", "/api/me", "pushed")):
+            answer = self.get(path, (), method, b'{"model":"x"}')
+            self.assertEqual(answer.status, 404, path)
+            if deed:
+                self.assertEqual(answer.json, {
+                    "error": f"Models are not {deed} through the gateway; those that it serves: "
+                             "tiny-chat, small."})
+        self.assertEqual(server.requests, [])
+        self.made = self.gateway({}, backends=[server.url], consumers=consumers(a="sk-a"))
+        self.assertNotIn("tiny", self.post("/api/pull", {"model": "x"}).body.decode())
 
     def test_C2_strangers_are_told_nothing(self):
         server = self.llama()

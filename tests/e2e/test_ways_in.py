@@ -289,11 +289,21 @@ class Paths(GatewayCase):
                 ("/openai/v1/embeddings", "/v1/embeddings"), ("//v1/models", "/v1/models"),
                 ("/v1/models/", "/v1/models"), ("/v1/responses/", "/v1/responses"),
                 ("/V1/Chat/Completions", "/v1/chat/completions"), ("/healthz/", "/healthz"),
-                ("/v1/api/chat", "/api/chat")):
+                ("/v1/api/chat", "/api/chat"), ("/v1/chat/complitions", "/v1/chat/completions"),
+                ("/v1/chat-completions", "/v1/chat/completions"), ("/api/chats", "/api/chat"),
+                ("/v1/chat/completions%20", "/v1/chat/completions"),
+                ("/v1%2Fchat/completions", "/v1/chat/completions"),
+                ("/models/m", "/v1/models/m")):
             for method in ("GET", "POST"):
                 answer = self.ask(method, path)
                 self.assertEqual(answer.status, 404, path)
                 self.assertIn(f"Did you mean {likely}?", answer.body.decode())
+        for path in ("/v1/models/m/", "/v1/models//m", "/v1/models/m//"):
+            answer = self.ask("GET", path)
+            self.assertEqual(answer.status, 404)
+            self.assertIn("Did you mean /v1/models/m?", answer.body.decode())
+        self.assertNotIn("Did you mean", self.ask("GET", "/models/nobody").body.decode())
+        self.assertNotIn("Did you mean", self.ask("GET", "/v1/models/nobody/").body.decode())
         told = self.ask("POST", "/v1/v1/messages").json  # in the dialect of what was meant
         self.assertEqual((told["type"], told["error"]["type"]), ("error", "not_found_error"))
         self.assertIn("/v1/messages?", told["error"]["message"])

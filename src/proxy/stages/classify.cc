@@ -154,8 +154,24 @@ Reply no_websocket_reply(const Exchange& exchange, const http::Head& head) {
     return reply;
 }
 
+// One model's entry, asked for as the list may be: without /v1.
+std::string entry_meant(const Exchange& exchange, std::string_view path) {
+    constexpr std::string_view bare = "/models/";
+    if (!path.starts_with(bare)) return {};
+    std::string versioned = "/v1" + std::string(path);
+    const llm::Endpoint* const endpoint = llm::find_endpoint(versioned);
+    if (endpoint == nullptr || endpoint->kind != EndpointKind::model_by_id) return {};
+    const auto id = llm::model_id_of(*endpoint, versioned);
+    const bool known = id && exchange.service.catalog->find(id.value()) != nullptr;
+    return known ? versioned : std::string();
+}
+
 Verdict nothing_there(Exchange& exchange, const http::Head& head, Reply& reply) {
-    return refuse(reply, unknown_path_reply(exchange, head, likely_path(head.path)));
+    if (const std::string why = why_not_done(exchange, head.path); !why.empty())
+        return refuse(reply, error_reply(exchange, 404, why, "unknown_path"));
+    std::string likely = likely_path(head.path);
+    if (likely.empty()) likely = entry_meant(exchange, head.path);
+    return refuse(reply, unknown_path_reply(exchange, head, likely));
 }
 
 // Whether a route takes what an endpoint of that path does not.
@@ -191,7 +207,7 @@ Verdict classify_route(Exchange& exchange, const http::Head& head, Reply& reply)
 }  // namespace
 
 Verdict classify_on_head(Exchange& exchange, const http::Head& head, Reply& reply) {
-    exchange.endpoint = llm::find_endpoint(head.path);
+    exchange.endpoint = endpoint_asked(head);
     if (exchange.endpoint == nullptr) return classify_route(exchange, head, reply);
     if (!exchange.endpoint->allows(head.method)) {
         if (head.method == http::Method::get && asks_for_websocket(head))

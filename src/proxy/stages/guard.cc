@@ -28,37 +28,37 @@ Verdict answer_preflight(const http::Head& head, Reply& reply) {
     return Verdict::respond;
 }
 
+Verdict refuse_as_asked(Exchange& exchange, const http::Head& head, Reply& reply, int status,
+                        std::string_view message, std::string_view code) {
+    exchange.endpoint = endpoint_asked(head);  // whose dialect the client understands
+    return refuse(reply, error_reply(exchange, status, message, code));
+}
+
 }  // namespace
 
 Verdict guard_on_head(Exchange& exchange, const http::Head& head, Reply& reply) {
     const Doors& doors = exchange.service.doors;
     // HTTP/1.0 may come without Host; a browser never speaks it.
-    if (!head.host.empty() && !doors.allow_host(*exchange.door, head.host)) {
-        reply = error_reply(exchange, 421,
-                            "The Host '" + std::string(head.host) +
-                                "' is not served here. Use localhost or the address itself, or "
-                                "start the gateway with --allow-host.",
-                            "misdirected_request");
-        return Verdict::respond;
-    }
+    if (!head.host.empty() && !doors.allow_host(*exchange.door, head.host))
+        return refuse_as_asked(exchange, head, reply, 421,
+                               "The Host '" + std::string(head.host) +
+                                   "' is not served here. Use localhost or the address itself, or "
+                                   "start the gateway with --allow-host.",
+                               "misdirected_request");
     if (head.has(http::FieldId::origin)) {
-        if (!doors.allow_origin(*exchange.door, head)) {
-            reply = error_reply(exchange, 403,
-                                "Pages of this origin may not use the gateway. Start it with "
-                                "--allow-origin to allow the origin, or list it under "
-                                "'cors.origins' of a listener.",
-                                "origin_not_allowed");
-            return Verdict::respond;
-        }
+        if (!doors.allow_origin(*exchange.door, head))
+            return refuse_as_asked(exchange, head, reply, 403,
+                                   "Pages of this origin may not use the gateway. Start it with "
+                                   "--allow-origin to allow the origin, or list it under "
+                                   "'cors.origins' of a listener.",
+                                   "origin_not_allowed");
         exchange.opened_to = head.find(http::FieldId::origin);
         return is_preflight(head) ? answer_preflight(head, reply) : Verdict::next;
     }
     // Without an Origin no page reads the answer, but to ask may do enough.
-    if (head.find(http::FieldId::sec_fetch_site) == "cross-site" && !opens_a_page(exchange, head)) {
-        reply = error_reply(exchange, 403, "Requests from other sites are not served.",
-                            "cross_site_request");
-        return Verdict::respond;
-    }
+    if (head.find(http::FieldId::sec_fetch_site) == "cross-site" && !opens_a_page(exchange, head))
+        return refuse_as_asked(exchange, head, reply, 403,
+                               "Requests from other sites are not served.", "cross_site_request");
     return Verdict::next;
 }
 

@@ -38,7 +38,7 @@ Verdict hops_on_head(Exchange& exchange, const http::Head& head, Reply& reply) {
         if (field.name.size() == field_name.size() && http::same_name(field.name, field_name))
             count(field.value, exchange.service.hop, hops);
     if (!hops.ours && hops.gateways < hops_max) return Verdict::next;
-    exchange.endpoint = llm::find_endpoint(head.path);  // whose dialect the client understands
+    exchange.endpoint = endpoint_asked(head);  // whose dialect the client understands
     reply = error_reply(exchange, 508,
                         hops.ours ? "This request has come round: the gateway is a backend of its "
                                     "own, directly or by way of another one. Take the backend that "

@@ -6,7 +6,8 @@
 namespace sluice::proxy {
 namespace {
 
-Verdict refuse(Exchange& exchange, Reply& reply) {
+Verdict refuse(Exchange& exchange, const http::Head& head, Reply& reply) {
+    exchange.endpoint = endpoint_asked(head);
     reply = error_reply(exchange, 401,
                         "This gateway needs a key that it knows: send one of its consumers' keys "
                         "as 'Authorization: Bearer KEY' or in X-Api-Key, Api-Key, "
@@ -22,9 +23,9 @@ Verdict identify_on_head(Exchange& exchange, const http::Head& head, Reply& repl
     Service& service = exchange.service;
     if (service.consumers.empty()) return Verdict::next;
     const auto key = policy::presented_key(head);
-    if (!key) return refuse(exchange, reply);
+    if (!key) return refuse(exchange, head, reply);
     const auto found = service.consumers.find(sha256(*key));
-    if (!found) return refuse(exchange, reply);
+    if (!found) return refuse(exchange, head, reply);
     exchange.consumer = found->consumer;
     exchange.key_id = found->key_id;
     return Verdict::next;

@@ -56,11 +56,28 @@ std::string running(const Service& service) {
     return llm::ollama_running(all);
 }
 
+std::string without_empty_segments(std::string_view id) {
+    std::string out;
+    for (const char c : id)
+        if (c != '/' || !(out.empty() || out.ends_with('/'))) out += c;
+    if (out.ends_with('/')) out.pop_back();
+    return out;
+}
+
 Verdict answer_model(Exchange& exchange, const http::Head& head, Reply& reply) {
     const auto id = llm::model_id_of(*exchange.endpoint, head.path);
     if (!id) return refuse(reply, error_reply(exchange, 400, id.error().message, {}, "model"));
     const auto* model = exchange.service.catalog->find(id.value());
-    if (model == nullptr) return refuse(reply, unknown_model_reply(exchange, id.value()));
+    if (model == nullptr) {
+        // With a slash too many it is still clear which one was meant.
+        const std::string meant = without_empty_segments(id.value());
+        const bool known = !meant.empty() && exchange.service.catalog->find(meant) != nullptr;
+        if (!known) return refuse(reply, unknown_model_reply(exchange, id.value()));
+        return refuse(reply, error_reply(exchange, 404,
+                                         "Nothing is served at " + std::string(head.path) +
+                                             ". Did you mean /v1/models/" + meant + "?",
+                                         "unknown_path"));
+    }
     const auto listed = Catalog::listed_as(id.value(), *model);
     const bool anthropic = exchange.dialect() == llm::Dialect::anthropic;
     reply.body = anthropic ? llm::anthropic_entry(listed) : llm::openai_entry(listed);
@@ -76,14 +93,20 @@ std::string version_of(const Catalog& catalog) {
 
 }  // namespace
 
+const llm::Endpoint* endpoint_asked(const http::Head& head) {
+    const llm::Endpoint* const endpoint = llm::find_endpoint(head.path);
+    if (endpoint == nullptr) return nullptr;
+    if (endpoint->kind == EndpointKind::models_list && asks_as_anthropic(head))
+        return &llm::anthropic_models;
+    if (endpoint->kind == EndpointKind::model_by_id && asks_as_anthropic(head))
+        return &llm::anthropic_model;
+    return endpoint;
+}
+
 Verdict lists_on_head(Exchange& exchange, const http::Head& head, Reply& reply) {
     if (exchange.endpoint == nullptr || !exchange.endpoint->is_own_answer()) return Verdict::next;
     const EndpointKind kind = exchange.endpoint->kind;
     const Service& service = exchange.service;
-    if (kind == EndpointKind::models_list && asks_as_anthropic(head))
-        exchange.endpoint = &llm::anthropic_models;
-    if (kind == EndpointKind::model_by_id && asks_as_anthropic(head))
-        exchange.endpoint = &llm::anthropic_model;
     if (kind == EndpointKind::model_by_id) return answer_model(exchange, head, reply);
     const Catalog& catalog = *service.catalog;
     if (kind == EndpointKind::ollama_version) {

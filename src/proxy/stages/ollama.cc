@@ -3,6 +3,9 @@
 #include "sluice/proxy/pipeline.h"
 
 #include <algorithm>
+#include <iterator>
+#include <string>
+#include <string_view>
 
 namespace sluice::proxy {
 namespace {
@@ -21,7 +24,31 @@ std::string_view counterpart(std::string_view path) {
     return "/v1/chat/completions";
 }
 
+// What is done to models with these, in words; the last part of some is a name.
+struct Deed {
+    std::string_view path;
+    std::string_view done;
+    bool is_prefix = false;
+};
+
+constexpr Deed deeds[] = {
+    {"/api/pull", "pulled"}, {"/api/push", "pushed"},        {"/api/create", "made"},
+    {"/api/copy", "copied"}, {"/api/delete", "deleted"},     {"/api/blobs/", "made", true},
+    {"/api/me", "pushed"},   {"/api/user/", "pushed", true}, {"/api/signout", "pushed"},
+};
+
 }  // namespace
+
+std::string why_not_done(const Exchange& exchange, std::string_view path) {
+    const auto* const deed = std::ranges::find_if(deeds, [path](const Deed& each) {
+        return each.is_prefix ? path.starts_with(each.path) : path == each.path;
+    });
+    if (deed == std::end(deeds)) return {};
+    const auto& catalog = *exchange.service.catalog;
+    std::string why = "Models are not " + std::string(deed->done) + " through the gateway";
+    if (!catalog.names().empty()) why += "; those that it serves: " + catalog.names();
+    return why + ".";
+}
 
 Verdict ollama_on_body(Exchange& exchange, Reply& reply) {
     if (exchange.is_generic() || exchange.dialect() != llm::Dialect::ollama) return Verdict::next;
