@@ -9,6 +9,8 @@
 #include <openssl/crypto.h>
 #include <openssl/sha.h>
 
+#include <new>
+
 namespace sluice {
 namespace {
 
@@ -22,12 +24,28 @@ int digit_value(char c) {
 }  // namespace
 
 Digest sha256(std::string_view text) {
+    Sha256 hash;
+    hash.update(text);
+    return hash.finish();
+}
+
+Sha256::Sha256() {
+    static_assert(sizeof(SHA256_CTX) == sizeof state_ && alignof(SHA256_CTX) <= 8);
+    const bool sound = SHA256_Init(::new (state_.data()) SHA256_CTX) == 1;
+    SLUICE_ASSERT(sound);
+}
+
+void Sha256::update(std::string_view run) {
+    auto* const state = std::launder(reinterpret_cast<SHA256_CTX*>(state_.data()));
+    const bool sound = SHA256_Update(state, run.data(), run.size()) == 1;
+    SLUICE_ASSERT(sound);
+}
+
+Digest Sha256::finish() {
     static_assert(std::tuple_size_v<Digest> == SHA256_DIGEST_LENGTH);
+    auto* const state = std::launder(reinterpret_cast<SHA256_CTX*>(state_.data()));
     Digest digest;
-    SHA256_CTX state;
-    const bool sound = SHA256_Init(&state) == 1 &&
-                       SHA256_Update(&state, text.data(), text.size()) == 1 &&
-                       SHA256_Final(digest.data(), &state) == 1;
+    const bool sound = SHA256_Final(digest.data(), state) == 1 && SHA256_Init(state) == 1;
     SLUICE_ASSERT(sound);
     return digest;
 }

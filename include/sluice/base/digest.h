@@ -1,7 +1,9 @@
-// SHA-256 (FIPS 180-4) of what must not be kept as it is: keys.
+// SHA-256 (FIPS 180-4) of what must not be kept as it is: keys; and of what is compared by its
+// digest alone, where nobody may find two texts that have the same one.
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -11,6 +13,20 @@ namespace sluice {
 using Digest = std::array<std::uint8_t, 32>;
 
 Digest sha256(std::string_view text);
+
+// The same of a text that comes in runs. Allocates nothing.
+class Sha256 {
+public:
+    Sha256();
+
+    void update(std::string_view run);
+    // Of all that came; then it begins anew.
+    Digest finish();
+
+private:
+    // The state of the library's functions, which no header shows.
+    alignas(8) std::array<std::byte, 112> state_;
+};
 
 // In a time that says nothing of where they differ.
 bool same_digest(const Digest& a, const Digest& b);
