@@ -1,0 +1,79 @@
+// CanonicalRequest: a request body as the cache sees it, and whether its answer may be shared.
+//
+// Pure. On top of llm::CanonicalJson (which says when two JSON texts are the same), it knows what
+// the members of a request mean:
+//
+// Left out, because they change how the answer is framed and not what it is: "stream" (true, false
+// or null) where the endpoint streams, "stream_options" (an object or null) of chat completions,
+// completions and responses. A stream can answer a request for a document and the other way round.
+//
+// Left out, because they say the default: the table in canonical.cc, with its sources. It is small
+// on purpose. That a member may be null does not make null its default: vLLM takes "max_tokens":
+// null of /v1/completions for no bound where an absent one is 16, "parallel_tool_calls": null for
+// false where an absent one is true, "tool_choice": null for none. And a default that a server is
+// started with (temperature, top_p, penalties: llama-server, vLLM's generation config, Ollama's
+// Modelfile) is nobody's to know. When it is not certain the requests are different.
+//
+// What bypasses, besides a body that has no canonical form:
+// - endpoints whose answer is not a function of the body (/api/show) or no text (speech, images,
+//   uploads), and moderations, which are nobody's to keep;
+// - several choices: "n", "best_of" or "n_cmpl" that is anything but 1 or null. Who asks for many
+//   wants them to differ;
+// - what depends on, or changes, what the server keeps: "previous_response_id", "conversation",
+//   "background": true of responses; Ollama's requests with no prompt, which load and unload.
+// Tools, tool calls, images and recordings in the body bypass nothing: they are bytes of the key.
+#pragma once
+
+#include "sluice/llm/canonical_json.h"
+#include "sluice/llm/endpoints.h"
+
+#include <cstdint>
+#include <string_view>
+
+namespace sluice::cache {
+
+// Why a request is neither answered from the cache nor joined to another one.
+enum class Bypass : std::uint8_t {
+    none,
+    endpoint,
+    not_an_object,
+    too_large,
+    too_deep,
+    too_many_values,
+    malformed,
+    trailing_bytes,
+    duplicate_key,
+    ambiguous_key,
+    exponent_too_long,
+    several_choices,
+    stateful,
+};
+inline constexpr std::size_t bypass_count = static_cast<std::size_t>(Bypass::stateful) + 1;
+
+// For metrics and logs: the enumerator's name.
+std::string_view name_of(Bypass bypass);
+
+class CanonicalRequest {
+public:
+    explicit CanonicalRequest(llm::JsonBounds bounds = {}) : json_(bounds) {}
+
+    // `body` must stay until write() is done. Where this is not `none` nothing else may be called.
+    Bypass read(const llm::Endpoint& endpoint, std::string_view body);
+
+    // Whether the same request gets the same answer, as far as it says so itself ("auto"): its
+    // temperature is exactly 0, or a seed is given, or the endpoint only reads (embeddings, rerank,
+    // score, classify, pooling, tokenize, detokenize, apply-template, counting tokens). Of Ollama's
+    // API the temperature and the seed are those in "options". A negative seed and 4294967295 ask
+    // for a random one (llama-server's LLAMA_DEFAULT_SEED, vLLM, Ollama).
+    bool deterministic() const { return deterministic_; }
+
+    // The canonical form without what is left out.
+    void write(llm::RunWriter& out) const;
+
+private:
+    llm::CanonicalJson json_;
+    const llm::Endpoint* endpoint_ = nullptr;
+    bool deterministic_ = false;
+};
+
+}  // namespace sluice::cache

@@ -1,0 +1,66 @@
+// The key of an answer: who may see it, which model gave it, and what was asked.
+//
+// Pure. SHA-256 (FIPS 180-4), because the bodies are chosen by people who may want another one's
+// answer: two bodies with one key cannot be found, which no hash for tables promises. What is
+// hashed, in this order, each with its length in front (8 bytes, little-endian), so that no part
+// can reach into the next: a word for this format; the kind of the scope; its name; the model's
+// name, the backend's own name for it, its build; the endpoint. Then the canonical body, which ends
+// itself, with its length behind it.
+//
+// What else of a request reaches the backend and changes its answer (anthropic-beta and the like)
+// belongs to `endpoint`, or the caller bypasses.
+#pragma once
+
+#include "sluice/base/digest.h"
+#include "sluice/cache/canonical.h"
+
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+
+namespace sluice::cache {
+
+struct Key {
+    Digest digest{};
+
+    bool operator==(const Key&) const = default;
+    // Evenly spread; but who chooses bodies can choose some bits of it, so a table mixes in a seed.
+    std::uint64_t hash() const {
+        std::uint64_t first = 0;
+        std::memcpy(&first, digest.data(), sizeof first);
+        return first;
+    }
+};
+
+// Who shares answers. A consumer and a group of one name are two scopes.
+enum class ScopeKind : std::uint8_t { consumer, group, everybody };
+
+struct Scope {
+    ScopeKind kind = ScopeKind::consumer;
+    std::string_view name;  // empty for everybody, and for the consumer that has no key
+};
+
+struct KeyParts {
+    Scope scope;
+    std::string_view model;          // the name in the gateway
+    std::string_view backend_model;  // the backend's own name for it
+    std::string_view build;          // what the server tells of its build or file; may be empty
+    std::string_view endpoint;       // path and query as the backend gets them
+};
+
+class KeyMaker {
+public:
+    explicit KeyMaker(llm::JsonBounds bounds = {}) : request_(bounds) {}
+
+    // Reads a body; key() may then be called for several models. `body` must stay until then.
+    Bypass read(const llm::Endpoint& endpoint, std::string_view body) {
+        return request_.read(endpoint, body);
+    }
+    bool deterministic() const { return request_.deterministic(); }
+    Key key(const KeyParts& parts) const;
+
+private:
+    CanonicalRequest request_;
+};
+
+}  // namespace sluice::cache

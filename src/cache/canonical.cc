@@ -1,0 +1,262 @@
+#include "sluice/cache/canonical.h"
+
+#include "sluice/base/assert.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+
+namespace sluice::cache {
+
+namespace {
+
+using llm::CanonicalJson;
+using llm::Dialect;
+using llm::Endpoint;
+using Kind = CanonicalJson::Kind;
+
+// --- what an endpoint is ---
+
+enum class Work : std::uint8_t { generates, reads, other };
+
+// What only reads and is not counted in tokens.
+constexpr std::array counting_paths{
+    std::string_view("/v1/tokenize"),
+    std::string_view("/v1/detokenize"),
+    std::string_view("/tokenize"),
+    std::string_view("/detokenize"),
+    std::string_view("/apply-template"),
+    std::string_view("/v1/messages/count_tokens"),
+    std::string_view("/v1/responses/input_tokens"),
+    std::string_view("/v1/chat/completions/input_tokens"),
+    std::string_view("/chat/completions/input_tokens"),
+};
+
+Work work_of(const Endpoint& endpoint) {
+    if (endpoint.kind != llm::EndpointKind::model_in_json) return Work::other;
+    if (endpoint.tokens == llm::Tokens::written) return Work::generates;
+    if (endpoint.tokens == llm::Tokens::read) return Work::reads;
+    const bool counts = std::ranges::find(counting_paths, endpoint.path) != counting_paths.end();
+    return counts ? Work::reads : Work::other;
+}
+
+// The APIs whose members we know, as bits.
+constexpr unsigned chat = 1;
+constexpr unsigned completions = 2;
+constexpr unsigned embeddings = 4;
+constexpr unsigned responses = 8;
+
+unsigned api_of(const Endpoint& endpoint) {
+    if (endpoint.path == "/v1/chat/completions" || endpoint.path == "/chat/completions")
+        return chat;
+    if (endpoint.path == "/v1/completions") return completions;
+    if (endpoint.path == "/v1/embeddings") return embeddings;
+    if (endpoint.dialect == Dialect::responses) return responses;
+    return 0;
+}
+
+// --- members that change nothing ---
+
+// What stands for the member not being there.
+enum class Absent : std::uint8_t { null, one, false_, word_float };
+
+struct Default {
+    std::string_view key;
+    unsigned apis;
+    Absent value;
+};
+
+// In OpenAI's API reference (platform.openai.com/docs/api-reference: chat/create, completions/
+// create, embeddings/create, responses/create) each of these is optional and either nullable or has
+// this default; and the local servers agree: llama-server reads members through json_value(), which
+// takes null for absent (tools/server/server-common.h); vLLM's models have None, or a default that
+// None is turned into, as the default (vllm/entrypoints/openai/*/protocol.py); Ollama's
+// have pointers (openai/openai.go). Anthropic's reference declares no member of messages nullable,
+// so there are none of it.
+constexpr unsigned generation = chat | completions;
+constexpr Default defaults[] = {
+    {"background", responses, Absent::false_},
+    {"background", responses, Absent::null},
+    {"best_of", completions, Absent::null},
+    {"best_of", completions, Absent::one},
+    {"conversation", responses, Absent::null},
+    {"dimensions", embeddings, Absent::null},
+    {"echo", completions, Absent::false_},
+    {"encoding_format", embeddings, Absent::word_float},
+    {"frequency_penalty", generation, Absent::null},
+    {"instructions", responses, Absent::null},
+    {"logit_bias", generation, Absent::null},
+    {"logprobs", chat, Absent::false_},
+    {"logprobs", generation, Absent::null},
+    {"max_completion_tokens", chat, Absent::null},
+    {"max_output_tokens", responses, Absent::null},
+    {"max_tokens", chat, Absent::null},
+    {"metadata", chat | responses, Absent::null},
+    {"n", generation, Absent::null},
+    {"n", generation, Absent::one},
+    {"presence_penalty", generation, Absent::null},
+    {"previous_response_id", responses, Absent::null},
+    {"response_format", chat, Absent::null},
+    {"seed", generation, Absent::null},
+    {"stop", generation, Absent::null},
+    {"suffix", completions, Absent::null},
+    {"temperature", generation | responses, Absent::null},
+    {"tools", chat, Absent::null},
+    {"top_p", generation | responses, Absent::null},
+    {"user", generation | embeddings | responses, Absent::null},
+};
+
+bool is_absent(const CanonicalJson& json, CanonicalJson::Id value, Absent as) {
+    switch (as) {
+        case Absent::null:
+            return json.kind(value) == Kind::null;
+        case Absent::one:
+            return json.kind(value) == Kind::number && json.spelling(value) == "1";
+        case Absent::false_:
+            return json.kind(value) == Kind::false_;
+        case Absent::word_float:
+            return json.kind(value) == Kind::string && json.spelling(value) == "float";
+    }
+    return false;
+}
+
+bool is_framing(const CanonicalJson& json, const Endpoint& endpoint, std::string_view key,
+                CanonicalJson::Id value) {
+    const Kind kind = json.kind(value);
+    if (key == "stream") {
+        const bool given = kind == Kind::true_ || kind == Kind::false_ || kind == Kind::null;
+        return given && endpoint.streaming != llm::Streaming::none;
+    }
+    return key == "stream_options" && (kind == Kind::object || kind == Kind::null) &&
+           endpoint.streaming != llm::Streaming::none && api_of(endpoint) != 0;
+}
+
+bool is_left_out(const CanonicalJson& json, const Endpoint& endpoint, std::string_view key,
+                 CanonicalJson::Id value) {
+    if (is_framing(json, endpoint, key, value)) return true;
+    const unsigned api = api_of(endpoint);
+    return std::ranges::any_of(defaults, [&](const Default& each) {
+        return (each.apis & api) != 0 && each.key == key && is_absent(json, value, each.value);
+    });
+}
+
+// --- what bypasses ---
+
+Bypass bypass_of(llm::JsonFault fault) {
+    switch (fault) {
+        case llm::JsonFault::none:
+            return Bypass::none;
+        case llm::JsonFault::too_large:
+            return Bypass::too_large;
+        case llm::JsonFault::too_deep:
+            return Bypass::too_deep;
+        case llm::JsonFault::too_many_values:
+            return Bypass::too_many_values;
+        case llm::JsonFault::malformed:
+            return Bypass::malformed;
+        case llm::JsonFault::trailing_bytes:
+            return Bypass::trailing_bytes;
+        case llm::JsonFault::duplicate_key:
+            return Bypass::duplicate_key;
+        case llm::JsonFault::ambiguous_key:
+            return Bypass::ambiguous_key;
+        case llm::JsonFault::exponent_too_long:
+            return Bypass::exponent_too_long;
+    }
+    return Bypass::malformed;
+}
+
+// Also a text or a list, which some servers would read as a number.
+bool asks_for_several(const CanonicalJson& json) {
+    static constexpr std::string_view keys[] = {"n", "best_of", "n_cmpl"};
+    return std::ranges::any_of(keys, [&json](std::string_view key) {
+        const auto value = json.find(CanonicalJson::root, key);
+        return value && !is_absent(json, *value, Absent::null) &&
+               !is_absent(json, *value, Absent::one);
+    });
+}
+
+bool is_empty(const CanonicalJson& json, std::string_view key) {
+    const auto value = json.find(CanonicalJson::root, key);
+    if (!value || json.kind(*value) == Kind::null) return true;
+    if (json.kind(*value) == Kind::string) return json.spelling(*value).empty();
+    return json.kind(*value) == Kind::array && json.is_empty(*value);
+}
+
+bool is_stateful(const CanonicalJson& json, const Endpoint& endpoint) {
+    if (endpoint.path == "/api/generate") return is_empty(json, "prompt");
+    if (endpoint.path == "/api/chat") return is_empty(json, "messages");
+    if (endpoint.dialect != Dialect::responses) return false;
+    static constexpr std::string_view keys[] = {"previous_response_id", "conversation",
+                                                "background"};
+    return std::ranges::any_of(keys, [&json](std::string_view key) {
+        const auto value = json.find(CanonicalJson::root, key);
+        if (!value || json.kind(*value) == Kind::null) return false;
+        return key != "background" || json.kind(*value) != Kind::false_;
+    });
+}
+
+// --- determinism ---
+
+bool is_seed(std::string_view number) {
+    // "4294967295" is the same in its canonical spelling. A whole number has no negative exponent.
+    return !number.starts_with('-') && number.find("e-") == number.npos && number != "4294967295";
+}
+
+bool says_it_is_deterministic(const CanonicalJson& json, const Endpoint& endpoint) {
+    CanonicalJson::Id object = CanonicalJson::root;
+    if (endpoint.dialect == Dialect::ollama) {
+        const auto options = json.find(object, "options");
+        if (!options || json.kind(*options) != Kind::object) return false;
+        object = *options;
+    }
+    const auto number = [&](std::string_view key) -> std::optional<std::string_view> {
+        const auto value = json.find(object, key);
+        if (!value || json.kind(*value) != Kind::number) return std::nullopt;
+        return json.spelling(*value);
+    };
+    const auto temperature = number("temperature");
+    const auto seed = number("seed");
+    return (temperature && *temperature == "0") || (seed && is_seed(*seed));
+}
+
+}  // namespace
+
+std::string_view name_of(Bypass bypass) {
+    static constexpr std::array<std::string_view, bypass_count> names{
+        "none",          "endpoint",        "not_an_object",     "too_large",
+        "too_deep",      "too_many_values", "malformed",         "trailing_bytes",
+        "duplicate_key", "ambiguous_key",   "exponent_too_long", "several_choices",
+        "stateful"};
+    return names[static_cast<std::size_t>(bypass)];
+}
+
+Bypass CanonicalRequest::read(const Endpoint& endpoint, std::string_view body) {
+    endpoint_ = &endpoint;
+    deterministic_ = false;
+    const Work work = work_of(endpoint);
+    if (work == Work::other) return Bypass::endpoint;
+    const llm::JsonFault fault = json_.read(body);
+    if (fault != llm::JsonFault::none) return bypass_of(fault);
+    if (json_.kind(CanonicalJson::root) != Kind::object) return Bypass::not_an_object;
+    if (asks_for_several(json_)) return Bypass::several_choices;
+    if (is_stateful(json_, endpoint)) return Bypass::stateful;
+    deterministic_ = work == Work::reads || says_it_is_deterministic(json_, endpoint);
+    return Bypass::none;
+}
+
+void CanonicalRequest::write(llm::RunWriter& out) const {
+    SLUICE_ASSERT(endpoint_ != nullptr);
+    constexpr auto root = CanonicalJson::root;
+    out.put('{');
+    bool first = true;
+    for (std::size_t i = 0; i < json_.member_count(root); ++i) {
+        if (is_left_out(json_, *endpoint_, json_.key(root, i), json_.member(root, i))) continue;
+        if (!first) out.put(',');
+        first = false;
+        json_.write_member(root, i, out);
+    }
+    out.put('}');
+}
+
+}  // namespace sluice::cache
