@@ -174,3 +174,5 @@ BENCHMARK(exchange)->Arg(1024)->Arg(16 * 1024);
 }  // namespace
 
 }  // namespace sluice::proxy
+
+BENCHMARK_MAIN();
