@@ -133,7 +133,7 @@ class Program(ListCase):
             self.assertIn(f"Models are not {deed} through the gateway; those that it serves: "
                           "tiny:latest, llama3.2:1b", told, words)
 
-    def test_C3_without_a_key_it_is_told_no_models(self):
+    def test_C2_without_a_key_it_is_told_no_models(self):
         server = self.ollama(script=generate)
         self.made = self.gateway({}, backends=[server.url], consumers=consumers(a="sk-a"))
         for words in (("list",), ("ps",), ("run", "tiny", "hi")):
