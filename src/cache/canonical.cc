@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <iterator>
 #include <optional>
+#include <system_error>
 
 namespace sluice::cache {
 
@@ -120,21 +123,20 @@ bool is_absent(const CanonicalJson& json, CanonicalJson::Id value, Absent as) {
     return false;
 }
 
-bool is_framing(const CanonicalJson& json, const Endpoint& endpoint, std::string_view key,
-                CanonicalJson::Id value) {
+bool is_framing(const CanonicalJson& json, const Endpoint& endpoint, unsigned api,
+                std::string_view key, CanonicalJson::Id value) {
     const Kind kind = json.kind(value);
     if (key == "stream") {
         const bool given = kind == Kind::true_ || kind == Kind::false_ || kind == Kind::null;
         return given && endpoint.streaming != llm::Streaming::none;
     }
     return key == "stream_options" && (kind == Kind::object || kind == Kind::null) &&
-           endpoint.streaming != llm::Streaming::none && api_of(endpoint) != 0;
+           endpoint.streaming != llm::Streaming::none && api != 0;
 }
 
-bool is_left_out(const CanonicalJson& json, const Endpoint& endpoint, std::string_view key,
-                 CanonicalJson::Id value) {
-    if (is_framing(json, endpoint, key, value)) return true;
-    const unsigned api = api_of(endpoint);
+bool is_left_out(const CanonicalJson& json, const Endpoint& endpoint, unsigned api,
+                 std::string_view key, CanonicalJson::Id value) {
+    if (is_framing(json, endpoint, api, key, value)) return true;
     return std::ranges::any_of(defaults, [&](const Default& each) {
         return (each.apis & api) != 0 && each.key == key && is_absent(json, value, each.value);
     });
@@ -183,24 +185,72 @@ bool is_empty(const CanonicalJson& json, std::string_view key) {
     return json.kind(*value) == Kind::array && json.is_empty(*value);
 }
 
+// Ollama's requests that ask for no text load a model, and those that keep it for no time unload it
+// (docs/api.md: "Load a model", "Unload a model").
+bool is_ollama_command(const CanonicalJson& json, const Endpoint& endpoint) {
+    struct Asked {
+        std::string_view path;
+        std::string_view key;
+    };
+    static constexpr Asked asked[] = {{"/api/generate", "prompt"},
+                                      {"/api/chat", "messages"},
+                                      {"/api/embed", "input"},
+                                      {"/api/embeddings", "prompt"}};
+    const auto* const found = std::ranges::find(asked, endpoint.path, &Asked::path);
+    if (found != std::end(asked) && is_empty(json, found->key)) return true;
+    const auto kept = json.find(CanonicalJson::root, "keep_alive");
+    if (!kept || json.kind(*kept) == Kind::null) return false;
+    // A number of seconds, or a text as "0s", "5m".
+    return json.spelling(*kept).find_first_of("123456789") == std::string_view::npos;
+}
+
+// Members whose value names something that the server keeps and may change, or that ask it to keep
+// something. `harmless`: the value that does not, besides null.
+struct Stateful {
+    std::string_view key;
+    Dialect dialect;
+    std::optional<Kind> harmless;
+};
+constexpr Stateful stateful_members[] = {
+    {"background", Dialect::responses, Kind::false_},
+    {"conversation", Dialect::responses, {}},
+    {"previous_response_id", Dialect::responses, {}},
+    {"prompt", Dialect::responses, {}},          // a template that the server has
+    {"container", Dialect::anthropic, {}},       // where tools have run before
+    {"kv_transfer_params", Dialect::openai, {}}  // vLLM: the other half of a split prefill
+};
+
 bool is_stateful(const CanonicalJson& json, const Endpoint& endpoint) {
-    if (endpoint.path == "/api/generate") return is_empty(json, "prompt");
-    if (endpoint.path == "/api/chat") return is_empty(json, "messages");
-    if (endpoint.dialect != Dialect::responses) return false;
-    static constexpr std::string_view keys[] = {"previous_response_id", "conversation",
-                                                "background"};
-    return std::ranges::any_of(keys, [&json](std::string_view key) {
-        const auto value = json.find(CanonicalJson::root, key);
+    if (endpoint.dialect == Dialect::ollama) return is_ollama_command(json, endpoint);
+    return std::ranges::any_of(stateful_members, [&](const Stateful& each) {
+        if (each.dialect != endpoint.dialect) return false;
+        const auto value = json.find(CanonicalJson::root, each.key);
         if (!value || json.kind(*value) == Kind::null) return false;
-        return key != "background" || json.kind(*value) != Kind::false_;
+        return !each.harmless || json.kind(*value) != *each.harmless;
     });
 }
 
 // --- determinism ---
 
+constexpr std::uint64_t random_seed = 0xFFFFFFFF;
+
+// A whole number below 2^32 - 1: that itself asks llama-server for a random seed, and so may what
+// is larger, of which it takes the low 32 bits.
 bool is_seed(std::string_view number) {
-    // "4294967295" is the same in its canonical spelling. A whole number has no negative exponent.
-    return !number.starts_with('-') && number.find("e-") == number.npos && number != "4294967295";
+    if (number.starts_with('-')) return false;
+    const std::size_t digits = std::min(number.find('e'), number.size());
+    std::uint64_t value = 0;
+    std::uint64_t zeros = 0;
+    const char* const end = number.data() + number.size();
+    const auto [behind, error] = std::from_chars(number.data(), end, value);
+    if (error != std::errc{} || behind != number.data() + digits) return false;
+    if (behind != end) {
+        const auto [last, wrong] = std::from_chars(behind + 1, end, zeros);
+        if (wrong != std::errc{} || last != end || zeros > 9) return false;
+    }
+    for (; zeros > 0 && value < random_seed; --zeros)
+        value *= 10;
+    return value < random_seed;
 }
 
 bool says_it_is_deterministic(const CanonicalJson& json, const Endpoint& endpoint) {
@@ -248,10 +298,12 @@ Bypass CanonicalRequest::read(const Endpoint& endpoint, std::string_view body) {
 void CanonicalRequest::write(llm::RunWriter& out) const {
     SLUICE_ASSERT(endpoint_ != nullptr);
     constexpr auto root = CanonicalJson::root;
+    const unsigned api = api_of(*endpoint_);
     out.put('{');
     bool first = true;
     for (std::size_t i = 0; i < json_.member_count(root); ++i) {
-        if (is_left_out(json_, *endpoint_, json_.key(root, i), json_.member(root, i))) continue;
+        if (is_left_out(json_, *endpoint_, api, json_.key(root, i), json_.member(root, i)))
+            continue;
         if (!first) out.put(',');
         first = false;
         json_.write_member(root, i, out);

@@ -80,9 +80,11 @@ public:
 
 private:
     static std::uint64_t prefix_of(std::string_view key) {
+        std::array<std::uint8_t, 8> bytes{};
+        std::memcpy(bytes.data(), key.data(), std::min(key.size(), bytes.size()));
         std::uint64_t prefix = 0;
-        for (std::size_t i = 0; i < 8; ++i)
-            prefix = prefix << 8 | (i < key.size() ? static_cast<std::uint8_t>(key[i]) : 0u);
+        for (const std::uint8_t byte : bytes)
+            prefix = prefix << 8 | byte;
         return prefix;
     }
     std::string_view text_of(Span span) const {

@@ -5,7 +5,8 @@
 //
 // Left out, because they change how the answer is framed and not what it is: "stream" (true, false
 // or null) where the endpoint streams, "stream_options" (an object or null) of chat completions,
-// completions and responses. A stream can answer a request for a document and the other way round.
+// completions and responses. A stream can answer a request for a document and the other way round;
+// whoever gives the answer looks at the body again for whether its usage is to be shown.
 //
 // Left out, because they say the default: the table in canonical.cc, with its sources. It is small
 // on purpose. That a member may be null does not make null its default: vLLM takes "max_tokens":
@@ -20,8 +21,10 @@
 // - several choices: "n", "best_of" or "n_cmpl" that is anything but 1 or null. Who asks for many
 //   wants them to differ;
 // - what depends on, or changes, what the server keeps: "previous_response_id", "conversation",
-//   "background": true of responses; Ollama's requests with no prompt, which load and unload.
-// Tools, tool calls, images and recordings in the body bypass nothing: they are bytes of the key.
+//   "prompt" and "background": true of responses, "container" of messages, vLLM's
+//   "kv_transfer_params"; Ollama's requests that load or unload (no prompt, "keep_alive": 0).
+// Tools, tool calls, images and recordings in the body bypass nothing: they are bytes of the key;
+// an image by its address is the address.
 #pragma once
 
 #include "sluice/llm/canonical_json.h"
@@ -63,8 +66,9 @@ public:
     // Whether the same request gets the same answer, as far as it says so itself ("auto"): its
     // temperature is exactly 0, or a seed is given, or the endpoint only reads (embeddings, rerank,
     // score, classify, pooling, tokenize, detokenize, apply-template, counting tokens). Of Ollama's
-    // API the temperature and the seed are those in "options". A negative seed and 4294967295 ask
-    // for a random one (llama-server's LLAMA_DEFAULT_SEED, vLLM, Ollama).
+    // API the temperature and the seed are those in "options". A negative seed asks for a random
+    // one (vLLM, Ollama), and so does 4294967295 (llama-server's LLAMA_DEFAULT_SEED); larger ones
+    // may, where only their low 32 bits are taken.
     bool deterministic() const { return deterministic_; }
 
     // The canonical form without what is left out.

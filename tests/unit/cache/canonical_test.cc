@@ -93,6 +93,7 @@ TEST_CASE("members that change nothing are left out, and no others") {
         {responses, R"("previous_response_id":null)", true},
         {responses, R"("background":false)", true},
         {responses, R"("store":true)", false},
+        {responses, R"("prompt":null)", false},
         {messages, R"("stream":true)", true},
         {messages, R"("stream_options":{})", false},
         {messages, R"("temperature":null)", false},
@@ -103,7 +104,9 @@ TEST_CASE("members that change nothing are left out, and no others") {
         {"/api/chat", R"("options":{})", false},
     };
     for (const Case& each : cases) {
-        const std::string rest = R"({"messages":[1],"model":"m","prompt":"p")";
+        const std::string rest = each.path == responses
+                                     ? R"({"input":"p","model":"m")"
+                                     : R"({"messages":[1],"model":"m","prompt":"p")";
         INFO(each.path, " ", each.member);
         const std::string with = form(each.path, rest + "," + std::string(each.member) + "}");
         const std::string without = form(each.path, rest + "}");
@@ -144,6 +147,14 @@ TEST_CASE("what bypasses") {
         {"/api/generate", R"({"model":"m"})", "stateful"},
         {"/api/generate", R"({"model":"m","prompt":"","keep_alive":0})", "stateful"},
         {"/api/chat", R"({"model":"m","messages":[]})", "stateful"},
+        {responses, R"({"prompt":{"id":"p"}})", "stateful"},
+        {messages, R"({"container":"c"})", "stateful"},
+        {chat, R"({"kv_transfer_params":{}})", "stateful"},
+        {"/api/chat", R"({"messages":[1],"keep_alive":0})", "stateful"},
+        {"/api/chat", R"({"messages":[1],"keep_alive":0.0})", "stateful"},
+        {"/api/chat", R"({"messages":[1],"keep_alive":"0s"})", "stateful"},
+        {"/api/embed", R"({"input":[]})", "stateful"},
+        {"/api/embeddings", R"({"prompt":""})", "stateful"},
         {"/api/show", R"({"model":"m"})", "endpoint"},
         {"/v1/audio/speech", R"({"model":"m"})", "endpoint"},
         {"/v1/audio/transcriptions", R"({"model":"m"})", "endpoint"},
@@ -192,6 +203,13 @@ TEST_CASE("what is deterministic") {
         {chat, R"({"seed":-1})", false},
         {chat, R"({"seed":-1,"temperature":0})", true},
         {chat, R"({"seed":4294967295})", false},
+        {chat, R"({"seed":4294967294})", true},
+        {chat, R"({"seed":4294967295.0})", false},
+        {chat, R"({"seed":8589934591})", false},
+        {chat, R"({"seed":99999999999999999999999})", false},
+        {chat, R"({"seed":1e9})", true},
+        {chat, R"({"seed":1e10})", false},
+        {chat, R"({"seed":1e99999999})", false},
         {chat, R"({"seed":0.5})", false},
         {chat, R"({"seed":null})", false},
         {chat, R"({"seed":"1"})", false},
@@ -201,6 +219,9 @@ TEST_CASE("what is deterministic") {
         {"/infill", R"({"seed":3})", true},
         {"/api/chat", R"({"messages":[1],"temperature":0})", false},
         {"/api/chat", R"({"messages":[1],"options":{"temperature":0}})", true},
+        {"/api/chat", R"({"messages":[1],"keep_alive":"10m","options":{"seed":5}})", true},
+        {"/api/chat", R"({"messages":[1],"keep_alive":-1,"options":{"seed":5}})", true},
+        {"/api/chat", R"({"messages":[1],"keep_alive":null,"options":{"seed":5}})", true},
         {"/api/generate", R"({"prompt":"x","options":{"seed":7}})", true},
         {"/api/generate", R"({"prompt":"x","options":null,"seed":7})", false},
         {"/v1/embeddings", R"({"input":"x"})", true},
