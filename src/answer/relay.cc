@@ -306,10 +306,12 @@ void Relay::scan_events(std::string_view text, const http::BodyPiece& piece, Rel
 
 llm::EventFacts Relay::read_event(const sse::Event& event) {
     const auto facts = llm::read_event(event.name, event.data, usage_);
-    saw_done_ |= facts.done;
+    // The mark is of other dialects: a response says its end by an event of its own.
+    saw_done_ |= facts.done && (facts.finished || !plan_.responses);
     saw_error_ |= facts.error;
     saw_finish_ |= facts.finished;
     notable_ |= facts.notable;
+    spoke_ |= facts.speaks;
     events_ += facts.silent ? 0 : 1;
     content_events_ += facts.content ? 1 : 0;
     content_bytes_ += facts.content_bytes;

@@ -30,6 +30,7 @@ Key root_key(std::string_view name) {
             return is(name, "id") ? Key::frame : Key::other;
         case 4:
             if (is(name, "type")) return Key::type;
+            if (is(name, "item")) return Key::part;
             return is(name, "done") || is(name, "stop") ? Key::done : Key::other;
         case 5:
             if (is(name, "usage")) return Key::usage;
@@ -54,6 +55,8 @@ Key root_key(std::string_view name) {
             return is(name, "obfuscation") ? Key::frame : Key::other;
         case 12:
             return is(name, "service_tier") ? Key::frame : Key::other;
+        case 13:
+            return is(name, "content_block") ? Key::part : Key::other;
         case 15:
             if (is(name, "prompt_progress")) return Key::progress;
             return is(name, "sequence_number") ? Key::sequence : Key::other;
@@ -116,6 +119,11 @@ Key delta_key(std::string_view name) {
     }
 }
 
+Key part_key(std::string_view name) {
+    if (is(name, "type")) return Key::part_type;
+    return is(name, "text") || is(name, "thinking") ? Key::content : Key::other;
+}
+
 Key usage_key(std::string_view name) {
     switch (name.size()) {
         case 12:
@@ -158,7 +166,10 @@ Key find_key(Place place, std::string_view name) {
         case Place::choice:
             return choice_key(name);
         case Place::delta:
+        case Place::piece:
             return delta_key(name);
+        case Place::part:
+            return part_key(name);
         case Place::usage:
             return usage_key(name);
         case Place::item:
@@ -185,11 +196,14 @@ Place place_inside(Place place, Key key, bool is_object) {
             if (key == Key::delta || key == Key::message || key == Key::response) {
                 return Place::delta;
             }
-            return Place::nowhere;
+            return key == Key::part ? Place::part : Place::nowhere;
         case Place::choices:
             return is_object ? Place::choice : Place::nowhere;
         case Place::choice:
-            return key == Key::delta && is_object ? Place::delta : Place::nowhere;
+            return key == Key::delta && is_object ? Place::piece : Place::nowhere;
+        case Place::piece:
+            if (key == Key::usage && is_object) return Place::usage;
+            return key == Key::tool_calls && !is_object ? Place::tool_calls : Place::unknown;
         case Place::delta:
             if (key == Key::usage && is_object) return Place::usage;
             return key == Key::tool_calls && !is_object ? Place::tool_calls : Place::nowhere;
@@ -227,6 +241,12 @@ bool only_begins(std::string_view type) {
     return std::find(types.begin(), types.end(), type) != types.end();
 }
 
+// Whether the begin of a part of that type is of no use without what it says. Of a tool's call the
+// name is.
+bool only_frames(std::string_view type) {
+    return is(type, "text") || is(type, "thinking") || is(type, "message") || is(type, "reasoning");
+}
+
 }  // namespace
 
 void AnswerFacts::classify(std::string_view type) {
@@ -244,6 +264,7 @@ void AnswerFacts::classify(std::string_view type) {
         last = true;
         finished = true;
     }
+    speaks |= type.ends_with(".partial_image");
     notable |= !only_begins(type);
 }
 
@@ -263,8 +284,14 @@ const char* AnswerHandler::on_string(int depth, const JsonText& string) {
     if (!is_of_interest(depth)) return nullptr;
     take_any(depth, key_);
     if (string.text.empty()) return nullptr;
+    facts_.speaks |= places_[depth] == Place::unknown;
     switch (key_) {
         case Key::content:
+            if (places_[depth] == Place::part) {
+                facts_.speaks = true;
+                break;
+            }
+            [[fallthrough]];
         // Ollama's generated text; Responses' and Anthropic's pieces are told by their type.
         case Key::response:
             facts_.content = true;
@@ -276,6 +303,9 @@ const char* AnswerHandler::on_string(int depth, const JsonText& string) {
             break;
         case Key::type:
             facts_.classify(string.text);
+            break;
+        case Key::part_type:
+            facts_.speaks |= !only_frames(string.text);
             break;
         case Key::object:
             facts_.error |= string.text == "error";
@@ -335,6 +365,7 @@ const char* AnswerHandler::on_open(int depth, bool is_object, std::size_t) {
 
     facts_.error |= key == Key::error;
     facts_.notable |= key == Key::progress;
+    facts_.speaks |= outer == Place::unknown;
     facts_.content |= outer == Place::tool_calls || (key == Key::tool_call && is_object);
     const Place inner = place_inside(outer, key, is_object);
     if (depth == 2) {

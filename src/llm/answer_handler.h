@@ -21,6 +21,9 @@ enum class AnswerPlace : std::uint8_t {
     choices,     // "choices": [
     choice,      // ... {
     delta,       // "delta", "message", "response": where content stands, in several dialects
+    piece,       // the same inside of a choice
+    unknown,     // what servers of their own kind put there
+    part,        // "content_block", "item": that an event says to begin
     blocks,      // "content": [ of Anthropic's messages, or of Responses' output
     output,      // Responses' "output": [
     item,        // ... {
@@ -42,12 +45,14 @@ enum class AnswerKey : std::uint8_t {
     response,
     tool_calls,
     tool_call,  // an object: function_call, audio
+    part,       // content_block, item
     usage,
     details,
     timings,
     // --- scalars ---
     content,  // text, by whatever name
     type,
+    part_type,
     object,
     error,
     done,      // Ollama's `done`, llama-server's `stop`
@@ -105,6 +110,7 @@ struct AnswerFacts {
     bool usage_at_root = false;  // "usage": {...} beside it
     bool carries_other = false;  // anything that the frame of an event does not hold
     bool notable = false;        // see EventFacts
+    bool speaks = false;         // the same
     std::size_t content_bytes = 0;
     Choices choices;  // an answer without choices is one of one choice
     std::uint32_t number = EventFacts::unnumbered;

@@ -38,6 +38,8 @@ inline constexpr std::array context_words{
                  "llama-server, while it generates"},
     ContextWords{"context size exceeded", "", Where::anywhere,
                  "llama.cpp's examples, and what is made of them: llama.cpp 12113"},
+    ContextWords{"input is larger than the max context size", "", Where::begin,
+                 "llama-server before 2025-09"},
     ContextWords{"rpc error:", "context size", Where::begin, "LocalAI: llama.cpp behind gRPC"},
     ContextWords{"requested tokens (", "exceed context window of", Where::begin,
                  "llama-cpp-python: llama_cpp/llama.py"},
@@ -105,6 +107,8 @@ inline constexpr std::array context_words{
                  "TEI: core/src/tokenization.rs; TGI; SiliconFlow"},
     // --- providers: chats ---
     ContextWords{"exceeds the context window", "", Where::anywhere, "OpenAI's Responses"},
+    ContextWords{"exceeds context window", "", Where::anywhere, "OpenAI's, shortened"},
+    ContextWords{"too long for the context window", "", Where::anywhere, "front ends"},
     ContextWords{"exceed the context window", "", Where::anywhere, "OpenAI behind proxies"},
     ContextWords{"exceeds the model's context", "", Where::anywhere, "proxies"},
     ContextWords{"input tokens exceed the configured limit", "", Where::anywhere, "OpenAI"},

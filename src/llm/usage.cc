@@ -214,6 +214,7 @@ EventFacts read_event(std::string_view name, std::string_view data, Usage& usage
     facts.finished = answer.finished;
     facts.content = answer.content;
     facts.notable = answer.notable;
+    facts.speaks = answer.speaks || answer.content;
     facts.choices = answer.choices;
     facts.answers = answer.content || answer.choices.named != 0;
     facts.content_bytes = static_cast<std::uint32_t>(answer.content_bytes);

@@ -96,7 +96,8 @@ void Forward::begin_answer(const http::Head& head) {
     const bool guessed = may_read && !named && head.status == 200 && may_be_events(exchange_);
     event_stream_ = may_read && (json_lines || guessed || named);
     const bool unnamed = exchange_.endpoint->says_finish() && is_unnamed(type);
-    const bool is_json = unnamed || http::same_name(type, "application/json");
+    const bool is_json =
+        unnamed || http::same_name(type, "application/json") || type.ends_with("+json");
     const bool readable = may_read && !guessed && is_json;
     if (encoded && usage_injected_ && head.status == 200) return refuse_coding();
     if (plainly_ && head.status < 400) note_plain_answer();

@@ -72,8 +72,7 @@ bool Forward::judge_stream() {
         refuse_instead();
         return false;
     }
-    const bool spoke =
-        exchange_.model->has_others() ? relay_.content_events() > 0 : !relay_.says_nothing();
+    const bool spoke = exchange_.model->has_others() ? relay_.spoke() : !relay_.says_nothing();
     if (spoke || relay_.saw_finish() || relay_.saw_done() || withheld_.size() > withheld_bytes_max)
         stop_withholding();
     return true;

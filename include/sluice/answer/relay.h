@@ -145,7 +145,9 @@ public:
     // An event was an error, and was not passed on.
     bool erred() const { return erred_; }
     // A client gains nothing from what has come so far: no word, and nothing that precedes one.
-    bool says_nothing() const { return !notable_ && content_events_ == 0; }
+    bool says_nothing() const { return !notable_ && !spoke_; }
+    // Something of what was generated has come, whether it is counted or not.
+    bool spoke() const { return spoke_; }
     // The first error object that the stream held; its begin.
     const std::string& error_text() const { return error_text_; }
     // Where a stream of the Responses API stands.
@@ -209,6 +211,7 @@ private:
     bool saw_error_ = false;
     bool saw_finish_ = false;
     bool notable_ = false;    // an event was
+    bool spoke_ = false;      // an event did
     bool malformed_ = false;  // the same
     bool cut_ = false;        // the stream ends in the middle of one
     bool erred_ = false;      // an event was an error, and is not passed on

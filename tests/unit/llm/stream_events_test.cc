@@ -111,6 +111,40 @@ TEST_CASE("R8: what is of use before the first word, and what only begins an ans
     }
 }
 
+TEST_CASE("R8: what says something of the answer, and what only says that it comes") {
+    struct Case {
+        std::string_view data;
+        bool speaks;
+    };
+    const Case cases[] = {
+        {R"({"choices":[{"delta":{"reasoning_details":[{"type":"x","text":"a"}]}}]})", true},
+        {R"({"choices":[{"delta":{"images":[{"image_url":{"url":"data:"}}]}}]})", true},
+        {R"({"choices":[{"delta":{"content":[{"type":"text","text":"a"}]}}]})", true},
+        {R"({"choices":[{"delta":{"reasoning":{"text":"a"}}}]})", true},
+        {R"({"choices":[{"delta":{"thinking_blocks":[{"thinking":"a"}]}}]})", true},
+        {R"({"choices":[{"delta":{"content":"a"}}]})", true},
+        {R"({"choices":[{"delta":{"role":"assistant","annotations":[],"content":null}}]})", false},
+        {R"({"choices":[{"delta":{"role":"assistant","audio":null,"x":{}}}]})", false},
+        {R"({"choices":[{"delta":{"role":"assistant","content":[]}}]})", false},
+        {R"({"type":"content_block_start","content_block":{"type":"tool_use","name":"f"}})", true},
+        {R"({"type":"content_block_start","content_block":{"type":"server_tool_use"}})", true},
+        {R"({"type":"content_block_start","content_block":{"type":"redacted_thinking"}})", true},
+        {R"({"type":"content_block_start","content_block":{"type":"text","text":"a"}})", true},
+        {R"({"type":"content_block_start","content_block":{"type":"text","text":""}})", false},
+        {R"({"type":"content_block_start","content_block":{"type":"thinking"}})", false},
+        {R"({"type":"response.output_item.added","item":{"type":"function_call"}})", true},
+        {R"({"type":"response.output_item.added","item":{"type":"message","content":[]}})", false},
+        {R"({"type":"response.output_item.added","item":{"type":"reasoning"}})", false},
+        {R"({"type":"response.image_generation_call.partial_image"})", true},
+        {R"({"type":"response.created","response":{"tools":[{"type":"function"}]}})", false},
+        {R"({"type":"message_start","message":{"content":[],"usage":{"input_tokens":1}}})", false},
+    };
+    for (const Case& c : cases) {
+        CAPTURE(c.data);
+        CHECK(facts_of(c.data).speaks == c.speaks);
+    }
+}
+
 TEST_CASE("R9: an event named as those without a name is one of them") {
     const std::string_view usage = R"({"choices":[],"usage":{"prompt_tokens":1}})";
     CHECK(facts_of(usage).usage_only);
