@@ -79,7 +79,7 @@ void await_stop(shard::LogWriter& log) {
 }
 
 void announce(const shard::Shards& shards, const shard::Findings& findings,
-              const std::vector<config::RouteSetting>& routes) {
+              const config::Settings& settings) {
     const net::Address& first = shards.addresses().front();
     for (const auto& address : shards.addresses())
         fmt::print("sluice " SLUICE_VERSION " listening on {}{}\n",
@@ -90,7 +90,7 @@ void announce(const shard::Shards& shards, const shard::Findings& findings,
     for (const auto& hint : findings.hints)
         fmt::print("no model known: {}\n", hint);
     if (!findings.awaited.empty()) fmt::print("no answer yet: {}\n", findings.awaited);
-    for (const auto& route : routes) {
+    for (const auto& route : settings.routes) {
         std::vector<std::string> urls;
         for (const auto& backend : route.backends)
             urls.push_back(backend.url);
@@ -98,8 +98,12 @@ void announce(const shard::Shards& shards, const shard::Findings& findings,
     }
     if (findings.models.empty() && !findings.awaited.empty()) {
         fmt::print("models: none known yet\n");
-    } else if (findings.models.empty() && !routes.empty()) {
+    } else if (findings.models.empty() && !settings.routes.empty()) {
         fmt::print("models: none found\n");
+    } else if (findings.models.empty() && findings.asked.empty() && !settings.discover) {
+        fmt::print(
+            "models: none, for discovery is off and no server is named. Name one with --backend "
+            "http://host:port or in the settings; `sluice discover` shows what is there\n");
     } else if (findings.models.empty()) {
         const std::string looked =
             findings.asked.empty()
@@ -144,7 +148,7 @@ int serve(const config::Settings& settings) {
         own_ports.push_back(address.port());
     auto plan = upstream::WatchPlan::create(settings, own_ports);
     if (!plan) return fail(plan.error().message);
-    announce(shards, shards.start(std::move(*plan)), settings.routes);
+    announce(shards, shards.start(std::move(*plan)), settings);
 
     await_stop(**log);
     shards.drain();

@@ -109,21 +109,32 @@ bool have_keys(const Settings& settings) {
            std::ranges::any_of(settings.backends, has_key);
 }
 
+// Whether any page of the web may have an origin that fits: "*", "https://*", "*://*:*", "*.*".
+bool means_any_page(std::string_view pattern) {
+    const std::size_t colon = pattern.find("://");
+    const std::string_view scheme = pattern.substr(0, colon == pattern.npos ? 0 : colon);
+    const std::string_view host = colon == pattern.npos ? pattern : pattern.substr(colon + 3);
+    const bool of_the_web =
+        scheme.empty() || scheme.find('*') != scheme.npos || scheme == "http" || scheme == "https";
+    const std::string_view name = host.substr(0, host.find(':'));
+    return of_the_web && name.find('*') != name.npos && name.find_first_not_of("*.") == name.npos;
+}
+
 void check_origins(Reader& reader, const Settings& settings) {
     if (!have_keys(settings)) return;
-    constexpr std::string_view any = "*";
-    const auto told = [](const std::string& where) {
-        return where +
-               ": \"*\" would let every page of the web use the keys that are set here: list the "
+    const auto told = [](const std::string& where, const std::string& pattern) {
+        return where + ": \"" + pattern +
+               "\" would let every page of the web use the keys that are set here: list the "
                "origins, or set any_origin_with_keys if you mean it";
     };
-    for (const auto& listener : settings.listen)
-        if (!listener.any_origin_with_keys &&
-            std::ranges::find(listener.origins, any) != listener.origins.end())
+    for (const auto& listener : settings.listen) {
+        const auto any = std::ranges::find_if(listener.origins, means_any_page);
+        if (!listener.any_origin_with_keys && any != listener.origins.end())
             reader.problem(reader.place_of_listener(listener.address),
-                           told("the cors.origins of " + shown(listener.address)));
-    if (std::ranges::find(settings.allowed_origins, any) != settings.allowed_origins.end())
-        reader.problem({}, told("--allow-origin"));
+                           told("the cors.origins of " + shown(listener.address), *any));
+    }
+    const auto any = std::ranges::find_if(settings.allowed_origins, means_any_page);
+    if (any != settings.allowed_origins.end()) reader.problem({}, told("--allow-origin", *any));
 }
 
 }  // namespace

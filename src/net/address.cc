@@ -76,6 +76,10 @@ Result<HostPort> split(std::string_view text) {
     if (host.empty() || (!bracketed && host.find(':') != std::string_view::npos))
         return Error::gateway("'" + std::string(text) +
                               "' is no address: write host:port, [ipv6]:port or unix:/path");
+    // The system takes it for this machine alone.
+    if (host == "*")
+        return Error::gateway("'" + std::string(text) +
+                              "' is no address: all of this machine's are 0.0.0.0 or [::]");
     auto port = read_port(text.substr(colon + 1));
     if (!port) return port.error();
     return HostPort{std::string(host), *port};

@@ -308,19 +308,23 @@ class Lists(PageCase):
             self.opened(self.ask("GET", "/v1/models", f"Origin: {origin}"), origin)
 
     def test_C5_any_page_and_keys_do_not_go_together_unless_it_is_meant(self):
-        any_page = {"cors": {"origins": ["*"]}}
         one = {"models": {"m": {"backends": [{"url": "http://127.0.0.1:1"}]}}}
-        for top, flags, wanted in (
-                ({"listen": [{"address": "127.0.0.1:0", **any_page}],
-                  "consumers": consumers(a="sk-a"), **one}, (), "any_origin_with_keys"),
-                ({"consumers": consumers(a="sk-a"), **one}, ("--allow-origin", "*"),
-                 "--allow-origin"),
-                ({"listen": [{"address": "127.0.0.1:0", **any_page}], "models": {"m": {"backends": [
-                    {"url": "http://127.0.0.1:1", "key": "env:KEY"}]}}}, (), "list the origins")):
-            done = subprocess.run([SLUICE, *settings(top), *flags], timeout=30, check=False,
-                                  capture_output=True, text=True, env={**os.environ, "KEY": "k"})
-            self.assertEqual(done.returncode, 2)
-            self.assertIn(wanted, done.stderr)
+        for pattern in ("*", "*://*", "https://*", "http://*:3000", "*://*:*", "https://*.*"):
+            any_page = {"cors": {"origins": [pattern]}}
+            for top, flags, wanted in (
+                    ({"listen": [{"address": "127.0.0.1:0", **any_page}],
+                      "consumers": consumers(a="sk-a"), **one}, (), "any_origin_with_keys"),
+                    ({"consumers": consumers(a="sk-a"), **one}, ("--allow-origin", pattern),
+                     "--allow-origin"),
+                    ({"listen": [{"address": "127.0.0.1:0", **any_page}],
+                      "models": {"m": {"backends": [
+                          {"url": "http://127.0.0.1:1", "key": "env:KEY"}]}}},
+                     (), "list the origins")):
+                done = subprocess.run([SLUICE, *settings(top), *flags], timeout=30, check=False,
+                                      capture_output=True, text=True,
+                                      env={**os.environ, "KEY": "k"})
+                self.assertEqual(done.returncode, 2)
+                self.assertIn(wanted, done.stderr)
         meant = {"cors": {"origins": ["*"], "any_origin_with_keys": True}}
         self.begin(listen=[{"address": "127.0.0.1:0", **meant}], consumers=consumers(a="sk-a"))
         self.opened(self.preflight("https://evil.example"), "https://evil.example")

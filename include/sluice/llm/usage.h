@@ -54,8 +54,8 @@ struct EventFacts {
     // It is of use to a client before the first word: it says how far the prompt is read, that a
     // tool is at work. Those that only say that an answer begins (who speaks, its id) are not.
     bool notable = false;
-    // A piece of the answer that is counted nowhere: the begin of a tool's call, an image, what only
-    // this kind of server says. With content, whatever `content` means.
+    // A piece of the answer, also of those that are counted nowhere: the begin of a tool's call, an
+    // image, what only this kind of server says.
     bool speaks = false;
     bool usage_only =
         false;  // OpenAI's extra event: "choices":[] with usage and nothing else to say

@@ -47,7 +47,7 @@ TEST_CASE("what is no address is refused, and the error names it") {
     for (const std::string& text : std::initializer_list<std::string>{
              "", "8642", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1",
              "127.0.0.1:80x", "127.0.0.1: 80", ":8642", "[]:80", "::1:80", "[::1]", "[::1:80",
-             "unix:", too_long}) {
+             "unix:", "*:80", "[*]:80", too_long}) {
         CAPTURE(text);
         const auto address = Address::parse(text);
         REQUIRE_FALSE(address.ok());
