@@ -33,6 +33,22 @@ void add_part(Sha256& hash, std::string_view part) {
 
 }  // namespace
 
+Bypass KeyMaker::read(const llm::Endpoint& endpoint, const mem::Chain& body) {
+    if (body.slices() == 1) return request_.read(endpoint, body.front().text());
+    gathered_.clear();
+    // One that is too large is not copied whole to be told so.
+    body.for_each([this](const mem::Slice& slice) {
+        gathered_ += slice.text();
+        return gathered_.size() <= request_.bytes_max();
+    });
+    return request_.read(endpoint, gathered_);
+}
+
+void KeyMaker::release() {
+    request_.release();
+    std::string().swap(gathered_);
+}
+
 Key KeyMaker::key(const KeyParts& parts) const {
     SLUICE_ASSERT(parts.scope.kind != ScopeKind::everybody || parts.scope.name.empty());
     static constexpr std::string_view kinds[] = {"consumer", "group", "everybody"};

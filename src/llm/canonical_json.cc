@@ -171,6 +171,16 @@ CanonicalJson::CanonicalJson(JsonBounds bounds) : bounds_(bounds) {
                   bounds.depth_max <= static_cast<int>(limits::json_depth_max));
 }
 
+std::size_t CanonicalJson::scratch_bytes() const {
+    const auto of = [](const auto& vector) { return vector.capacity() * sizeof(vector[0]); };
+    return of(values_) + of(order_) + spelled_.capacity() + of(open_) + of(keys_) + of(folded_);
+}
+
+void CanonicalJson::release() {
+    *this = CanonicalJson(bounds_);
+    std::string().swap(spelled_);  // an assignment of nothing keeps its memory
+}
+
 JsonFault CanonicalJson::read(std::string_view text) {
     text_ = text;
     values_.clear();

@@ -60,6 +60,14 @@ class CanonicalRequest {
 public:
     explicit CanonicalRequest(llm::JsonBounds bounds = {}) : json_(bounds) {}
 
+    std::size_t bytes_max() const { return json_.bounds().bytes_max; }
+    std::size_t scratch_bytes() const { return json_.scratch_bytes(); }
+    // Forgets the body, too.
+    void release() {
+        json_.release();
+        endpoint_ = nullptr;
+    }
+
     // `body` must stay until write() is done. Where this is not `none` nothing else may be called.
     Bypass read(const llm::Endpoint& endpoint, std::string_view body);
 

@@ -13,9 +13,12 @@
 
 #include "sluice/base/digest.h"
 #include "sluice/cache/canonical.h"
+#include "sluice/mem/chain.h"
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <string>
 #include <string_view>
 
 namespace sluice::cache {
@@ -56,11 +59,19 @@ public:
     Bypass read(const llm::Endpoint& endpoint, std::string_view body) {
         return request_.read(endpoint, body);
     }
+    // The same of a body as it came: what lies in more than one buffer is copied together.
+    Bypass read(const llm::Endpoint& endpoint, const mem::Chain& body);
     bool deterministic() const { return request_.deterministic(); }
     Key key(const KeyParts& parts) const;
 
+    // The scratch memory grows with the largest body and stays, so that nothing is allocated in
+    // steady state: a few MiB at most. Given back when there is time, between two requests.
+    std::size_t scratch_bytes() const { return request_.scratch_bytes() + gathered_.capacity(); }
+    void release();
+
 private:
     CanonicalRequest request_;
+    std::string gathered_;
 };
 
 }  // namespace sluice::cache

@@ -82,6 +82,11 @@ public:
 
     explicit CanonicalJson(JsonBounds bounds = {});
 
+    const JsonBounds& bounds() const { return bounds_; }
+    // What the scratch memory takes, and giving it back: after a large text, when there is time.
+    std::size_t scratch_bytes() const;
+    void release();
+
     // `text` must stay until it has been written. After a fault nothing may be asked for.
     JsonFault read(std::string_view text);
 

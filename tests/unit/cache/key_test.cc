@@ -96,6 +96,41 @@ TEST_CASE("a body is read once for several models") {
     CHECK(!(maker.key(first) == maker.key(second)));
 }
 
+TEST_CASE("a body in buffers has the key of its text") {
+    mem::NodePool nodes;
+    const llm::Endpoint& chat = *llm::find_endpoint("/v1/chat/completions");
+    const KeyParts parts{.model = "m"};
+    for (const std::size_t step : {body.size(), std::size_t{1}, std::size_t{7}}) {
+        mem::Chain chain(nodes);
+        for (std::size_t at = 0; at < body.size(); at += step)
+            chain.append(mem::Slice::of_static(body.substr(at, step)));
+        KeyMaker maker;
+        REQUIRE(maker.read(chat, chain) == Bypass::none);
+        CHECK(maker.key(parts) == key_of(parts));
+    }
+    mem::Chain chain(nodes);
+    KeyMaker maker({.bytes_max = body.size()});
+    CHECK(maker.read(chat, chain) == Bypass::malformed);
+    chain.append(mem::Slice::of_static(body));
+    CHECK(maker.read(chat, chain) == Bypass::none);
+    chain.append(mem::Slice::of_static(" "));
+    chain.append(mem::Slice::of_static("x"));
+    CHECK(maker.read(chat, chain) == Bypass::too_large);
+}
+
+TEST_CASE("scratch memory is given back") {
+    KeyMaker maker;
+    const std::string large = R"({"a":["\/)" + std::string(100'000, 'x') + R"("]})";
+    const llm::Endpoint& chat = *llm::find_endpoint("/v1/chat/completions");
+    REQUIRE(maker.read(chat, large) == Bypass::none);
+    const Key key = maker.key({});
+    CHECK(maker.scratch_bytes() >= 100'000);
+    maker.release();
+    CHECK(maker.scratch_bytes() < 1000);
+    REQUIRE(maker.read(chat, large) == Bypass::none);
+    CHECK(maker.key({}) == key);
+}
+
 TEST_CASE("the format is what it was") {
     // Of the parts as key.h describes them, put together by hand.
     std::string text;
