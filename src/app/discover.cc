@@ -68,7 +68,8 @@ int discover() {
     for (const auto& seen : looked.value()) {
         const bool nobody = seen.models.empty() && !seen.lists_nothing;
         if (nobody && seen.trouble.find("refused") != std::string::npos) continue;
-        any |= !nobody;
+        // A page in HTML answers, too.
+        any |= !seen.models.empty() || (seen.lists_nothing && seen.trouble.empty());
         fmt::print("{}  {}\n", seen.url, what_is_there(seen));
     }
     if (!any) fmt::print("no model server was found\n");

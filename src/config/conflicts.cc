@@ -1,5 +1,6 @@
 #include "conflicts.h"
 
+#include "cover.h"
 #include "sluice/config/wildcard.h"
 #include "text.h"
 
@@ -26,11 +27,6 @@ std::pair<std::string_view, std::string_view> ends_of(std::string_view pattern) 
     return {pattern.substr(0, pattern.find('*')), pattern.substr(pattern.rfind('*') + 1)};
 }
 
-bool lies_within(const std::string& inner, const std::string& outer) {
-    const auto wildcard = Wildcard::compile(outer);
-    return wildcard.ok() && wildcard.value().matches(inner);
-}
-
 // Whether some name fits both, and neither is a part of the other: whose the name is would be
 // chance. Between their ends there is room for the middles of both.
 bool cross(const std::string& a, const std::string& b) {
@@ -38,7 +34,7 @@ bool cross(const std::string& a, const std::string& b) {
     const auto [b_begin, b_end] = ends_of(b);
     const bool meet = (a_begin.starts_with(b_begin) || b_begin.starts_with(a_begin)) &&
                       (a_end.ends_with(b_end) || b_end.ends_with(a_end));
-    return meet && !lies_within(a, b) && !lies_within(b, a);
+    return meet && !covers(b, a) && !covers(a, b);
 }
 
 void check_wildcards(Reader& reader, const Settings& settings) {
@@ -46,6 +42,13 @@ void check_wildcards(Reader& reader, const Settings& settings) {
     for (const auto& model : settings.models) {
         if (!is_wildcard(model.name)) continue;
         for (const std::string* other : seen) {
+            // "*" and "**" are one.
+            const bool same = covers(*other, model.name) && covers(model.name, *other);
+            if (same)
+                reader.problem(reader.place_of_model(model.name),
+                               "models." + shown(model.name) + ": it fits the same names as '" +
+                                   shown(*other) + "': one of them will do");
+            if (same) break;
             if (!cross(*other, model.name)) continue;
             reader.problem(reader.place_of_model(model.name),
                            "models." + shown(model.name) + ": a name may fit it and '" +
@@ -98,6 +101,22 @@ void check_memory(Reader& reader, const Settings& settings) {
                                in_mebibytes(kept));
 }
 
+// Of two bounds the narrower one is never reached.
+void check_bounds(Reader& reader, const Settings& settings) {
+    const Settings standard;
+    const auto& timeouts = settings.timeouts;
+    const bool gap_chosen = timeouts.body_gap != standard.timeouts.body_gap;
+    if (gap_chosen && timeouts.body_total.ns != 0 && timeouts.body_gap > timeouts.body_total)
+        reader.problem({}, "timeouts.body_gap: it is longer than body_total, which comes first");
+    const bool each_chosen =
+        settings.connections_per_client_max != standard.connections_per_client_max;
+    if (each_chosen && settings.connections_per_client_max > settings.connections_max)
+        reader.problem({}, "limits.connections_per_client: " +
+                               std::to_string(settings.connections_per_client_max) +
+                               " are more than limits.connections, " +
+                               std::to_string(settings.connections_max));
+}
+
 bool have_keys(const Settings& settings) {
     if (!settings.consumers.empty()) return true;
     const auto has_key = [](const BackendSetting& backend) { return !backend.key.empty(); };
@@ -137,6 +156,17 @@ void check_origins(Reader& reader, const Settings& settings) {
     if (any != settings.allowed_origins.end()) reader.problem({}, told("--allow-origin", *any));
 }
 
+// What a server is asked at without one: "http://host:80" is "http://host".
+void drop_default_port(std::string& url) {
+    const std::string port = url.starts_with("https://") ? ":443" : ":80";
+    const std::size_t scheme = url.find("://");
+    if (scheme == url.npos) return;
+    const std::size_t host = scheme + 3;
+    const std::size_t end = std::min(url.find('/', host), url.size());
+    if (end - host > port.size() && url.compare(end - port.size(), port.size(), port) == 0)
+        url.erase(end - port.size(), port.size());
+}
+
 }  // namespace
 
 std::string url_key(std::string_view url) {
@@ -149,6 +179,7 @@ std::string url_key(std::string_view url) {
     std::string key(url);
     for (char& c : key)
         if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    drop_default_port(key);
     constexpr std::string_view name = "://localhost";
     if (const auto at = key.find(name); at != key.npos) {
         const std::size_t behind = at + name.size();
@@ -185,6 +216,7 @@ void check_conflicts(Reader& reader, const Settings& settings) {
     check_listeners(reader, settings);
     check_memory(reader, settings);
     check_origins(reader, settings);
+    check_bounds(reader, settings);
 }
 
 }  // namespace sluice::config

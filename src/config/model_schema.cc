@@ -258,6 +258,14 @@ const Section& health_section() {
     return section;
 }
 
+// Of a model: a route is always asked by a path.
+void check_probe(Reader& reader, const Node& node, const HealthSetting& health) {
+    const Node* section = node.find("health");
+    const Node* path = section != nullptr ? section->find("path") : nullptr;
+    if (path == nullptr || health.probe == HealthSetting::Probe::http) return;
+    reader.problem(section->at, "'health.path' is asked for by 'probe: http' only: add that");
+}
+
 const Section& queue_section() {
     using Q = QueueSetting;
     static const Section section =
@@ -348,6 +356,7 @@ const Section& model_section() {
                  {"How a stream ends that broke; what is not said is that of `defaults`", "cut"})
             .checked([](Reader& reader, const Node& node, ModelSetting& model) {
                 check_hash(reader, node, model.balance);
+                check_probe(reader, node, model.health);
                 const Node* backends = node.find("backends");
                 if (backends == nullptr) return;
                 check_pool(reader, backends->at, model.backends.size());

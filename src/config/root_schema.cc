@@ -73,7 +73,7 @@ const Section& log_section() {
     using S = Settings;
     static const Section section =
         Table<S>("What is written down.")
-            .key("access", &S::access_log, file_path("stderr, off or a file"),
+            .key("access", &S::access_log, log_target(),
                  {"Where a line for each request goes", "off"})
             .key("probes", &S::log_probes, Truth{},
                  {"Also of health checks and scrapes that were answered (/healthz, /readyz, "

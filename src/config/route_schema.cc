@@ -1,9 +1,12 @@
 // The tables of rules and routes.
 #include "conflicts.h"
+#include "cover.h"
 #include "schema.h"
 #include "values.h"
 
 #include <algorithm>
+#include <set>
+#include <string>
 
 namespace sluice::config {
 namespace {
@@ -70,12 +73,15 @@ const Section& share_section() {
 // The first rule that holds decides.
 void check_reached(Reader& reader, const Node& node, const RuleSetting& rule) {
     for (const auto& before : reader.rules) {
-        const bool takes_all = before.setting.when == RuleCondition{};
-        if (!takes_all && before.setting.when != rule.when) continue;
-        reader.problem(node.at, "is never reached: the rule '" + shown(before.setting.name) +
-                                    "' in line " + std::to_string(before.at.line) +
-                                    (takes_all ? " has no 'when' and takes every request"
-                                               : " has the same 'when'"));
+        const RuleCondition& when = before.setting.when;
+        if (!covers(when, rule.when)) continue;
+        reader.problem(node.at,
+                       "is never reached: the rule '" + shown(before.setting.name) + "' in line " +
+                           std::to_string(before.at.line) +
+                           (when == RuleCondition{}     ? " has no 'when' and takes every request"
+                            : takes_every_request(when) ? " takes every request"
+                            : when == rule.when         ? " has the same 'when'"
+                                                : " takes all that this one could: put it behind"));
         break;
     }
     reader.rules.push_back({rule, node.at});
@@ -90,10 +96,19 @@ void check_rule(Reader& reader, const Node& node, RuleSetting& rule) {
     if (uses == (split != nullptr))
         return reader.problem(node.at, uses ? "either 'use' or 'split', not both"
                                             : "needs 'use' with a model, or 'split' with several");
-    if (split == nullptr) return;
+    if (split == nullptr) {
+        if (const Node* sticky = node.find("sticky"); sticky != nullptr)
+            reader.problem(sticky->at, "'sticky' does nothing without a 'split'");
+        return;
+    }
     unsigned sum = 0;
-    for (const RuleShare& share : rule.split)
+    std::set<std::string> models;
+    for (const RuleShare& share : rule.split) {
         sum += share.percent;
+        if (!models.insert(share.model).second)
+            reader.problem(split->at,
+                           "'split' names '" + shown(share.model) + "' twice: give it one share");
+    }
     if (sum == 100) return;
     reader.problem(split->at,
                    "the percents of 'split' make " + std::to_string(sum) + ": expected 100");
@@ -127,20 +142,9 @@ const Section& rewrite_section() {
     return section;
 }
 
-// Whether the first takes all that the second could.
-bool takes_all(const RouteSetting& first, const RouteSetting& second) {
-    if (first.path != second.path) return false;
-    const auto takes = [&first](const std::string& method) {
-        return std::ranges::find(first.methods, method) != first.methods.end();
-    };
-    const bool methods = first.methods.empty() ||
-                         (!second.methods.empty() && std::ranges::all_of(second.methods, takes));
-    return methods && (first.headers.empty() || first.headers == second.headers);
-}
-
 void check_reached(Reader& reader, const Node& node, const RouteSetting& route) {
     for (const auto& before : reader.routes) {
-        if (!takes_all(before.setting, route)) continue;
+        if (!covers(before.setting, route)) continue;
         reader.problem(node.at, "is never reached: the route in line " +
                                     std::to_string(before.at.line) +
                                     " has the same path and takes all of it");

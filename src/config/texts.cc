@@ -74,6 +74,18 @@ Text file_path(std::string what) {
             }};
 }
 
+Text log_target() {
+    return {"stderr, off or a file", [](Reader&, const Node&, std::string& text) -> Wrong {
+                constexpr std::string_view words[] = {"on",   "yes",    "true",  "no",
+                                                      "none", "stdout", "false", "console"};
+                if (std::ranges::find(words, text) != std::ranges::end(words))
+                    return "expected stderr, off or a file, found '" + text +
+                           "': write /dev/stdout for that, ./" + text + " for a file of that name";
+                text = with_home(text);
+                return std::nullopt;
+            }};
+}
+
 Text plain_text(std::string what) {
     return {std::move(what), {}};
 }
@@ -135,6 +147,13 @@ Text method_name() {
 
 Text path_prefix() {
     return {"a path", [](Reader& reader, const Node&, std::string& text) -> Wrong {
+                // What other programs have for a part that may be anything.
+                const bool placeholder = text.find("/{") != text.npos ||
+                                         text.find("/:") != text.npos || text.starts_with('^');
+                if (placeholder)
+                    return "expected the begin of a path, which means all that is below it, "
+                           "without placeholders: found '" +
+                           shown(text) + "'";
                 const bool plain = std::ranges::none_of(
                     text, [](char c) { return c == '?' || c == '#' || c == ' '; });
                 if (const std::size_t star = text.find('*'); star != text.npos) {
@@ -196,7 +215,11 @@ void Texts::read(Reader& reader, const Node& node, std::vector<std::string>& val
         return reader.expected(node, one_will_do ? type() : "a list, each " + item.what);
     for (std::size_t i = 0; i < node.items.size(); ++i) {
         const Reader::Step step(reader, "[" + std::to_string(i) + "]");
-        if (item.read(reader, *node.items[i], text)) values.push_back(std::move(text));
+        if (!item.read(reader, *node.items[i], text)) continue;
+        if (std::ranges::find(values, text) != values.end())
+            reader.problem(node.items[i]->at, "'" + shown(text) + "' stands there twice");
+        else
+            values.push_back(std::move(text));
     }
 }
 

@@ -134,8 +134,9 @@ struct Text {
 };
 
 Text plain_text(std::string what);
-Text file_path(std::string what);  // `~/` is the home folder
-Text any_text(std::string what);   // also an empty one, in quotes
+Text file_path(std::string what);
+Text log_target();                // `~/` is the home folder
+Text any_text(std::string what);  // also an empty one, in quotes
 Text backend_url();
 Text listen_address();
 Text host_name();

@@ -36,7 +36,8 @@ std::string_view without_port(std::string_view host) {
     const auto end = bracketed ? host.find(']') + 1 : std::min(host.find(':'), host.size());
     const std::string_view name = host.substr(0, end);
     const std::string_view port = host.substr(end);
-    const bool has_port = port.size() > 1 && port.front() == ':' && only(port.substr(1), digits);
+    // It may be left out behind its colon (RFC 3986 section 3.2.3).
+    const bool has_port = port.starts_with(':') && only(port.substr(1), digits);
     return port.empty() || has_port ? name : std::string_view{};
 }
 

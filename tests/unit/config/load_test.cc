@@ -153,6 +153,48 @@ TEST_CASE("T1: what cannot mean what it says is told, with what to do") {
         {rules(" - {name: a, use: m}\n - {name: b, when: {stream: true}, use: m}"),
          ":4:4: rules[1]: is never reached: the rule 'a' in line 3 has no 'when' and takes every "
          "request\n"},
+        {rules(" - {name: a, when: {path: /}, use: m}\n - {name: b, when: {stream: true}, use: m}"),
+         ":4:4: rules[1]: is never reached: the rule 'a' in line 3 takes every request\n"},
+        {rules(" - {name: a, when: {model: \"g*\"}, use: m}\n"
+               " - {name: b, when: {model: \"gpt*\", stream: true}, use: m}"),
+         ":4:4: rules[1]: is never reached: the rule 'a' in line 3 takes all that this one could: "
+         "put it behind\n"},
+        {rules(" - {name: a, when: {path: /v1/chat/, prompt_bytes: {min: 5}}, use: m}\n"
+               " - {name: b, when: {path: /v1/chat/completions, prompt_bytes: {min: 9, max: 99}}, "
+               "use: m}"),
+         ":4:4: rules[1]: is never reached: the rule 'a' in line 3 takes all that this one could: "
+         "put it behind\n"},
+        {rules(" - {name: a, use: m, sticky: {by: client}}"),
+         ":3:30: rules[0]: 'sticky' does nothing without a 'split'\n"},
+        {rules(" - {name: a, split: [{model: m, percent: 50}, {model: m, percent: 50}]}"),
+         ":3:21: rules[0]: 'split' names 'm' twice: give it one share\n"},
+        {"routes: [{path: /x, methods: [GET, POST, GET], backends: [{url: http://a}]}]",
+         ":1:42: routes[0].methods[2]: 'GET' stands there twice\n"},
+        {"models: {m: {backends: [{url: http://a}], fallback: [n, n]},"
+         " n: {backends: [{url: http://b}]}}",
+         ":1:57: models.m.fallback[1]: 'n' stands there twice\n"},
+        {"routes: [{path: \"/x/{id}\", backends: [{url: http://a}]}]",
+         ":1:17: routes[0].path: expected the begin of a path, which means all that is below it, "
+         "without placeholders: found '/x/{id}'\n"},
+        {"routes: [{path: /x, headers: {a: \"b*\"}, backends: [{url: http://a}]},\n"
+         " {path: /x/, headers: {a: bc, d: e}, backends: [{url: http://b}]}]",
+         ":2:2: routes[1]: is never reached: the route in line 1 has the same path and takes all "
+         "of it\n"},
+        {"models: {m: {backends: [{url: http://a}], health: {path: /x}}}",
+         ":1:51: models.m: 'health.path' is asked for by 'probe: http' only: add that\n"},
+        {"models: {\"a*\": {backends: [{url: http://a}]},\n \"a**\": {backends: [{url: "
+         "http://b}]}}",
+         ":2:2: models.a**: it fits the same names as 'a*': one of them will do\n"},
+        {"log: {access: \"on\"}",
+         ":1:15: log.access: expected stderr, off or a file, found 'on': write /dev/stdout for "
+         "that, ./on for a file of that name\n"},
+        {"timeouts: {body_gap: 2m, body_total: 1m}",
+         ": timeouts.body_gap: it is longer than body_total, which comes first\n"},
+        {"limits: {connections: 10, connections_per_client: 11}",
+         ": limits.connections_per_client: 11 are more than limits.connections, 10\n"},
+        {"models: {m: {backends: [{url: http://a},\n {url: http://a:80/v1}]}}",
+         ":2:2: models.m.backends[1]: the same backend stands in line 1: give that one a 'weight' "
+         "or 'slots' instead\n"},
         {"models: {m: {backends: [{url: http://a},\n {url: http://a/v1/}]}}",
          ":2:2: models.m.backends[1]: the same backend stands in line 1: give that one a 'weight' "
          "or 'slots' instead\n"},
