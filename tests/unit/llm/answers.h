@@ -2,6 +2,7 @@
 #pragma once
 
 #include "sluice/llm/answer_of_events.h"
+#include "sluice/llm/events_of_answer.h"
 
 #include <simdjson.h>
 
@@ -55,6 +56,10 @@ inline std::string text_of(const Result<std::string>& result) {
 }
 inline std::string document_of(AnswerForm form, std::string_view stream) {
     return text_of(answer_of_events(form, stream));
+}
+inline std::string stream_of(AnswerForm form, std::string_view document,
+                             bool include_usage = true) {
+    return text_of(events_of_answer(form, document, include_usage));
 }
 
 // An event stream of bare data, as OpenAI's: each text is an event's data.
