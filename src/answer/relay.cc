@@ -274,11 +274,11 @@ void Relay::scan_events(std::string_view text, const http::BodyPiece& piece, Rel
         if (event.oversized && plan_.journal != nullptr) plan_.journal->take({});
         if (!event.comment_only && !event.oversized) {
             const auto facts = read_event(event);
-            if (place_ != nullptr && !facts.silent) place_->take(event.data, facts.number);
             hidden = facts.usage_only && plan_.hide_usage_event;
             // Of a stream that has shown that it speaks JSON; others may mean something else.
             malformed_ |= facts.malformed && plan_.must_finish && content_events_ > 0;
             if (malformed_ || !(facts.silent || keep(event, facts))) return;
+            if (place_ != nullptr && !facts.silent) place_->take(event.data, facts.number);
             ends_in_error = facts.error && plan_.must_finish && plan_.journal == nullptr;
         }
         if (hidden && !oversized_) {

@@ -93,6 +93,7 @@ Key choice_key(std::string_view name) {
 Key delta_key(std::string_view name) {
     switch (name.size()) {
         case 4:
+            if (is(name, "role")) return Key::frame;
             return is(name, "text") ? Key::content : Key::other;
         case 5:
             if (is(name, "usage")) return Key::usage;
@@ -284,7 +285,8 @@ const char* AnswerHandler::on_string(int depth, const JsonText& string) {
     if (!is_of_interest(depth)) return nullptr;
     take_any(depth, key_);
     if (string.text.empty()) return nullptr;
-    facts_.speaks |= places_[depth] == Place::unknown;
+    facts_.speaks |=
+        places_[depth] == Place::unknown || (places_[depth] == Place::piece && key_ == Key::other);
     switch (key_) {
         case Key::content:
             if (places_[depth] == Place::part) {

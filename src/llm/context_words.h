@@ -40,6 +40,7 @@ inline constexpr std::array context_words{
                  "llama.cpp's examples, and what is made of them: llama.cpp 12113"},
     ContextWords{"input is larger than the max context size", "", Where::begin,
                  "llama-server before 2025-09"},
+    ContextWords{"too many tokens: ", " but got ", Where::anywhere, "embedding servers"},
     ContextWords{"rpc error:", "context size", Where::begin, "LocalAI: llama.cpp behind gRPC"},
     ContextWords{"requested tokens (", "exceed context window of", Where::begin,
                  "llama-cpp-python: llama_cpp/llama.py"},

@@ -100,11 +100,28 @@ bool is_number(std::string_view run, char before, std::string_view behind) {
 
 enum class Found : std::uint8_t { no, yes, unknown };
 
+bool separates(char c) {
+    return is_blank(c) || c == ',';
+}
+
 std::size_t skip_blanks(std::string_view text, std::size_t at) {
     const std::size_t most = std::min(text.size(), at + blanks_max);
     while (at < most && is_blank(text[at]))
         ++at;
     return at;
+}
+
+// Whether the name of a month or a day stands behind a number that ends there: "30 November".
+Found is_dated(std::string_view text, std::size_t end, bool whole) {
+    constexpr std::size_t name_bytes_max = 9;
+    const std::size_t begin = skip_blanks(text, end);
+    if (begin == end) return end == text.size() && !whole ? Found::unknown : Found::no;
+    if (begin == text.size()) return whole ? Found::no : Found::unknown;
+    if (!is_upper(text[begin])) return Found::no;
+    const std::size_t behind = run_end(text, begin);
+    if (behind == text.size() && !whole && behind - begin <= name_bytes_max) return Found::unknown;
+    const std::string_view name = text.substr(begin, behind - begin);
+    return name != "AM" && name != "PM" && is_calendar_name(name) ? Found::yes : Found::no;
 }
 
 // Whether the member begins at `at`; then `end` is behind its value.
@@ -187,11 +204,15 @@ std::optional<VolatileCut> cut_run(std::string_view text, std::size_t& at, Volat
     if ((open || colon_last) && end - begin < run_bytes_max) return undecided(begin);
     if (open) state.within = Within::marked;
     const char before = begin > 0 ? text[begin - 1] : state.last;
-    return VolatileCut{
-        .plain = begin,
-        .skipped = end - begin,
-        .mark = true,
-        .number = is_number(text.substr(begin, end - begin), before, text.substr(end, 2))};
+    const std::string_view run = text.substr(begin, end - begin);
+    VolatileCut cut{.plain = begin, .skipped = run.size(), .mark = true};
+    if (!is_number(run, before, text.substr(end, 2))) return cut;
+    const Found follows = is_dated(text, end, whole);
+    if (follows == Found::unknown) return undecided(begin);
+    cut.dated = follows == Found::yes ||
+                (state.dated && std::ranges::all_of(text.substr(0, begin), separates));
+    cut.number = !cut.dated;
+    return cut;
 }
 
 VolatileCut find_cut(std::string_view text, VolatileState& state, bool whole) {
@@ -225,7 +246,7 @@ VolatileCut find_cut(std::string_view text, VolatileState& state, bool whole) {
             const std::size_t end = run_end(text, at);
             if (end == text.size() && !whole && end - at < run_bytes_max) return undecided(at);
             if (is_calendar_name(text.substr(at, end - at)))
-                return {.plain = at, .skipped = end - at, .mark = true};
+                return {.plain = at, .skipped = end - at, .mark = true, .dated = true};
             ++at;
         } else {
             ++at;
@@ -243,6 +264,10 @@ VolatileCut find_volatile(std::string_view text, VolatileState& state, bool whol
     SLUICE_ASSERT(looked_at <= text.size() && (!whole || !cut.undecided));
     SLUICE_ASSERT(!cut.undecided || text.size() - looked_at <= volatile_held_max);
     if (looked_at > 0) state.last = text[looked_at - 1];
+    if (cut.mark)
+        state.dated = cut.dated;
+    else if (state.dated && cut.plain > 0)
+        state.dated = std::ranges::all_of(text.substr(0, cut.plain), separates);
     return cut;
 }
 

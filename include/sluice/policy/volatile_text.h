@@ -11,7 +11,8 @@
 // Prompts that differ in nothing else are taken for one another. What is asked is only which
 // backend may have a prompt in its cache, and a wrong guess costs a prefill. Where it matters
 // whether two of them are one conversation, the plain numbers among the marks tell: templates count
-// them up ("chapter 17"); parts of dates, times and versions are none of them.
+// them up ("chapter 17"); parts of dates, of "November 10, 2026" as well, of times and versions are
+// none of them.
 //
 // Pure; allocates nothing; the text may come in any split.
 #pragma once
@@ -30,7 +31,8 @@ struct VolatileState {
     // In the middle of a run that is decided.
     enum class Within : std::uint8_t { none, plain, marked };
     Within within = Within::none;
-    char last = ' ';  // the byte before
+    char last = ' ';     // the byte before
+    bool dated = false;  // nothing but blanks and commas since a part of a date
 };
 
 struct VolatileCut {
@@ -38,6 +40,7 @@ struct VolatileCut {
     std::size_t skipped = 0;  // behind them: what is taken out
     bool mark = false;        // and leaves a mark
     bool number = false;      // a plain number
+    bool dated = false;       // a part of a date in words: a name, or a number beside one
     bool undecided = false;   // what follows `plain` needs more text, if there is any
 };
 

@@ -123,6 +123,8 @@ TEST_CASE("R8: what says something of the answer, and what only says that it com
         {R"({"choices":[{"delta":{"reasoning":{"text":"a"}}}]})", true},
         {R"({"choices":[{"delta":{"thinking_blocks":[{"thinking":"a"}]}}]})", true},
         {R"({"choices":[{"delta":{"content":"a"}}]})", true},
+        {R"({"choices":[{"delta":{"analysis":"a"}}]})", true},
+        {R"({"choices":[{"delta":{"analysis":"","role":"assistant"}}]})", false},
         {R"({"choices":[{"delta":{"role":"assistant","annotations":[],"content":null}}]})", false},
         {R"({"choices":[{"delta":{"role":"assistant","audio":null,"x":{}}}]})", false},
         {R"({"choices":[{"delta":{"role":"assistant","content":[]}}]})", false},

@@ -156,6 +156,15 @@ TEST_CASE("R17: a conversation is the same whatever the head of its prompt says 
     const PrefixHashes first = at("x-anthropic-billing-header: cch=a1b2c; it is 2026-11-30 23:59");
     CHECK(same(first, at("x-anthropic-billing-header: cch=ffaab; it is 2026-12-01 0:01")));
     CHECK_FALSE(same(first, at("x-another-header: cch=ffaab; it is 2026-12-01 0:01")));
+    // Dates in words, in whatever order.
+    for (const auto& [today, tomorrow] :
+         std::initializer_list<std::pair<std::string_view, std::string_view>>{
+             {"Today is Tuesday, November 10, 2026.", "Today is Wednesday, November 11, 2026."},
+             {"Today is 10 November 2026.", "Today is 11 November 2026."},
+             {"Tue, 10 Nov 2026 14:05:09 GMT", "Wed, 11 Nov 2026 08:15:00 GMT"},
+             {"Tue Nov 10 14:05:09 2026", "Wed Nov 11 08:15:00 2026"}})
+        CHECK(same(at(today), at(tomorrow)));
+    CHECK_FALSE(same(at("chapter 10, November"), at("chapter 11, November")));
     // Templates that count up are as many conversations, of one prompt.
     const PrefixHashes one = at("chapter 1:");
     const PrefixHashes two = at("chapter 2:");
