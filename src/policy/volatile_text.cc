@@ -188,11 +188,22 @@ VolatileCut cut_tail(std::string_view text, VolatileState& state, bool whole) {
     return {.plain = text.size()};
 }
 
+// Behind the runs that dots join to one that ends at `end`: of a value behind '=', a version is one
+// whole ("2.1.36.abc", whose last part may be letters).
+std::size_t version_end(std::string_view text, std::size_t begin, std::size_t end) {
+    while (end - begin < run_bytes_max && end + 1 < text.size() && text[end] == '.' &&
+           in_run(text[end + 1]))
+        end = run_end(text, end + 1);
+    return end;
+}
+
 // The run around a digit, unless the digit comes too late. Then `at` is moved behind the run.
 std::optional<VolatileCut> cut_run(std::string_view text, std::size_t& at, VolatileState& state,
                                    bool whole) {
     const std::size_t begin = run_begin(text, at, run_bytes_max);
-    const std::size_t end = run_end(text, at);
+    const char before = begin > 0 ? text[begin - 1] : state.last;
+    std::size_t end = run_end(text, at);
+    if (before == '=') end = version_end(text, begin, end);
     const bool open = end == text.size() && !whole;
     if (at - begin >= run_bytes_max) {
         at = end;
@@ -200,10 +211,10 @@ std::optional<VolatileCut> cut_run(std::string_view text, std::size_t& at, Volat
         state.within = Within::plain;
         return VolatileCut{.plain = end};
     }
-    const bool colon_last = !whole && end + 1 == text.size() && text[end] == ':';
+    const bool colon_last = !whole && end + 1 == text.size() &&
+                            (text[end] == ':' || (before == '=' && text[end] == '.'));
     if ((open || colon_last) && end - begin < run_bytes_max) return undecided(begin);
     if (open) state.within = Within::marked;
-    const char before = begin > 0 ? text[begin - 1] : state.last;
     const std::string_view run = text.substr(begin, end - begin);
     VolatileCut cut{.plain = begin, .skipped = run.size(), .mark = true};
     if (!is_number(run, before, text.substr(end, 2))) return cut;

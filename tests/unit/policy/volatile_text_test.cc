@@ -63,7 +63,8 @@ const Row rows[] = {
     {"id abcd1234 and deadbeef9", "id # and #"},
     {"req_011CZabcDEF, toolu_01A", "#, #"},
     {"x-anthropic-billing-header: cc_version=2.1.36.a1b; cc_entrypoint=cli; cch=9f3e1;",
-     "x-anthropic-billing-header: cc_version=#.#.#.#; cc_entrypoint=cli; cch=#;"},
+     "x-anthropic-billing-header: cc_version=#; cc_entrypoint=cli; cch=#;"},
+    {"cc_version=2.1.332.abc; v=1.x.y z=3.", "cc_version=#; v=# z=#."},
     {"cch=abcde; cch=00000; a=cafe b=cab c=zebra", "cch=#; cch=#; a=# b=cab c=zebra"},
     {"17", "#"},
     // --- cache_control ---
