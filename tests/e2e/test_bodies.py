@@ -163,7 +163,6 @@ JSON_FAULTS = {
     "overlong UTF-8": b'{"model":"m","x":"\xc0\xaf"}',
     "a surrogate in UTF-8": b'{"model":"m","x":"\xed\xa0\x80"}',
     "a lone surrogate in a key": b'{"model":"m","\\ud800":1}',
-    "a lone surrogate in an inner key": b'{"model":"m","x":[{"a\\udc00":1}]}',
     "a lone surrogate in the model": b'{"model":"m\\ud800"}',
     "a NUL between": b'{"model":"m",\x00"x":1}',
     "a NUL in a string": b'{"model":"m","x":"\x00"}',
@@ -202,6 +201,8 @@ class Json(BodyCase):
     def test_row_046_what_is_odd_and_right_is_taken_byte_for_byte(self):
         for body in (b' \t\r\n{ "x" : "\\ud83c\\udf0a\xf0\x9f\x8c\x8a" , "model" : "\\u006d" } ',
                      b'{"X":{"model":"other"},"y":["model","other"],"model":"m","models":1}',
+                     # Keys of the outermost object are read here, others are the backend's (C6).
+                     b'{"model":"m","x":[{"a\\udc00":1}]}',
                      b'{"model":"m","messages":[{"role":"user","content":"\\"model\\":\\"x\\""}]}'):
             self.backend.forget()
             self.assertEqual(self.client().ask(self.post(body)).status, 200, body)
