@@ -97,7 +97,9 @@ void ChunkJoiner::write_message(std::string& out, const GrownJson& delta) const 
     if (delta["content"].says()) {
         append_json_member(out, "content", delta["content"]);
     } else {
-        append_json_member(out, "content", frame_["timings"].says() ? "\"\"" : "null");
+        // Null as llama-server begins with, whose documents have "" in its place.
+        const bool is_empty = delta["content"].kind() == GrownJson::Kind::null;
+        append_json_member(out, "content", is_empty && frame_["timings"].says() ? "\"\"" : "null");
     }
     for (const GrownJson::Member& member : delta.members()) {
         if (member.key != "role" && member.key != "content")

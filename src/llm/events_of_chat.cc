@@ -33,7 +33,7 @@ public:
     std::string take() { return std::move(out_); }
 
 private:
-    const char* split_choice(const JsonMembers& choice, bool last);
+    const char* split_choice(const JsonMembers& choice, std::size_t index, bool last);
     const char* split_message(const JsonMembers& message);
     const char* split_calls(std::string_view calls);
     const char* split_text(std::string_view text);
@@ -70,9 +70,10 @@ void ChunkSplitter::piece(std::string_view key, std::string_view said) {
 // Who speaks, and what is null from begin to end.
 void ChunkSplitter::begin_message(const JsonMembers& message) {
     ObjectText first;
-    const std::string_view role = message.find("role");
-    first.add("role", is_json_nothing(role) ? "\"assistant\"" : role);
-    first.add("content", message.has("content") ? "\"\"" : "null");
+    first.add("role", message.find("role"));
+    // Null beside timings would be read as llama-server's way to say nothing, which is "".
+    if (message.has("content") || timings_.empty())
+        first.add("content", message.has("content") ? "\"\"" : "null");
     for (const JsonMember& member : message) {
         const bool is_said = member.key == "role" || member.key == "content";
         if (!is_said && is_json_nothing(member.value)) first.add(member.key, member.value);
@@ -83,6 +84,7 @@ void ChunkSplitter::begin_message(const JsonMembers& message) {
 }
 
 const char* ChunkSplitter::split_message(const JsonMembers& message) {
+    if (!is_json_string(message.find("role"))) return "nobody is said to speak";
     begin_message(message);
     const std::string_view logprobs = std::exchange(logprobs_, {});
     for (const std::string_view key : piece_keys) {
@@ -127,11 +129,12 @@ const char* ChunkSplitter::split_calls(std::string_view calls) {
             if (member.key == "index") continue;
             const bool is_function = member.key == "function";
             const bool is_called = is_function || member.key == "custom";
-            const auto called = is_called ? JsonMembers::read(member.value) : std::nullopt;
-            if (!called) {
+            if (!is_called) {
                 first.add(member.key, member.value);
                 continue;
             }
+            const auto called = JsonMembers::read(member.value);
+            if (!called) return "what is called is no sound object";
             if (!kind.empty()) return "a call calls two";
             kind = member.key;
             argument_key = is_function ? "arguments" : "input";
@@ -159,10 +162,10 @@ const char* ChunkSplitter::split_text(std::string_view text) {
     return nullptr;
 }
 
-const char* ChunkSplitter::split_choice(const JsonMembers& choice, bool last) {
+const char* ChunkSplitter::split_choice(const JsonMembers& choice, std::size_t index, bool last) {
     const std::string_view reason = choice.find("finish_reason");
     if (!is_json_string(reason)) return "a choice is not finished";
-    if (!read_json_index(choice.find("index"))) return "a choice has no index";
+    if (read_json_index(choice.find("index")) != index) return "a choice is not in its place";
     index_ = choice.find("index");
     logprobs_ = choice.find("logprobs");
     if (chat_) {
@@ -209,7 +212,7 @@ const char* ChunkSplitter::split(const JsonMembers& answer) {
         const auto choice = JsonMembers::read((*choices)[i]);
         if (!choice) return "a choice is no object";
         const bool last = i + 1 == choices->size();
-        if (const char* problem = split_choice(*choice, last)) return problem;
+        if (const char* problem = split_choice(*choice, i, last)) return problem;
     }
     if (usage_follows) {
         ObjectText more;

@@ -6,48 +6,61 @@
 
 #include <simdjson.h>
 
+#include <cstddef>
+#include <cstdint>
 #include <initializer_list>
 #include <string>
 #include <string_view>
 
 namespace sluice::llm::test {
 
-inline bool same_element(simdjson::dom::element a, simdjson::dom::element b);
+// What null and no member at all are to each other: in some answers they mean the same.
+enum class Nulls : std::uint8_t { count, are_nothing };
+
+inline bool same_element(simdjson::dom::element a, simdjson::dom::element b, Nulls nulls);
+
+inline std::size_t count_members(simdjson::dom::object object, Nulls nulls) {
+    std::size_t count = 0;
+    for (const auto member : object)
+        count += nulls == Nulls::count || !member.value.is_null() ? 1 : 0;
+    return count;
+}
 
 // Whatever the order of the members.
-inline bool same_object(simdjson::dom::object a, simdjson::dom::object b) {
-    if (a.size() != b.size()) return false;
+inline bool same_object(simdjson::dom::object a, simdjson::dom::object b, Nulls nulls) {
+    if (count_members(a, nulls) != count_members(b, nulls)) return false;
     for (const auto member : a) {
+        if (nulls == Nulls::are_nothing && member.value.is_null()) continue;
         simdjson::dom::element other;
         if (b.at_key(member.key).get(other) != simdjson::SUCCESS) return false;
-        if (!same_element(member.value, other)) return false;
+        if (!same_element(member.value, other, nulls)) return false;
     }
     return true;
 }
 
-inline bool same_element(simdjson::dom::element a, simdjson::dom::element b) {
+inline bool same_element(simdjson::dom::element a, simdjson::dom::element b, Nulls nulls) {
     if (a.type() != b.type()) return false;
-    if (a.is_object()) return same_object(a.get_object(), b.get_object());
+    if (a.is_object()) return same_object(a.get_object(), b.get_object(), nulls);
     if (!a.is_array()) return simdjson::minify(a) == simdjson::minify(b);
     const simdjson::dom::array left = a.get_array();
     const simdjson::dom::array right = b.get_array();
     if (left.size() != right.size()) return false;
     auto other = right.begin();
     for (const auto element : left) {
-        if (!same_element(element, *other)) return false;
+        if (!same_element(element, *other, nulls)) return false;
         ++other;
     }
     return true;
 }
 
-inline bool same_json(std::string_view a, std::string_view b) {
+inline bool same_json(std::string_view a, std::string_view b, Nulls nulls = Nulls::count) {
     simdjson::dom::parser parser_a;
     simdjson::dom::parser parser_b;
     simdjson::dom::element left;
     simdjson::dom::element right;
     if (parser_a.parse(a.data(), a.size()).get(left) != simdjson::SUCCESS) return false;
     if (parser_b.parse(b.data(), b.size()).get(right) != simdjson::SUCCESS) return false;
-    return same_element(left, right);
+    return same_element(left, right, nulls);
 }
 
 // The result, or the error's words.

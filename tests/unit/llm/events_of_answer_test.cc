@@ -184,6 +184,22 @@ TEST_CASE("chat: first who speaks, then what, then why it ends") {
                        "[DONE]"}));
 }
 
+TEST_CASE("chat: what a message does not say stays so") {
+    const auto document = [](std::string_view content, std::string_view timings) {
+        return R"({"object":"chat.completion","choices":[{"index":0,"message":)"
+               R"({"role":"assistant","content":)" +
+               std::string(content) + R"(},"finish_reason":"stop"}],"usage":{"a":1})" +
+               std::string(timings) + "}";
+    };
+    for (const std::string_view content : {"null", "\"\"", "\"a\""}) {
+        for (const std::string_view timings : {"", R"(,"timings":{"n":1})"}) {
+            const std::string whole = document(content, timings);
+            CHECK(same_json(document_of(AnswerForm::chat, stream_of(AnswerForm::chat, whole)),
+                            whole));
+        }
+    }
+}
+
 TEST_CASE("messages: no output is counted before there is some") {
     const std::string stream = stream_of(AnswerForm::messages, message_of_all);
     CHECK(stream.starts_with("event: message_start\ndata: {\"type\":\"message_start\""));
@@ -223,6 +239,8 @@ TEST_CASE("an answer that is none, or not whole, is told in no stream") {
             case AnswerForm::completion:
                 CHECK_FALSE(without("\"finish_reason\":", "\"finish\":"));
                 CHECK_FALSE(without("\"object\":\"", "\"object\":\"x"));
+                CHECK_FALSE(without("\"index\":0", "\"index\":1"));
+                if (whole.form == AnswerForm::chat) CHECK_FALSE(without("\"role\":", "\"who\":"));
                 break;
             case AnswerForm::messages:
                 CHECK_FALSE(without("\"stop_reason\":", "\"stop\":"));
