@@ -11,6 +11,7 @@
 #include "sluice/policy/path_rewrite.h"
 #include "sluice/proxy/host_list.h"
 #include "sluice/proxy/pipeline.h"
+#include "sluice/shard/listen_plan.h"
 #include "sluice/upstream/watch_plan.h"
 
 #include <CLI/CLI.hpp>
@@ -407,6 +408,10 @@ int check(int argc, char** argv) {
     print(odd.loops, file);
     if (!odd.loops.empty()) return exit_mistake;
     print(odd.unknown, file + ": warning");
+    if (const auto listeners = shard::plan_listeners(settings); !listeners) {
+        print({{{}, listeners.error().message}}, file);
+        return exit_mistake;
+    }
     const auto plan = upstream::WatchPlan::create(settings, {});
     if (!plan) {
         print({{{}, plan.error().message}}, file);

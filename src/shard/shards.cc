@@ -3,6 +3,7 @@
 #include "sluice/base/limits.h"
 #include "sluice/io/socket.h"
 #include "sluice/net/listening.h"
+#include "sluice/shard/listen_plan.h"
 
 #include <poll.h>
 #include <sys/random.h>
@@ -77,18 +78,14 @@ Status Shards::make_caller() {
 }
 
 Status Shards::bind_addresses() {
-    for (std::size_t number = 0; number < settings_.listen.size(); ++number) {
-        const std::string& text = settings_.listen[number].address;
-        auto address = net::Address::parse(text);
-        if (!address) return Error::gateway("--listen: " + address.error().message);
-        if (!address->is_loopback() && settings_.consumers.empty() && !settings_.insecure_listen)
-            return Error::gateway(
-                "--listen " + text +
-                ": this address can be reached from other machines, and there are no API keys to "
-                "keep them out. Listen on 127.0.0.1, name consumers with keys in the file of "
-                "settings, or add --insecure-listen if you mean it.");
-        auto bound = bind(*address, number);
-        if (!bound) return Error::gateway("--listen " + text + ": " + bound.error().message);
+    const auto planned = plan_listeners(settings_);
+    if (!planned) return planned.error();
+    const auto& addresses = planned.value();
+    for (std::size_t number = 0; number < addresses.size(); ++number) {
+        auto bound = bind(addresses[number], number);
+        if (!bound)
+            return Error::gateway("--listen " + settings_.listen[number].address + ": " +
+                                  bound.error().message);
     }
     return Done{};
 }

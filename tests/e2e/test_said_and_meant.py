@@ -84,6 +84,24 @@ class Refused(Config):
         self.refused("discover: false\n", "twice", flags=("--backend", URL, "--backend", URL + "/"))
         self.sound("listen: ['127.0.0.1:0', '127.0.0.1:0', '[::1]:0']\n")
 
+    def test_T1_addresses_that_are_one_however_they_are_written(self):
+        keys = ("consumers: [{name: a, keys: [{id: a1, sha256: "
+                "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae}]}]\n")
+        for one, other in (("127.0.0.1:2", "localhost:2"), ("0.0.0.0:2", "127.0.0.1:2"),
+                           ("127.0.0.1:2", "0.0.0.0:2"), ("unix:/tmp/a", "unix:/tmp/./a")):
+            path = self.file(keys + MODEL + f"listen: ['{one}', '{other}']\n")
+            for words in (("check", path), ("--config", path)):
+                done = run(*words)
+                self.assertNotEqual(done.returncode, 0, done)
+                for each in (one, other, "name it once"):
+                    self.assertIn(each, done.stderr)
+        self.sound(MODEL + "listen: ['127.0.0.1:2', '[::1]:2', '127.0.0.1:0', '127.0.0.1:0']\n")
+
+    def test_T1_check_says_what_the_start_would(self):
+        done = run("check", self.file(MODEL + "listen: 0.0.0.0:2\n"))
+        self.assertEqual(done.returncode, 2, done)
+        self.assertIn("no API keys", done.stderr)
+
     def test_T1_rules_behind_one_that_takes_everything(self):
         some = RULE % ("r", ", when: {stream: true}")
         self.refused(MODEL + "rules:\n" + RULE % ("all", "") + some, "never reached",
