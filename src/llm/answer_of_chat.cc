@@ -2,7 +2,6 @@
 #include "answer_makers.h"
 #include "grown_json.h"
 #include "json_members.h"
-#include "sluice/llm/usage.h"
 
 #include <vector>
 
@@ -34,7 +33,7 @@ constexpr std::string_view chunk_object = "\"chat.completion.chunk\"";
 
 const char* ChunkJoiner::take(const RecordedEvent& event) {
     if (done_) return nullptr;  // what follows the end is read by nobody
-    if (is_done_mark(event.data)) {
+    if (trimmed_json(event.data) == "[DONE]") {
         done_ = true;
         return nullptr;
     }

@@ -1,7 +1,6 @@
 // Anthropic's messages: message_start, the blocks with their deltas, message_delta, message_stop.
 #include "answer_makers.h"
 #include "json_members.h"
-#include "sluice/llm/errors.h"
 
 #include <algorithm>
 #include <optional>

@@ -1,6 +1,5 @@
 // Anthropic's events of a message. A block of a type that is not known goes whole into its start.
 #include "event_makers.h"
-#include "sluice/llm/errors.h"
 
 #include <array>
 
@@ -18,6 +17,17 @@ constexpr std::array block_rules{
     BlockRule{"\"text\"", "text", "text_delta"},
     BlockRule{"\"thinking\"", "thinking", "thinking_delta"},
 };
+
+// A value as the text of a string, with its quotes. A sound value in one line has no other
+// characters that need an escape: not in its strings, and between its tokens none but a tab.
+std::string json_as_text(std::string_view value) {
+    std::string out = "\"";
+    for (const char c : value) {
+        if (c == '"' || c == '\\') out += '\\';
+        out += c == '\t' ? ' ' : c;
+    }
+    return out + '"';
+}
 
 class MessageSplitter {
 public:
@@ -79,10 +89,7 @@ const char* MessageSplitter::split_tool_block(const JsonMembers& block) {
     const std::string_view input = block.find("input");
     if (!is_json_object(input)) return "the input of a tool is no object";
     block_event("content_block_start", "content_block", with_values(block, {{"input", "{}"}}));
-    std::string escaped = "\"";
-    append_json_escaped(escaped, input);
-    escaped += '"';
-    for_each_piece(escaped, [&](std::string_view piece) {
+    for_each_piece(json_as_text(input), [&](std::string_view piece) {
         delta("input_json_delta", "partial_json", "\"" + std::string(piece) + "\"");
     });
     return nullptr;

@@ -111,13 +111,6 @@ GrowthRule rule_of(GrowthPlace place, std::string_view key) {
     return {key};
 }
 
-std::string_view trimmed(std::string_view text) {
-    constexpr std::string_view spaces = " \t\r\n";
-    const std::size_t first = text.find_first_not_of(spaces);
-    if (first == text.npos) return {};
-    return text.substr(first, text.find_last_not_of(spaces) - first + 1);
-}
-
 bool is_empty_value(std::string_view value) {
     return is_json_nothing(value) || value == "\"\"";
 }
@@ -210,7 +203,7 @@ bool GrownJson::add_text(std::string_view value, bool once) {
 bool GrownJson::add_list(std::string_view value) {
     if (!is_json_array(value) || (says() && kind_ != Kind::list)) return false;
     kind_ = Kind::list;
-    const std::string_view piece = trimmed(value.substr(1, value.size() - 2));
+    const std::string_view piece = trimmed_json(value.substr(1, value.size() - 2));
     if (piece.empty()) return true;
     if (!text_.empty()) text_ += ',';
     text_ += piece;

@@ -16,7 +16,9 @@ class LevelHandler {
 public:
     static constexpr bool strict = false;
 
-    explicit LevelHandler(std::string_view text) : text_(text) {}
+    explicit LevelHandler(std::string_view text) : text_(text) {
+        values.reserve(8);  // a chunk of a stream has about so many
+    }
 
     void on_key(int depth, const JsonText& key) {
         if (depth != 1) return;
@@ -104,6 +106,13 @@ std::optional<std::size_t> read_json_index(std::string_view value) {
         index = index * 10 + static_cast<std::size_t>(c - '0');
     }
     return index;
+}
+
+std::string_view trimmed_json(std::string_view text) {
+    constexpr std::string_view spaces = " \t\r\n";
+    const std::size_t first = text.find_first_not_of(spaces);
+    if (first == text.npos) return {};
+    return text.substr(first, text.find_last_not_of(spaces) - first + 1);
 }
 
 bool has_whole_escapes(std::string_view inside) {

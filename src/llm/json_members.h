@@ -59,6 +59,9 @@ inline bool is_json_nothing(std::string_view value) {
 // A whole number from 0 to 999.
 std::optional<std::size_t> read_json_index(std::string_view value);
 
+// Without the white space around it.
+std::string_view trimmed_json(std::string_view text);
+
 // What stands between the quotes of a string.
 inline std::string_view inside_json_string(std::string_view value) {
     return value.substr(1, value.size() - 2);

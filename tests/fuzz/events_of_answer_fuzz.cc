@@ -11,6 +11,16 @@ using namespace sluice;
 using namespace sluice::llm;
 using namespace sluice::llm::test;
 
+namespace {
+
+// An answer without usage is told, but nobody knows what its document would have said; and so is an
+// object deep down that has a key with escapes, which would not be put together.
+bool may_be_refused(std::string_view why) {
+    return why.ends_with("it has no usage") || why.ends_with("cannot be put together");
+}
+
+}  // namespace
+
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     if (size == 0) return 0;
     const auto form = static_cast<AnswerForm>(data[0] % 6);
@@ -21,9 +31,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     // The library refuses halves of surrogate pairs and numbers of many digits; and deep down a key
     // may be there twice.
     const bool comparable = same_json(document, document);
-    // An answer without usage is told, but nobody can tell what its document would have said.
-    const bool has_usage = again.ok() || !again.error().message.ends_with("it has no usage");
-    SLUICE_ASSERT(again.ok() || !has_usage || !comparable);
+    SLUICE_ASSERT(again.ok() || !comparable || may_be_refused(again.error().message));
     SLUICE_ASSERT(!again.ok() || !comparable ||
                   same_json(again.value(), document, Nulls::are_nothing));
     if (form != AnswerForm::chat && form != AnswerForm::completion) return 0;
