@@ -36,8 +36,7 @@ std::string_view without_port(std::string_view host) {
     const auto end = bracketed ? host.find(']') + 1 : std::min(host.find(':'), host.size());
     const std::string_view name = host.substr(0, end);
     const std::string_view port = host.substr(end);
-    // It may be left out behind its colon (RFC 3986 section 3.2.3).
-    const bool has_port = port.starts_with(':') && only(port.substr(1), digits);
+    const bool has_port = port.size() > 1 && port.front() == ':' && only(port.substr(1), digits);
     return port.empty() || has_port ? name : std::string_view{};
 }
 
@@ -73,6 +72,8 @@ Status HostList::check(std::string_view name) {
 }
 
 bool HostList::allows_host(std::string_view host) const {
+    // The port may be left out behind its colon (RFC 3986 section 3.2.3); an Origin never has that.
+    if (host.ends_with(':')) host.remove_suffix(1);
     const std::string_view name = without_port(host);
     if (name.empty()) return false;
     return is_plain_address(name) || names_.contains(http::lower_case(name));

@@ -15,6 +15,15 @@ const HostList with_names({"Box.lan", "gateway.example:8642", "192.168.1.5", "[f
 
 }  // namespace
 
+TEST_CASE("a port may be left out behind its colon, of a host only") {
+    const HostList hosts({});
+    for (const std::string_view host : {"localhost:", "127.0.0.1:", "[::1]:"})
+        CHECK(hosts.allows_host(host));
+    for (const std::string_view host : {":", "::", "localhost::", "evil.example:"})
+        CHECK_FALSE(hosts.allows_host(host));
+    CHECK_FALSE(hosts.allows_origin("http://localhost:"));
+}
+
 TEST_CASE("a loopback name and any address of ours may be called, with any port") {
     for (const std::string host :
          {"localhost", "localhost:8642", "LOCALHOST", "LocalHost:1", "127.0.0.1", "127.0.0.1:8642",
