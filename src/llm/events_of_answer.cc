@@ -83,7 +83,7 @@ Result<std::string> chunks_with_usage(std::string_view stream, bool include_usag
     sse::Event event;
     bool has_usage = false;
     for (std::size_t at = 0; scanner.next(stream, at, event); at = event.end) {
-        if (event.oversized) return no_other_form("an event is too long to be read");
+        // One that is too long to be read is not the usage.
         const UsageOfChunk usage = find_usage(event.data);
         has_usage |= usage != UsageOfChunk::none;
         if (usage != UsageOfChunk::alone || include_usage) out += stream.substr(at, event.end - at);

@@ -7,8 +7,7 @@
 // error (of the gateway; nothing that a client is told) says why there is no document:
 //   - the stream is not complete: no [DONE], message_stop, response.completed or "done":true, a
 //     choice without its finish_reason, a block without its end, no usage where documents have one;
-//   - it holds an error, or an event that is not sound JSON, that names a key twice, or that is
-//     longer than limits::sse_event_bytes_max;
+//   - it holds an error, or an event that is not sound JSON or names a key twice;
 //   - it holds something that this gateway does not know how to put together: an unknown event, an
 //     unknown text that comes in pieces, two values that contradict each other.
 //

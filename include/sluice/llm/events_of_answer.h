@@ -36,8 +36,8 @@ Result<std::string> events_of_answer(AnswerForm form, std::string_view document,
 
 // A recorded stream of OpenAI's chunks (chat or completion) for a client who asked for usage or
 // did not, whatever the first client did: its extra event (no choices, but usage) stays or is left
-// out; every other byte stays. An error where usage is asked for and no event has it, or where an
-// event is too long to be read.
+// out; every other byte stays. An error where usage is asked for and no event has it, or where
+// the last event has no end.
 Result<std::string> chunks_with_usage(std::string_view stream, bool include_usage);
 
 }  // namespace sluice::llm
