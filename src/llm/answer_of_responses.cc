@@ -19,9 +19,12 @@ struct DoneItem {
     std::string_view item;
 };
 
-std::string with_output(const JsonMembers& response, std::vector<DoneItem> items) {
-    std::stable_sort(items.begin(), items.end(),
-                     [](const DoneItem& a, const DoneItem& b) { return a.index < b.index; });
+void insert_item(std::vector<DoneItem>& items, DoneItem item) {
+    const auto is_before = [](const DoneItem& a, const DoneItem& b) { return a.index < b.index; };
+    items.insert(std::upper_bound(items.begin(), items.end(), item, is_before), item);
+}
+
+std::string with_output(const JsonMembers& response, const std::vector<DoneItem>& items) {
     std::string output = "[";
     for (const DoneItem& item : items) {
         if (output.size() > 1) output += ',';
@@ -40,7 +43,7 @@ std::string with_output(const JsonMembers& response, std::vector<DoneItem> items
 }
 
 // Of the terminal event.
-Result<std::string> final_response(const JsonMembers& event, std::vector<DoneItem> items) {
+Result<std::string> final_response(const JsonMembers& event, const std::vector<DoneItem>& items) {
     for (const JsonMember& member : event) {
         if (std::find(event_members.begin(), event_members.end(), member.key) ==
             event_members.end())
@@ -51,10 +54,10 @@ Result<std::string> final_response(const JsonMembers& event, std::vector<DoneIte
     if (!response) return no_other_form("its last event has no sound response");
     if (response->has("error")) return no_other_form("it holds an error");
     const std::string_view output = response->find("output");
-    if (is_json_nothing(output)) return with_output(*response, std::move(items));
+    if (is_json_nothing(output)) return with_output(*response, items);
     const auto told = read_json_elements(output);
     if (!told) return no_other_form("its output is no array");
-    if (told->empty() && !items.empty()) return with_output(*response, std::move(items));
+    if (told->empty() && !items.empty()) return with_output(*response, items);
     return std::string(text);
 }
 
@@ -69,13 +72,14 @@ Result<std::string> responses_answer(RecordedEvents events) {
         if (type == "\"error\"" || type == "\"response.failed\"" || event.name == "error")
             return no_other_form("it holds an error");
         if (type == "\"response.output_item.done\"") {
+            const std::string_view item = read->find("item");
+            if (!is_json_object(item)) return no_other_form("an item is no object");
             const auto index = read_json_index(read->find("output_index"));
-            items.push_back({index.value_or(items.size()), read->find("item")});
-            if (!is_json_object(items.back().item)) return no_other_form("an item is no object");
+            insert_item(items, {index.value_or(items.size()), item});
         }
         if (type == "\"response.completed\"" || type == "\"response.incomplete\"") {
             if (&event != &events.back()) return no_other_form("something follows its end");
-            return final_response(*read, std::move(items));
+            return final_response(*read, items);
         }
     }
     return no_other_form("it is not complete: no response.completed");

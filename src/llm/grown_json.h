@@ -31,8 +31,8 @@ class GrownJson {
 public:
     enum class Kind : std::uint8_t { absent, null, scalar, text, list, indexed, object };
 
-    GrownJson() = default;
-    explicit GrownJson(GrowthPlace place) : kind_(Kind::object), place_(place) {}
+    GrownJson();
+    explicit GrownJson(GrowthPlace place);  // an object
 
     // An object takes the member `key` with its next value. False: it cannot be put together.
     [[nodiscard]] bool grow(std::string_view key, std::string_view value);
@@ -78,6 +78,10 @@ struct GrownJson::Item {
     std::size_t index = 0;
     GrownJson value;
 };
+
+// Down here for their members are of types that hold such values.
+inline GrownJson::GrownJson() = default;
+inline GrownJson::GrownJson(GrowthPlace place) : kind_(Kind::object), place_(place) {}
 
 // `"key":value` with a comma in front, unless it is the first of an object.
 void append_json_member(std::string& out, std::string_view key, std::string_view value);
