@@ -285,8 +285,6 @@ const char* AnswerHandler::on_string(int depth, const JsonText& string) {
     if (!is_of_interest(depth)) return nullptr;
     take_any(depth, key_);
     if (string.text.empty()) return nullptr;
-    facts_.speaks |=
-        places_[depth] == Place::unknown || (places_[depth] == Place::piece && key_ == Key::other);
     switch (key_) {
         case Key::content:
             if (places_[depth] == Place::part) {
@@ -305,6 +303,9 @@ const char* AnswerHandler::on_string(int depth, const JsonText& string) {
             break;
         case Key::type:
             facts_.classify(string.text);
+            break;
+        case Key::other:
+            facts_.speaks |= places_[depth] == Place::unknown || places_[depth] == Place::piece;
             break;
         case Key::part_type:
             facts_.speaks |= !only_frames(string.text);
