@@ -246,7 +246,8 @@ void add_settings(CLI::App& app, Settings& settings) {
         ->type_name("WHERE")
         ->default_str("stderr");
     app.add_flag("--log-probes", settings.log_probes,
-                 "Also one for each health check and scrape (/healthz, /readyz, /metrics)");
+                 "Also one for each health check and scrape (/healthz, /readyz, /health, "
+                 "/metrics)");
 }
 
 template <class T>

@@ -20,7 +20,7 @@ file's list. Flags for what `defaults` has too, like `--timeout-first-byte`, tak
 
 The file is YAML of at most 1 MiB: one document, no tags; anchors, aliases and `<<` are followed.
 Durations are whole numbers with a unit (`250ms`, `10s`, `5m`, `1h`, `1d`), and so are sizes
-(`512B`, `64KiB`, `16MiB`, `1GiB`). Wildcards have up to four `*`, each for any run of characters.
+(`512B`, `64KiB`, `16MiB`, `1GiB`). In a wildcard each `*` is any run of characters.
 `~/` at the begin of a path is the home folder. Keys of providers are never written in the file: it
 says where they are.
 
