@@ -1,5 +1,6 @@
 #include "sluice/llm/body_reader.h"
 
+#include "fold_key.h"
 #include "json_scanner.h"
 
 #include <fmt/format.h>
@@ -13,10 +14,6 @@ namespace sluice::llm {
 
 namespace {
 
-// Go's parser compares keys without case and with these two letters folded as well.
-constexpr std::string_view long_s = "\xC5\xBF";      // U+017F, folds to s
-constexpr std::string_view kelvin = "\xE2\x84\xAA";  // U+212A, folds to k
-
 // The longest key that we read has 21 letters, each of which may be written in 3 bytes.
 constexpr std::size_t folded_key_bytes_max = 24;
 
@@ -25,19 +22,7 @@ std::string_view fold(std::string_view key, std::array<char, folded_key_bytes_ma
     std::size_t size = 0;
     while (!key.empty()) {
         if (size == out.size()) return {};
-        char c = key.front();
-        std::size_t taken = 1;
-        if (c >= 'A' && c <= 'Z') {
-            c = static_cast<char>(c | 0x20);
-        } else if (key.starts_with(long_s)) {
-            c = 's';
-            taken = long_s.size();
-        } else if (key.starts_with(kelvin)) {
-            c = 'k';
-            taken = kelvin.size();
-        }
-        out[size++] = c;
-        key.remove_prefix(taken);
+        out[size++] = take_folded(key);
     }
     return {out.data(), size};
 }

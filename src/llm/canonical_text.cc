@@ -1,5 +1,6 @@
 #include "canonical_text.h"
 
+#include "fold_key.h"
 #include "json_string.h"
 #include "json_text.h"
 
@@ -214,24 +215,9 @@ bool may_fold(std::string_view key) {
 }
 
 std::uint64_t hash_folded(std::string_view key) {
-    constexpr std::string_view long_s = "\xC5\xBF";      // U+017F, folds to s
-    constexpr std::string_view kelvin = "\xE2\x84\xAA";  // U+212A, folds to k
     std::uint64_t hash = 0xcbf29ce484222325;
-    while (!key.empty()) {
-        char c = key.front();
-        std::size_t taken = 1;
-        if (c >= 'A' && c <= 'Z') {
-            c = static_cast<char>(c | 0x20);
-        } else if (key.starts_with(long_s)) {
-            c = 's';
-            taken = long_s.size();
-        } else if (key.starts_with(kelvin)) {
-            c = 'k';
-            taken = kelvin.size();
-        }
-        hash = (hash ^ static_cast<std::uint8_t>(c)) * 0x100000001b3;
-        key.remove_prefix(taken);
-    }
+    while (!key.empty())
+        hash = (hash ^ static_cast<std::uint8_t>(take_folded(key))) * 0x100000001b3;
     return hash;
 }
 
