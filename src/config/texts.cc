@@ -67,13 +67,6 @@ bool Text::read(Reader& reader, const Node& node, std::string& value) const {
     return true;
 }
 
-Text file_path(std::string what) {
-    return {std::move(what), [](Reader&, const Node&, std::string& text) -> Wrong {
-                text = with_home(text);
-                return std::nullopt;
-            }};
-}
-
 Text log_target() {
     return {"stderr, off or a file", [](Reader&, const Node&, std::string& text) -> Wrong {
                 constexpr std::string_view words[] = {"on",   "yes",    "true",  "no",

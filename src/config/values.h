@@ -134,7 +134,6 @@ struct Text {
 };
 
 Text plain_text(std::string what);
-Text file_path(std::string what);
 Text log_target();                // `~/` is the home folder
 Text any_text(std::string what);  // also an empty one, in quotes
 Text backend_url();
