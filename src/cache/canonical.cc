@@ -1,11 +1,11 @@
 #include "sluice/cache/canonical.h"
 
+#include "effects.h"
 #include "sluice/base/assert.h"
 
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <iterator>
 #include <optional>
 #include <system_error>
 
@@ -114,7 +114,7 @@ bool is_absent(const CanonicalJson& json, CanonicalJson::Id value, Absent as) {
         case Absent::null:
             return json.kind(value) == Kind::null;
         case Absent::one:
-            return json.kind(value) == Kind::number && json.spelling(value) == "1";
+            return is_one(json, value);
         case Absent::false_:
             return json.kind(value) == Kind::false_;
         case Absent::word_float:
@@ -168,68 +168,6 @@ Bypass bypass_of(llm::JsonFault fault) {
     return Bypass::malformed;
 }
 
-// Also a text or a list, which some servers would read as a number.
-bool asks_for_several(const CanonicalJson& json) {
-    static constexpr std::string_view keys[] = {"n", "best_of", "n_cmpl"};
-    return std::ranges::any_of(keys, [&json](std::string_view key) {
-        const auto value = json.find(CanonicalJson::root, key);
-        return value && !is_absent(json, *value, Absent::null) &&
-               !is_absent(json, *value, Absent::one);
-    });
-}
-
-bool is_empty(const CanonicalJson& json, std::string_view key) {
-    const auto value = json.find(CanonicalJson::root, key);
-    if (!value || json.kind(*value) == Kind::null) return true;
-    if (json.kind(*value) == Kind::string) return json.spelling(*value).empty();
-    return json.kind(*value) == Kind::array && json.is_empty(*value);
-}
-
-// Ollama's requests that ask for no text load a model, and those that keep it for no time unload it
-// (docs/api.md: "Load a model", "Unload a model").
-bool is_ollama_command(const CanonicalJson& json, const Endpoint& endpoint) {
-    struct Asked {
-        std::string_view path;
-        std::string_view key;
-    };
-    static constexpr Asked asked[] = {{"/api/generate", "prompt"},
-                                      {"/api/chat", "messages"},
-                                      {"/api/embed", "input"},
-                                      {"/api/embeddings", "prompt"}};
-    const auto* const found = std::ranges::find(asked, endpoint.path, &Asked::path);
-    if (found != std::end(asked) && is_empty(json, found->key)) return true;
-    const auto kept = json.find(CanonicalJson::root, "keep_alive");
-    if (!kept || json.kind(*kept) == Kind::null) return false;
-    // A number of seconds, or a text as "0s", "5m".
-    return json.spelling(*kept).find_first_of("123456789") == std::string_view::npos;
-}
-
-// Members whose value names something that the server keeps and may change, or that ask it to keep
-// something. `harmless`: the value that does not, besides null.
-struct Stateful {
-    std::string_view key;
-    Dialect dialect;
-    std::optional<Kind> harmless;
-};
-constexpr Stateful stateful_members[] = {
-    {"background", Dialect::responses, Kind::false_},
-    {"conversation", Dialect::responses, {}},
-    {"previous_response_id", Dialect::responses, {}},
-    {"prompt", Dialect::responses, {}},          // a template that the server has
-    {"container", Dialect::anthropic, {}},       // where tools have run before
-    {"kv_transfer_params", Dialect::openai, {}}  // vLLM: the other half of a split prefill
-};
-
-bool is_stateful(const CanonicalJson& json, const Endpoint& endpoint) {
-    if (endpoint.dialect == Dialect::ollama) return is_ollama_command(json, endpoint);
-    return std::ranges::any_of(stateful_members, [&](const Stateful& each) {
-        if (each.dialect != endpoint.dialect) return false;
-        const auto value = json.find(CanonicalJson::root, each.key);
-        if (!value || json.kind(*value) == Kind::null) return false;
-        return !each.harmless || json.kind(*value) != *each.harmless;
-    });
-}
-
 // --- determinism ---
 
 constexpr std::uint64_t random_seed = 0xFFFFFFFF;
@@ -272,13 +210,8 @@ bool says_it_is_deterministic(const CanonicalJson& json, const Endpoint& endpoin
 
 }  // namespace
 
-std::string_view name_of(Bypass bypass) {
-    static constexpr std::array<std::string_view, bypass_count> names{
-        "none",          "endpoint",        "not_an_object",     "too_large",
-        "too_deep",      "too_many_values", "malformed",         "trailing_bytes",
-        "duplicate_key", "ambiguous_key",   "exponent_too_long", "several_choices",
-        "stateful"};
-    return names[static_cast<std::size_t>(bypass)];
+bool is_shareable(const Endpoint& endpoint) {
+    return work_of(endpoint) != Work::other;
 }
 
 Bypass CanonicalRequest::read(const Endpoint& endpoint, std::string_view body) {
@@ -289,8 +222,8 @@ Bypass CanonicalRequest::read(const Endpoint& endpoint, std::string_view body) {
     const llm::JsonFault fault = json_.read(body);
     if (fault != llm::JsonFault::none) return bypass_of(fault);
     if (json_.kind(CanonicalJson::root) != Kind::object) return Bypass::not_an_object;
-    if (asks_for_several(json_)) return Bypass::several_choices;
-    if (is_stateful(json_, endpoint)) return Bypass::stateful;
+    const Bypass effect = effect_of(json_, endpoint);
+    if (effect != Bypass::none) return effect;
     deterministic_ = work == Work::reads || says_it_is_deterministic(json_, endpoint);
     return Bypass::none;
 }

@@ -10,7 +10,7 @@ namespace {
 
 // The canonical form of these parts, or of a body, has changed: a new word, so that no old key is
 // met (a disk may keep some).
-constexpr std::string_view format = "sluice answer 1";
+constexpr std::string_view format = "sluice answer 2";
 
 struct Hashing {
     Sha256 hash;
@@ -55,7 +55,7 @@ Key KeyMaker::key(const KeyParts& parts) const {
     Hashing hashing;
     for (const std::string_view part :
          {format, kinds[static_cast<std::size_t>(parts.scope.kind)], parts.scope.name, parts.model,
-          parts.backend_model, parts.build, parts.endpoint}) {
+          parts.backend_model, parts.build, parts.endpoint, parts.fields, parts.credentials}) {
         add_part(hashing.hash, part);
     }
     llm::RunWriter out(

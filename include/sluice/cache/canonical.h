@@ -21,40 +21,29 @@
 // - several choices: "n", "best_of" or "n_cmpl" that is anything but 1 or null. Who asks for many
 //   wants them to differ;
 // - what depends on, or changes, what the server keeps: "previous_response_id", "conversation",
-//   "prompt" and "background": true of responses, "container" of messages, vLLM's
-//   "kv_transfer_params"; Ollama's requests that load or unload (no prompt, "keep_alive": 0).
-// Tools, tool calls, images and recordings in the body bypass nothing: they are bytes of the key;
-// an image by its address is the address.
+//   "prompt" and "background": true of responses, "store": true of responses and chat completions
+//   (one more that is kept is what was asked for; where it is not said the server keeps what it
+//   likes, and the id of an answer from the cache names what was kept then), "container" of
+//   messages, vLLM's "kv_transfer_params"; Ollama's requests that load or unload (no prompt,
+//   "keep_alive": 0);
+// - tools that the server runs itself: a web search finds something else tomorrow, and a call of
+//   another service may do something. They are all types of tools but those that clients run, and
+//   "web_search_options", "plugins", "mcp_servers".
+// Tools that the client runs, tool calls and their results, images, recordings and "logprobs" in
+// the body bypass nothing: they are bytes of the key; an image by its address is the address.
 #pragma once
 
+#include "sluice/cache/bypass.h"
 #include "sluice/llm/canonical_json.h"
 #include "sluice/llm/endpoints.h"
 
-#include <cstdint>
+#include <cstddef>
 #include <string_view>
 
 namespace sluice::cache {
 
-// Why a request is neither answered from the cache nor joined to another one.
-enum class Bypass : std::uint8_t {
-    none,
-    endpoint,
-    not_an_object,
-    too_large,
-    too_deep,
-    too_many_values,
-    malformed,
-    trailing_bytes,
-    duplicate_key,
-    ambiguous_key,
-    exponent_too_long,
-    several_choices,
-    stateful,
-};
-inline constexpr std::size_t bypass_count = static_cast<std::size_t>(Bypass::stateful) + 1;
-
-// For metrics and logs: the enumerator's name.
-std::string_view name_of(Bypass bypass);
+// Whether the answers of an endpoint may be shared at all; else each of its requests bypasses.
+bool is_shareable(const llm::Endpoint& endpoint);
 
 class CanonicalRequest {
 public:

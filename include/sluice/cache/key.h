@@ -4,11 +4,9 @@
 // answer: two bodies with one key cannot be found, which no hash for tables promises. What is
 // hashed, in this order, each with its length in front (8 bytes, little-endian), so that no part
 // can reach into the next: a word for this format; the kind of the scope; its name; the model's
-// name, the backend's own name for it, its build; the endpoint. Then the canonical body, which ends
-// itself, with its length behind it.
-//
-// What else of a request reaches the backend and changes its answer (anthropic-beta and the like)
-// belongs to `endpoint`, or the caller bypasses.
+// name, the backend's own name for it, its build; the endpoint; the fields of the head that change
+// the answer; the credentials. Then the canonical body, which ends itself, with its length behind
+// it.
 #pragma once
 
 #include "sluice/base/digest.h"
@@ -49,6 +47,9 @@ struct KeyParts {
     std::string_view backend_model;  // the backend's own name for it
     std::string_view build;          // what the server tells of its build or file; may be empty
     std::string_view endpoint;       // path and query as the backend gets them
+    std::string_view fields;         // see fields_of_key()
+    // The client's own, where they go on to the backend, which alone knows whether they are good.
+    std::string_view credentials;
 };
 
 class KeyMaker {

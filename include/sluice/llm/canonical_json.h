@@ -92,6 +92,9 @@ public:
 
     Kind kind(Id value) const { return static_cast<Kind>(values_[value].kind); }
     bool is_empty(Id container) const { return values_[container].after == container + 1; }
+    // The first value behind it and all that is in it. The elements of an array are array + 1, and
+    // then each after() the one before, up to after() the array.
+    Id after(Id value) const { return values_[value].after; }
     // The canonical spelling of what is no container; of a string without its quotes.
     std::string_view spelling(Id value) const;
 

@@ -139,13 +139,14 @@ TEST_CASE("the format is what it was") {
         text.append(7, '\0');
         text += part;
     };
-    for (const std::string_view part :
-         {"sluice answer 1", "consumer", "anna", "m", "b", "f", "/v1/chat/completions"})
+    for (const std::string_view part : {"sluice answer 2", "consumer", "anna", "m", "b", "f",
+                                        "/v1/chat/completions", "beta:x\n", "key"})
         add(part);
     const std::string_view form = R"({"a":[1,2e1]})";
     text += form;
     text += static_cast<char>(form.size());
     text.append(7, '\0');
-    const KeyParts parts{{ScopeKind::consumer, "anna"}, "m", "b", "f", "/v1/chat/completions"};
+    const KeyParts parts{{ScopeKind::consumer, "anna"}, "m",        "b",  "f",
+                         "/v1/chat/completions",        "beta:x\n", "key"};
     CHECK(key_of(parts, R"({"a":[1.0,20],"stream":true})").digest == sha256(text));
 }
