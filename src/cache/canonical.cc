@@ -228,15 +228,15 @@ Bypass CanonicalRequest::read(const Endpoint& endpoint, std::string_view body) {
     return Bypass::none;
 }
 
-void CanonicalRequest::write(llm::RunWriter& out) const {
-    SLUICE_ASSERT(endpoint_ != nullptr);
+void CanonicalRequest::write(llm::RunWriter& out, std::string_view without) const {
     constexpr auto root = CanonicalJson::root;
-    const unsigned api = api_of(*endpoint_);
+    const unsigned api = api_of(endpoint());
     out.put('{');
     bool first = true;
     for (std::size_t i = 0; i < json_.member_count(root); ++i) {
-        if (is_left_out(json_, *endpoint_, api, json_.key(root, i), json_.member(root, i)))
-            continue;
+        const std::string_view key = json_.key(root, i);
+        if (!without.empty() && key == without) continue;
+        if (is_left_out(json_, *endpoint_, api, key, json_.member(root, i))) continue;
         if (!first) out.put(',');
         first = false;
         json_.write_member(root, i, out);

@@ -11,6 +11,7 @@ namespace {
 // The canonical form of these parts, or of a body, has changed: a new word, so that no old key is
 // met (a disk may keep some).
 constexpr std::string_view format = "sluice answer 2";
+constexpr std::string_view item_format = "sluice item 1";
 
 struct Hashing {
     Sha256 hash;
@@ -31,44 +32,77 @@ void add_part(Sha256& hash, std::string_view part) {
     hash.update(part);
 }
 
+void add_run(void* context, std::string_view run) {
+    auto& to = *static_cast<Hashing*>(context);
+    to.hash.update(run);
+    to.bytes += run.size();
+}
+
+// All but the body.
+void add_parts(Sha256& hash, std::string_view word, const KeyParts& parts) {
+    SLUICE_ASSERT(parts.scope.kind != ScopeKind::everybody || parts.scope.name.empty());
+    static constexpr std::string_view kinds[] = {"consumer", "group", "everybody"};
+    for (const std::string_view part :
+         {word, kinds[static_cast<std::size_t>(parts.scope.kind)], parts.scope.name, parts.model,
+          parts.backend_model, parts.build, parts.endpoint, parts.fields, parts.credentials}) {
+        add_part(hash, part);
+    }
+}
+
 }  // namespace
 
 Bypass KeyMaker::read(const llm::Endpoint& endpoint, const mem::Chain& body) {
-    if (body.slices() == 1) return request_.read(endpoint, body.front().text());
+    if (body.slices() == 1) return read(endpoint, body.front().text());
     gathered_.clear();
     // One that is too large is not copied whole to be told so.
     body.for_each([this](const mem::Slice& slice) {
         gathered_ += slice.text();
         return gathered_.size() <= request_.bytes_max();
     });
-    return request_.read(endpoint, gathered_);
+    return read(endpoint, std::string_view(gathered_));
 }
 
 void KeyMaker::release() {
     request_.release();
+    body_ = {};
     std::string().swap(gathered_);
 }
 
 Key KeyMaker::key(const KeyParts& parts) const {
-    SLUICE_ASSERT(parts.scope.kind != ScopeKind::everybody || parts.scope.name.empty());
-    static constexpr std::string_view kinds[] = {"consumer", "group", "everybody"};
     Hashing hashing;
-    for (const std::string_view part :
-         {format, kinds[static_cast<std::size_t>(parts.scope.kind)], parts.scope.name, parts.model,
-          parts.backend_model, parts.build, parts.endpoint, parts.fields, parts.credentials}) {
-        add_part(hashing.hash, part);
-    }
-    llm::RunWriter out(
-        [](void* context, std::string_view run) {
-            auto& to = *static_cast<Hashing*>(context);
-            to.hash.update(run);
-            to.bytes += run.size();
-        },
-        &hashing);
+    add_parts(hashing.hash, format, parts);
+    llm::RunWriter out(add_run, &hashing);
     request_.write(out);
     out.flush();
     add_length(hashing.hash, hashing.bytes);
     return {hashing.hash.finish()};
+}
+
+std::vector<Key> KeyMaker::item_keys(const KeyParts& parts, std::string_view member,
+                                     bool is_one) const {
+    const llm::CanonicalJson& json = request_.json();
+    const auto list = json.find(llm::CanonicalJson::root, member);
+    SLUICE_ASSERT(list.has_value());
+    // What all of them have in common is hashed once.
+    Hashing common;
+    add_parts(common.hash, item_format, parts);
+    llm::RunWriter rest(add_run, &common);
+    request_.write(rest, member);
+    rest.flush();
+    add_length(common.hash, common.bytes);
+    const auto key_of = [&](llm::CanonicalJson::Id item) {
+        Hashing hashing{common.hash, 0};
+        llm::RunWriter out(add_run, &hashing);
+        json.write(item, out);
+        out.flush();
+        add_length(hashing.hash, hashing.bytes);
+        return Key{hashing.hash.finish()};
+    };
+    if (is_one) return {key_of(*list)};
+    std::vector<Key> keys;
+    for (auto item = *list + 1; item != json.after(*list); item = json.after(item))
+        keys.push_back(key_of(item));
+    return keys;
 }
 
 }  // namespace sluice::cache

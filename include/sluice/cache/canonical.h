@@ -33,6 +33,7 @@
 // the body bypass nothing: they are bytes of the key; an image by its address is the address.
 #pragma once
 
+#include "sluice/base/assert.h"
 #include "sluice/cache/bypass.h"
 #include "sluice/llm/canonical_json.h"
 #include "sluice/llm/endpoints.h"
@@ -68,8 +69,14 @@ public:
     // may, where only their low 32 bits are taken.
     bool deterministic() const { return deterministic_; }
 
-    // The canonical form without what is left out.
-    void write(llm::RunWriter& out) const;
+    // The canonical form without what is left out, and without the member `without`.
+    void write(llm::RunWriter& out, std::string_view without = {}) const;
+
+    const llm::Endpoint& endpoint() const {
+        SLUICE_ASSERT(endpoint_ != nullptr);
+        return *endpoint_;
+    }
+    const llm::CanonicalJson& json() const { return json_; }
 
 private:
     llm::CanonicalJson json_;

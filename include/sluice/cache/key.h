@@ -18,6 +18,7 @@
 #include <cstring>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace sluice::cache {
 
@@ -58,12 +59,18 @@ public:
 
     // Reads a body; key() may then be called for several models. `body` must stay until then.
     Bypass read(const llm::Endpoint& endpoint, std::string_view body) {
+        body_ = body;
         return request_.read(endpoint, body);
     }
     // The same of a body as it came: what lies in more than one buffer is copied together.
     Bypass read(const llm::Endpoint& endpoint, const mem::Chain& body);
     bool deterministic() const { return request_.deterministic(); }
+    const llm::Endpoint& endpoint() const { return request_.endpoint(); }
+    std::string_view body() const { return body_; }  // in one piece
     Key key(const KeyParts& parts) const;
+    // Of each element of the list `member` of the body, the key of the same request with that
+    // element in the list's place. `is_one`: the member's value is no list, but an element.
+    std::vector<Key> item_keys(const KeyParts& parts, std::string_view member, bool is_one) const;
 
     // The scratch memory grows with the largest body and stays, so that nothing is allocated in
     // steady state: a few MiB at most. Given back when there is time, between two requests.
@@ -72,6 +79,7 @@ public:
 
 private:
     CanonicalRequest request_;
+    std::string_view body_;
     std::string gathered_;
 };
 
