@@ -36,9 +36,11 @@ Key root_key(std::string_view name) {
             if (is(name, "usage")) return Key::usage;
             if (is(name, "error")) return Key::error;
             if (is(name, "delta")) return Key::delta;
+            if (is(name, "nvext")) return Key::note;  // Dynamo's
             return is(name, "model") ? Key::frame : Key::other;
         case 6:
             if (is(name, "output")) return Key::output;
+            if (is(name, "x_groq")) return Key::note;
             return is(name, "object") ? Key::object : Key::other;
         case 7:
             if (is(name, "choices")) return Key::choices;
@@ -48,6 +50,7 @@ Key root_key(std::string_view name) {
             return is(name, "content") ? Key::content : Key::other;
         case 8:
             if (is(name, "response")) return Key::response;
+            if (is(name, "provider")) return Key::note;  // OpenRouter's
             return is(name, "thinking") ? Key::content : Key::other;
         case 10:
             return is(name, "eval_count") ? Key::predicted : Key::other;
@@ -59,14 +62,19 @@ Key root_key(std::string_view name) {
             return is(name, "content_block") ? Key::part : Key::other;
         case 15:
             if (is(name, "prompt_progress")) return Key::progress;
+            if (is(name, "prompt_logprobs")) return Key::note;  // vLLM's
             return is(name, "sequence_number") ? Key::sequence : Key::other;
         case 16:
             if (is(name, "tokens_evaluated")) return Key::evaluated;
+            if (is(name, "prompt_token_ids")) return Key::note;  // vLLM's
             return is(name, "tokens_predicted") ? Key::predicted : Key::other;
         case 17:
             return is(name, "prompt_eval_count") ? Key::evaluated : Key::other;
         case 18:
+            if (is(name, "kv_transfer_params")) return Key::note;  // vLLM's
             return is(name, "system_fingerprint") ? Key::frame : Key::other;
+        case 21:
+            return is(name, "prompt_filter_results") ? Key::note : Key::other;  // Azure's
         case 24:
             return is(name, "prompt_eval_cached_count") ? Key::evaluated_cached : Key::other;
         default:
@@ -185,9 +193,10 @@ Key find_key(Place place, std::string_view name) {
 }
 
 // The place inside a container that stands at `key` in `place`.
-Place place_inside(Place place, Key key, bool is_object) {
+constexpr Place place_inside(Place place, Key key, bool is_object) {
     switch (place) {
         case Place::root:
+            if (key == Key::other) return Place::beside;
             if (key == Key::choices && !is_object) return Place::choices;
             if (key == Key::content && !is_object) return Place::blocks;
             if (key == Key::output && !is_object) return Place::output;
@@ -221,10 +230,102 @@ Place place_inside(Place place, Key key, bool is_object) {
     }
 }
 
-// Whether every event of an OpenAI stream may have this key, also one with nothing but usage.
-bool belongs_to_frame(Key key) {
-    return key == Key::frame || key == Key::object || key == Key::choices || key == Key::usage ||
-           key == Key::timings;
+// What any value says by where it stands, null excepted.
+constexpr AnswerSigns signs_of_value(Place place, Key key) {
+    if (place == Place::choices) return choice_sign;
+    // Every event of an OpenAI stream may have these, also one with nothing but usage.
+    const bool is_frame = key == Key::frame || key == Key::object || key == Key::choices ||
+                          key == Key::usage || key == Key::timings;
+    return place == Place::root && !is_frame ? other_sign : 0;
+}
+
+// And one that is not empty, where nobody knows what it means: what is not known to say nothing is
+// a word.
+constexpr AnswerSigns signs_of_unknown(Place place, Key key) {
+    if (place == Place::unknown || (place == Place::piece && key == Key::other)) return speech_sign;
+    const bool beside = place == Place::beside || (place == Place::root && key == Key::other);
+    return beside ? unknown_sign : 0;
+}
+
+// A string that is not empty.
+constexpr AnswerSigns signs_of_text(Place place, Key key) {
+    const AnswerSigns any = signs_of_value(place, key) | signs_of_unknown(place, key);
+    switch (key) {
+        case Key::content:
+            return any | (place == Place::part ? speech_sign : content_sign);
+        // Ollama's generated text; Responses' and Anthropic's pieces are told by their type.
+        case Key::response:
+            return any | content_sign;
+        case Key::error:
+            return any | error_sign;
+        case Key::finish_reason:
+            return any | finish_sign;
+        default:
+            return any;
+    }
+}
+
+// A number, or true.
+constexpr AnswerSigns signs_of_scalar(Place place, Key key) {
+    const AnswerSigns any = signs_of_value(place, key) | signs_of_unknown(place, key);
+    return any | (key == Key::error ? error_sign : 0);
+}
+
+constexpr AnswerSigns signs_of_container(Place place, Key key, bool is_object) {
+    AnswerSigns signs = signs_of_value(place, key);
+    if (key == Key::error) signs |= error_sign;
+    if (key == Key::progress) signs |= notable_sign;
+    // Empty or not: of one at the first level what is in it tells.
+    if (place == Place::unknown || place == Place::beside) signs |= signs_of_unknown(place, key);
+    if (place == Place::tool_calls || (key == Key::tool_call && is_object)) signs |= content_sign;
+    const Place inside = place_inside(place, key, is_object);
+    if (place == Place::root && inside == Place::usage) signs |= usage_sign;
+    if (place == Place::root && inside == Place::choices) signs |= choices_sign;
+    return signs;
+}
+
+// All of that for one place and one key, so that it takes one look.
+struct alignas(16) Rule {
+    AnswerSigns value = 0;  // an empty string, or false
+    AnswerSigns text = 0;
+    AnswerSigns scalar = 0;
+    std::array<AnswerSigns, 2> container{};  // an array, an object
+    std::array<Place, 2> inside{};
+    bool counted = false;  // the bytes of a string are text of the answer
+    bool read = false;     // what a string says matters
+};
+
+constexpr std::size_t places_max = static_cast<std::size_t>(Place::end);
+constexpr std::size_t keys_max = static_cast<std::size_t>(Key::end);
+
+constexpr Rule make_rule(Place place, Key key) {
+    Rule rule;
+    if (place == Place::nowhere) return rule;
+    rule.value = signs_of_value(place, key);
+    rule.text = signs_of_text(place, key);
+    rule.scalar = signs_of_scalar(place, key);
+    for (const bool is_object : {false, true}) {
+        rule.container[is_object] = signs_of_container(place, key, is_object);
+        rule.inside[is_object] = place_inside(place, key, is_object);
+    }
+    // Responses' piece of text stands in the event itself: "delta".
+    rule.counted =
+        (key == Key::content && place != Place::part) || key == Key::response || key == Key::delta;
+    rule.read = key == Key::type || key == Key::part_type || key == Key::object;
+    return rule;
+}
+
+constexpr auto rules = [] {
+    std::array<std::array<Rule, keys_max>, places_max> made{};
+    for (std::size_t place = 0; place < places_max; ++place) {
+        for (std::size_t key = 0; key < keys_max; ++key)
+            made[place][key] = make_rule(static_cast<Place>(place), static_cast<Key>(key));
+    }
+    return made;
+}();
+
+const Rule& rule_of(Place place, Key key) {
+    return rules[static_cast<std::size_t>(place)][static_cast<std::size_t>(key)];
 }
 
 // Whether an event of that type only says that an answer, or a part of one, begins.
@@ -257,22 +358,14 @@ void AnswerFacts::classify(std::string_view type) {
         "response.failed"sv,      "transcript.text.done"sv,      "speech.audio.done"sv,
         "image_edit.completed"sv, "image_generation.completed"sv};
     if (type == "content_block_delta" || type.ends_with(".delta")) {
-        content = true;
+        signs |= content_sign;
         return;
     }
-    if (type == "error" || type == "response.failed") error = true;
-    if (std::find(last_types.begin(), last_types.end(), type) != last_types.end()) {
-        last = true;
-        finished = true;
-    }
-    speaks |= type.ends_with(".partial_image");
-    notable |= !only_begins(type);
-}
-
-// Any value at all has come; `depth` is that of the container it stands in.
-void AnswerHandler::take_any(int depth, Key key) {
-    if (depth == 1) facts_.carries_other |= !belongs_to_frame(key);
-    if (places_[depth] == Place::choices) facts_.choices_empty = false;
+    if (type == "error" || type == "response.failed") signs |= error_sign;
+    if (std::find(last_types.begin(), last_types.end(), type) != last_types.end())
+        signs |= last_sign | finish_sign;
+    if (type.ends_with(".partial_image")) signs |= speech_sign;
+    if (!only_begins(type)) signs |= notable_sign;
 }
 
 const char* AnswerHandler::on_key(int depth, const JsonText& key) {
@@ -283,58 +376,32 @@ const char* AnswerHandler::on_key(int depth, const JsonText& key) {
 
 const char* AnswerHandler::on_string(int depth, const JsonText& string) {
     if (!is_of_interest(depth)) return nullptr;
-    take_any(depth, key_);
-    if (string.text.empty()) return nullptr;
-    switch (key_) {
-        case Key::content:
-            if (places_[depth] == Place::part) {
-                facts_.speaks = true;
-                break;
-            }
-            [[fallthrough]];
-        // Ollama's generated text; Responses' and Anthropic's pieces are told by their type.
-        case Key::response:
-            facts_.content = true;
-            facts_.content_bytes += string.span.end - string.span.begin - quotes;
-            break;
-        // Responses' piece of text stands in the event itself.
-        case Key::delta:
-            facts_.content_bytes += string.span.end - string.span.begin - quotes;
-            break;
-        case Key::type:
-            facts_.classify(string.text);
-            break;
-        case Key::other:
-            facts_.speaks |= places_[depth] == Place::unknown || places_[depth] == Place::piece;
-            break;
-        case Key::part_type:
-            facts_.speaks |= !only_frames(string.text);
-            break;
-        case Key::object:
-            facts_.error |= string.text == "error";
-            break;
-        case Key::error:
-            facts_.error = true;
-            break;
-        case Key::finish_reason:
-            facts_.finished = true;
-            break;
-        default:
-            break;
+    const Rule& rule = rule_of(places_[depth], key_);
+    if (string.text.empty()) {
+        facts_.signs |= rule.value;
+        return nullptr;
     }
+    facts_.signs |= rule.text;
+    if (rule.counted) facts_.content_bytes += string.span.end - string.span.begin - quotes;
+    if (rule.read) take_word(string.text);
     return nullptr;
+}
+
+void AnswerHandler::take_word(std::string_view word) {
+    if (key_ == Key::type) return facts_.classify(word);
+    if (key_ == Key::part_type && !only_frames(word)) facts_.signs |= speech_sign;
+    if (key_ == Key::object && word == "error") facts_.signs |= error_sign;
 }
 
 const char* AnswerHandler::on_number(int depth, const JsonNumber& number) {
     if (!is_of_interest(depth)) return nullptr;
-    take_any(depth, key_);
-    if (key_ >= Key::prompt_tokens && number.count && *number.count <= tokens_max) {
-        counts_.set(key_, *number.count);
-    } else if (key_ == Key::index && number.count) {
+    facts_.signs |= rule_of(places_[depth], key_).scalar;
+    if (!number.count) return nullptr;
+    if (key_ >= Key::prompt_tokens) {
+        if (*number.count <= tokens_max) counts_.set(key_, *number.count);
+    } else if (key_ == Key::index) {
         choice_bit_ = std::uint32_t{1} << std::min(*number.count, Choices::index_max);
-    } else if (key_ == Key::error) {
-        facts_.error = true;
-    } else if (key_ == Key::sequence && number.count && *number.count < EventFacts::unnumbered) {
+    } else if (key_ == Key::sequence && *number.count < EventFacts::unnumbered) {
         facts_.number = static_cast<std::uint32_t>(*number.count);
     }
     return nullptr;
@@ -342,15 +409,14 @@ const char* AnswerHandler::on_number(int depth, const JsonNumber& number) {
 
 const char* AnswerHandler::on_literal(int depth, JsonLiteral literal, Span) {
     if (!is_of_interest(depth)) return nullptr;
-    // A null says nothing, but an array that holds one is not empty.
-    take_any(depth, literal == JsonLiteral::null ? Key::frame : key_);
-    if (literal != JsonLiteral::true_) return nullptr;
-    if (key_ == Key::done) {
-        facts_.last = true;
-        facts_.finished = true;
-    } else if (key_ == Key::error) {
-        facts_.error = true;
+    if (literal == JsonLiteral::null) {
+        // It says nothing, but an array that holds one is not empty.
+        facts_.signs |= rule_of(places_[depth], Key::frame).value;
+        return nullptr;
     }
+    const Rule& rule = rule_of(places_[depth], key_);
+    facts_.signs |= literal == JsonLiteral::true_ ? rule.scalar : rule.value;
+    if (literal == JsonLiteral::true_ && key_ == Key::done) facts_.signs |= last_sign | finish_sign;
     return nullptr;
 }
 
@@ -361,40 +427,31 @@ const char* AnswerHandler::on_open(int depth, bool is_object, std::size_t) {
         places_[1] = is_object ? Place::root : Place::nowhere;
         return nullptr;
     }
-    if (depth <= depth_max) places_[depth] = Place::nowhere;
-    if (!is_of_interest(depth - 1)) return nullptr;
-    const Place outer = places_[depth - 1];
-    take_any(depth - 1, key);
-
-    facts_.error |= key == Key::error;
-    facts_.notable |= key == Key::progress;
-    facts_.speaks |= outer == Place::unknown;
-    facts_.content |= outer == Place::tool_calls || (key == Key::tool_call && is_object);
-    const Place inner = place_inside(outer, key, is_object);
-    if (depth == 2) {
-        in_message_ = key == Key::message;
-        facts_.usage_at_root |= inner == Place::usage;
-        facts_.choices_empty |= inner == Place::choices;
-    }
-    if (inner == Place::choice && facts_.choices.named != 0) [[unlikely]]
+    if (depth - 1 > depth_max) return nullptr;
+    const Rule& rule = rule_of(places_[depth - 1], key);
+    facts_.signs |= rule.container[is_object];
+    if (depth == 2) in_message_ = key == Key::message;
+    const Place inside = rule.inside[is_object];
+    if (inside == Place::choice && facts_.choices.named != 0) [[unlikely]]
         begin_further_choice();
-    if (depth <= depth_max) places_[depth] = inner;
+    if (depth <= depth_max) places_[depth] = inside;
     return nullptr;
 }
 
+constexpr AnswerSigns signs_of_choice = content_sign | finish_sign;
+
 // Behind another one: what that said is kept apart.
 [[gnu::cold]] void AnswerHandler::begin_further_choice() {
-    content_before_ |= std::exchange(facts_.content, false);
-    finished_before_ |= std::exchange(facts_.finished, false);
+    before_ |= facts_.signs & signs_of_choice;
+    facts_.signs &= ~signs_of_choice;
 }
 
 // Its index may stand behind what it says.
 void AnswerHandler::end_choice() {
     facts_.choices.named |= choice_bit_;
-    facts_.choices.said |= facts_.content ? choice_bit_ : 0;
-    facts_.choices.ended |= facts_.finished ? choice_bit_ : 0;
-    facts_.content |= content_before_;
-    facts_.finished |= finished_before_;
+    facts_.choices.said |= facts_.has(content_sign) ? choice_bit_ : 0;
+    facts_.choices.ended |= facts_.has(finish_sign) ? choice_bit_ : 0;
+    facts_.signs |= before_;
     choice_bit_ = 1;
 }
 

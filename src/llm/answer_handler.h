@@ -23,6 +23,7 @@ enum class AnswerPlace : std::uint8_t {
     delta,       // "delta", "message", "response": where content stands, in several dialects
     piece,       // the same inside of a choice
     unknown,     // what servers of their own kind put there
+    beside,      // the same at the root
     part,        // "content_block", "item": that an event says to begin
     blocks,      // "content": [ of Anthropic's messages, or of Responses' output
     output,      // Responses' "output": [
@@ -31,12 +32,14 @@ enum class AnswerPlace : std::uint8_t {
     usage,
     details,  // "prompt_tokens_details", "input_tokens_details"
     timings,  // llama-server's
+    end,
 };
 
 // The keys that mean something, each in one or several places.
 enum class AnswerKey : std::uint8_t {
     other,  // anything that a client may want
     frame,  // what every event of a stream repeats: id, object, model ...
+    note,   // what a client may want, but no word of an answer: prompt_filter_results ...
     // --- containers ---
     choices,
     output,
@@ -101,19 +104,35 @@ struct AnswerCounts {
     }
 };
 
+// What an answer says of itself, a bit each.
+using AnswerSigns = std::uint16_t;
+enum AnswerSign : AnswerSigns {
+    error_sign = 1 << 0,
+    finish_sign = 1 << 1,
+    content_sign = 1 << 2,
+    last_sign = 1 << 3,     // what ends the dialect's stream
+    choices_sign = 1 << 4,  // "choices": [...]
+    choice_sign = 1 << 5,   // anything in it
+    usage_sign = 1 << 6,    // "usage": {...} beside it
+    other_sign = 1 << 7,    // anything that the frame of an event does not hold
+    unknown_sign = 1 << 8,  // of that, what nobody knows and is not empty
+    notable_sign = 1 << 9,  // see EventFacts
+    speech_sign = 1 << 10,  // the same
+};
+
 struct AnswerFacts {
-    bool error = false;
-    bool finished = false;
-    bool content = false;
-    bool last = false;           // what ends the dialect's stream
-    bool choices_empty = false;  // "choices": []
-    bool usage_at_root = false;  // "usage": {...} beside it
-    bool carries_other = false;  // anything that the frame of an event does not hold
-    bool notable = false;        // see EventFacts
-    bool speaks = false;         // the same
+    AnswerSigns signs = 0;
     std::size_t content_bytes = 0;
     Choices choices;  // an answer without choices is one of one choice
     std::uint32_t number = EventFacts::unnumbered;
+
+    bool has(AnswerSign sign) const { return (signs & sign) != 0; }
+    bool choices_empty() const { return (signs & (choices_sign | choice_sign)) == choices_sign; }
+    // It is a piece of the answer; beside `"choices": []` is also what nobody knows: citations.
+    bool speaks() const {
+        return (signs & (speech_sign | content_sign)) != 0 ||
+               (has(unknown_sign) && choices_empty());
+    }
 
     // What the type of an event says: its SSE name, or "type" in its data.
     void classify(std::string_view type);
@@ -132,6 +151,12 @@ public:
     const char* on_open(int depth, bool is_object, std::size_t begin);
     const char* on_close(int depth, std::size_t end);
 
+    // As if the outermost object had begun, and the key of its choices had come.
+    void begin_at_choices() {
+        places_[1] = AnswerPlace::root;
+        key_ = AnswerKey::choices;
+    }
+
     const AnswerFacts& facts() const { return facts_; }
     // The same for the name of an event.
     void classify(std::string_view name) { facts_.classify(name); }
@@ -144,15 +169,14 @@ private:
     bool is_of_interest(int depth) const {
         return depth <= depth_max && places_[depth] != AnswerPlace::nowhere;
     }
-    void take_any(int depth, AnswerKey key);
+    void take_word(std::string_view word);
     void begin_further_choice();
     void end_choice();
 
     std::array<AnswerPlace, depth_max + 1> places_{};  // by depth
     AnswerKey key_ = AnswerKey::other;                 // of the value that comes next
     bool in_message_ = false;                          // inside the root's "message"
-    bool content_before_ = false;                      // in the choices before this one
-    bool finished_before_ = false;
+    AnswerSigns before_ = 0;                           // what the choices before this one said
     std::uint32_t choice_bit_ = 1;  // of the choice at hand; it is the first unless it says so
     AnswerFacts facts_;
     AnswerCounts counts_;

@@ -19,12 +19,12 @@ bool ResponseReader::complete() const {
 }
 
 bool ResponseReader::error() const {
-    return state_ != nullptr && state_->handler.facts().error;
+    return state_ != nullptr && state_->handler.facts().has(error_sign);
 }
 
 bool ResponseReader::answers() const {
-    return state_ != nullptr &&
-           (state_->handler.facts().content || state_->handler.facts().choices.named != 0);
+    return state_ != nullptr && (state_->handler.facts().has(content_sign) ||
+                                 state_->handler.facts().choices.named != 0);
 }
 
 std::size_t ResponseReader::content_bytes() const {

@@ -100,24 +100,29 @@ void find_last_members(std::string_view text, std::span<TailMember> members) {
 
 // A chunk in OpenAI's form, of which only the choices are read where nothing else matters. False
 // where it is something else, or not well formed as far as it was read.
-bool read_chunk(std::string_view data, AnswerHandler& handler) {
-    const char* choices = find_choices(data);
-    if (choices == nullptr) return false;
+bool read_chunk(std::string_view data, const char* choices, AnswerHandler& handler) {
     const std::string_view before(data.data(), static_cast<std::size_t>(choices - data.data()));
     // Nothing stands before them but the brace and their key.
     constexpr std::size_t first_key_bytes = std::string_view("{\"choices\":").size();
     const bool are_first = before.size() == first_key_bytes;
     if (!are_first && has_word_of_interest(before)) return false;
-    handler.on_open(1, true, 0);
-    handler.on_key(1, {"choices", false, {}});
+    handler.begin_at_choices();
     JsonWalker walker(data, handler);
     const char* behind = walker.walk_member_value(choices);
     if (behind == nullptr) return false;
-    const auto length = static_cast<std::size_t>(behind - data.data());
-    if (!has_word_of_interest(data.substr(length))) return true;
     // Beside empty choices every key matters, also those before them.
-    if (handler.facts().choices_empty && !are_first) return false;
-    return walker.walk_rest(behind);
+    if (handler.facts().choices_empty()) return are_first && walker.walk_rest(behind);
+    const auto length = static_cast<std::size_t>(behind - data.data());
+    return !has_word_of_interest(data.substr(length)) || walker.walk_rest(behind);
+}
+
+// Any event; false where it is not one whole JSON value.
+bool read_value(std::string_view data, AnswerHandler& handler) {
+    if (const char* choices = find_choices(data)) {
+        if (read_chunk(data, choices, handler)) return true;
+        handler = AnswerHandler{};
+    }
+    return JsonWalker(data, handler).walk();
 }
 
 // The name of an event that has none (WHATWG HTML, section 9.2.6).
@@ -152,12 +157,6 @@ bool belongs_to_dialect(std::string_view name) {
     facts.silent = blank || !belongs_to_dialect(name);
     facts.malformed = !facts.silent;
     return facts;
-}
-
-// Any event; false where it is not one whole JSON value.
-bool read_value(std::string_view data, AnswerHandler& handler) {
-    handler = AnswerHandler{};
-    return JsonWalker(data, handler).walk();
 }
 
 }  // namespace
@@ -200,7 +199,7 @@ EventFacts read_event(std::string_view name, std::string_view data, Usage& usage
         return facts;
     }
     AnswerHandler handler;
-    if (read_chunk(data, handler) || read_value(data, handler)) {
+    if (read_value(data, handler)) {
         merge_usage(handler.counts(), usage);
     } else {
         handler = AnswerHandler{};
@@ -209,25 +208,25 @@ EventFacts read_event(std::string_view name, std::string_view data, Usage& usage
     }
     if (!name.empty()) handler.classify(name);
     const AnswerFacts& answer = handler.facts();
-    facts.done = answer.last;
-    facts.error = answer.error;
-    facts.finished = answer.finished;
-    facts.content = answer.content;
-    facts.notable = answer.notable;
-    facts.speaks = answer.speaks || answer.content;
+    facts.done = answer.has(last_sign);
+    facts.error = answer.has(error_sign);
+    facts.finished = answer.has(finish_sign);
+    facts.content = answer.has(content_sign);
+    facts.notable = answer.has(notable_sign);
+    facts.speaks = answer.speaks();
     facts.choices = answer.choices;
-    facts.answers = answer.content || answer.choices.named != 0;
+    facts.answers = facts.content || answer.choices.named != 0;
     facts.content_bytes = static_cast<std::uint32_t>(answer.content_bytes);
     if (facts.choices.named == 0) {
         // A dialect of one choice, which has no number.
-        facts.choices.said = answer.content ? 1 : 0;
-        facts.choices.ended = answer.finished ? 1 : 0;
+        facts.choices.said = facts.content ? 1 : 0;
+        facts.choices.ended = facts.finished ? 1 : 0;
         facts.choices.named = facts.choices.said | facts.choices.ended;
     }
-    facts.malformed &= !answer.error;
+    facts.malformed &= !facts.error;
     facts.number = answer.number;
-    facts.usage_only = answer.choices_empty && answer.usage_at_root && !answer.carries_other &&
-                       !answer.error && name.empty();
+    facts.usage_only = answer.choices_empty() && answer.has(usage_sign) &&
+                       !answer.has(other_sign) && !facts.error && name.empty();
     return facts;
 }
 

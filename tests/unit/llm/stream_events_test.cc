@@ -125,6 +125,13 @@ TEST_CASE("R8: what says something of the answer, and what only says that it com
         {R"({"choices":[{"delta":{"content":"a"}}]})", true},
         {R"({"choices":[{"delta":{"analysis":"a"}}]})", true},
         {R"({"choices":[{"delta":{"analysis":"","role":"assistant"}}]})", false},
+        {R"({"choices":[{"delta":{"analysis":7}}]})", true},
+        {R"({"choices":[{"delta":{"analysis":0.5,"role":"assistant"}}]})", true},
+        {R"({"choices":[{"delta":{"analysis":true}}]})", true},
+        {R"({"choices":[{"delta":{"analysis":false}}]})", false},
+        {R"({"choices":[{"delta":{"tokens":[17,4]}}]})", true},
+        {R"({"choices":[{"delta":{"x":{"done":true}}}]})", true},
+        {R"({"choices":[{"delta":{"x":{"done":false,"y":null,"z":""}}}]})", false},
         {R"({"choices":[{"delta":{"role":"assistant","annotations":[],"content":null}}]})", false},
         {R"({"choices":[{"delta":{"role":"assistant","audio":null,"x":{}}}]})", false},
         {R"({"choices":[{"delta":{"role":"assistant","content":[]}}]})", false},
@@ -140,6 +147,19 @@ TEST_CASE("R8: what says something of the answer, and what only says that it com
         {R"({"type":"response.image_generation_call.partial_image"})", true},
         {R"({"type":"response.created","response":{"tools":[{"type":"function"}]}})", false},
         {R"({"type":"message_start","message":{"content":[],"usage":{"input_tokens":1}}})", false},
+        // Beside empty choices: what nobody knows, and what is known to be no word of an answer.
+        {R"({"choices":[],"citations":["https://a"]})", true},
+        {R"({"choices":[ ] , "id":"1","object":"x","created":1,"citations":["https://a"]})", true},
+        {R"({"id":"1","citations":[{"url":"https://a"}],"object":"x","choices":[]})", true},
+        {R"({"citations":"https://a","choices":[]})", true},
+        {R"({"choices":[],"found":3})", true},
+        {R"({"choices":[],"found":[[]]})", true},
+        {R"({"choices":[],"citations":[],"found":{},"note":"","a":null,"b":false})", false},
+        {R"({"choices":[],"id":"1","object":"x","created":1,"model":"m"})", false},
+        {R"({"choices":[],"prompt_filter_results":[{"prompt_index":0}],"model":""})", false},
+        {R"({"choices":[],"x_groq":{"id":"r"},"provider":"p"})", false},
+        {R"({"choices":[],"usage":{"prompt_tokens":1},"timings":{"prompt_n":1}})", false},
+        {R"({"choices":[{"delta":{"role":"assistant"}}],"citations":["https://a"]})", false},
     };
     for (const Case& c : cases) {
         CAPTURE(c.data);
