@@ -179,6 +179,7 @@ private:
     void begin_answer(const http::Head& head);
     bool write_answer_head(const http::Head& head, http::Framing out);
     void forward_fields(http::HeadWriter& writer, const http::Head& head);
+    void name_request(http::HeadWriter& writer);
     policy::RetryAdvice advice_for(const answer::HeldAnswer& held) const;
     bool send_head(http::HeadWriter& writer);
     void hold(const http::Head& head);
@@ -278,6 +279,7 @@ private:
     std::unique_ptr<answer::Resumption> resume_;  // of a stream that may go on elsewhere
     mem::Chain withheld_head_;                    // of a stream that has not said anything yet
     mem::Chain withheld_;
+    std::string request_id_;  // that the answer's head names, in Anthropic's dialect
     std::optional<Duration>
         retry_after_;      // until it may help to try again, as far as that is known
     Instant phase_begun_;  // or the last progress in it

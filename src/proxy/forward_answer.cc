@@ -116,7 +116,6 @@ void Forward::begin_answer(const http::Head& head) {
     if (committed_ && readable && head.status == 200 && is_short) return hold(head);
     if (committed_ && (!event_stream_ || head.status != 200))
         return fail_answer("answered with no stream, although a stream was asked for.");
-
     // A stream of declared length could not be ended with an error event: chunks can.
     const auto out = answer::choose_framing(head.framing, exchange_.client_minor, event_stream_);
     client_must_close_ = out == http::Framing::until_close;
@@ -146,6 +145,7 @@ void Forward::begin_answer(const http::Head& head) {
                   .guessed = guessed,
                   .must_finish = head.status == 200 && exchange_.endpoint->says_finish(),
                   .responses = event_stream_ && exchange_.dialect() == llm::Dialect::responses,
+                  .request_id = request_id_,
                   .raw = raw,
                   .journal = resume_ && !resumes_ ? &resume_->journal : nullptr,
                   .resumed = resumes_ ? &*resume_->stream : nullptr});
@@ -205,8 +205,17 @@ void Forward::forward_fields(http::HeadWriter& writer, const http::Head& head) {
         writer.field("X-Accel-Buffering", "no");
         if (!head.has(http::FieldId::cache_control)) writer.field("Cache-Control", "no-cache");
     }
-    const bool wants_id = exchange_.dialect() == llm::Dialect::anthropic;
-    if (wants_id && !head.has(http::FieldId::request_id)) writer.field("request-id", exchange_.id);
+    if (exchange_.dialect() != llm::Dialect::anthropic) return;
+    if (head.has(http::FieldId::request_id))
+        request_id_ = head.find(http::FieldId::request_id);
+    else
+        name_request(writer);
+}
+
+// Where Anthropic's clients look for it.
+void Forward::name_request(http::HeadWriter& writer) {
+    request_id_ = exchange_.id;
+    writer.field("request-id", request_id_);
 }
 
 // What every answer of a backend gets, and the end of the head.

@@ -120,8 +120,7 @@ bool Forward::commit() {
         writer.field("Content-Type", "text/event-stream; charset=utf-8");
         writer.field("Cache-Control", "no-cache");
         writer.field("X-Accel-Buffering", "no");
-        if (exchange_.dialect() == llm::Dialect::anthropic)
-            writer.field("request-id", exchange_.id);
+        if (exchange_.dialect() == llm::Dialect::anthropic) name_request(writer);
         if (out == http::Framing::chunked) writer.field("Transfer-Encoding", "chunked");
         if (phase_ == Phase::queued && !waits_for_load_)
             writer.field("x-sluice-queue-position",

@@ -192,7 +192,7 @@ std::string Forward::last_event(const Error& error, const llm::Refusal* refusal)
     const llm::ErrorText event{.status = error.status,
                                .message = text,
                                .code = failure_code(error.status),
-                               .request_id = exchange_.id,
+                               .request_id = request_id_,
                                .refusal = passed ? &*passed : refusal};
     if (!responses || form_ == sse::Form::json_lines)
         return llm::error_event(exchange_.dialect(), form_, event);
