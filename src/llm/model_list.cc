@@ -207,6 +207,19 @@ Result<std::vector<ModelEntry>> parse_model_list(std::string_view body) {
     return entries;
 }
 
+ModelEntry parse_shown_model(std::string_view body) {
+    dom::parser parser(model_list_bytes_max);
+    dom::element document;
+    ModelEntry entry;
+    if (body.size() > model_list_bytes_max ||
+        parser.parse(body.data(), body.size()).get(document) != simdjson::SUCCESS ||
+        !document.is_object())
+        return entry;
+    read_words(body, entry);
+    read_shown_words(body, entry);
+    return entry;
+}
+
 std::string parse_version(std::string_view body) {
     constexpr std::size_t bytes_max = 64;
     std::string version = text_in(body, "version");

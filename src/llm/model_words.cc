@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <initializer_list>
 #include <iterator>
 #include <utility>
@@ -149,6 +150,23 @@ std::string size_of_parameters(std::uint64_t count) {
     return count > 0 ? std::to_string(count) : "";
 }
 
+// Of Ollama's lines `NAME   VALUE`; 0: it is not among them.
+std::uint64_t parameter_in(std::string_view lines, std::string_view name) {
+    for (std::size_t begin = 0; begin < lines.size();) {
+        const std::size_t end = std::min(lines.find('\n', begin), lines.size());
+        std::string_view line = lines.substr(begin, end - begin);
+        begin = end + 1;
+        if (!line.starts_with(name)) continue;
+        line.remove_prefix(name.size());
+        const std::size_t at = line.find_first_not_of(" \t");
+        if (at == 0 || at == line.npos) continue;
+        std::uint64_t value = 0;
+        (void)std::from_chars(line.data() + at, line.data() + line.size(), value);
+        return value;
+    }
+    return 0;
+}
+
 }  // namespace
 
 bool is_usable_id(std::string_view id) {
@@ -197,6 +215,21 @@ void read_words(std::string_view json, ModelEntry& entry) {
     entry.modified_at = text_at(object, {{"modified_at"}});
     entry.expires_at = text_at(object, {{"expires_at"}});
     entry.loaded = loaded_at(object);
+}
+
+void read_shown_words(std::string_view json, ModelEntry& entry) {
+    dom::parser parser;
+    dom::element object;
+    if (parser.parse(json.data(), json.size()).get(object) != simdjson::SUCCESS) return;
+    entry.parameters = number_at(object, {{"model_info", "general.parameter_count"}});
+    const std::string architecture = text_at(object, {{"model_info", "general.architecture"}});
+    const std::string length = architecture + ".context_length";
+    std::string_view parameters;
+    const bool says_them = object["parameters"].get(parameters) == simdjson::SUCCESS;
+    const std::uint64_t set = says_them ? parameter_in(parameters, "num_ctx") : 0;
+    if (entry.family.empty()) entry.family = architecture;
+    entry.context = set != 0 ? set : number_at(object, {{"model_info", length.c_str()}});
+    if (entry.context > context_max) entry.context = 0;
 }
 
 void describe(ModelEntry& entry, const ModelEntry& more) {

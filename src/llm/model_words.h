@@ -14,4 +14,7 @@ bool is_usable_id(std::string_view id);
 // those whose lists clients of theirs read (OpenRouter, Mistral); but for the id.
 void read_words(std::string_view json, ModelEntry& entry);
 
+// What an answer of Ollama's /api/show says beside that.
+void read_shown_words(std::string_view json, ModelEntry& entry);
+
 }  // namespace sluice::llm

@@ -6,12 +6,17 @@
 #include "utc_date.h"
 
 #include <algorithm>
+#include <string>
+#include <unordered_set>
 
 namespace sluice::llm {
 namespace {
 
 // What is loaded and is not known to be unloaded some time.
 constexpr std::string_view never = "9999-12-31T23:59:59Z";
+
+// Names that stand in a list already: `tiny` and `tiny:latest` are one there.
+using Names = std::unordered_set<std::string>;
 
 // Ollama's own names always have a tag.
 std::string name_of(const ListedModel& model) {
@@ -88,7 +93,9 @@ void append_common(ObjectWriter& object, const ListedModel& model, std::uint64_t
 
 std::string ollama_tags(std::span<const ListedModel> models) {
     std::string out = R"({"models":[)";
+    Names names;
     for (const ListedModel& model : models) {
+        if (!names.insert(name_of(model)).second) continue;
         if (!out.ends_with('[')) out += ',';
         ObjectWriter object(out);
         append_common(object, model, model.entry->size);
@@ -101,9 +108,11 @@ std::string ollama_tags(std::span<const ListedModel> models) {
 
 std::string ollama_running(std::span<const ListedModel> models) {
     std::string out = R"({"models":[)";
+    Names names;
     for (const ListedModel& model : models) {
         const ModelEntry& entry = *model.entry;
         if (!model.ready || !entry.loaded.value_or(true)) continue;
+        if (!names.insert(name_of(model)).second) continue;
         if (!out.ends_with('[')) out += ',';
         ObjectWriter object(out);
         append_common(object, model, entry.size_running != 0 ? entry.size_running : entry.size);

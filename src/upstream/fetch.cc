@@ -15,7 +15,7 @@ Fetch::Fetch(io::Loop& loop, io::Actor& owner)
       }) {}
 
 void Fetch::start(const Endpoint& endpoint, std::string_view path, std::string_view key,
-                  Duration timeout, std::size_t bytes_max, Until until) {
+                  Duration timeout, std::size_t bytes_max, Until until, std::string_view json) {
     SLUICE_ASSERT(idle());
     running_ = true;
     parser_ = http::Parser(http::Parser::Side::response);  // the last answer may have broken off
@@ -25,12 +25,16 @@ void Fetch::start(const Endpoint& endpoint, std::string_view path, std::string_v
     text_.clear();
     answer_ = {};
     outcome_.reset();
-    request_ = "GET " + endpoint.target.path + std::string(path) +
-               " HTTP/1.1\r\nHost: " + endpoint.target.host +
-               "\r\nAccept: application/json\r\nConnection: close\r\n";
+    request_ = json.empty() ? "GET " : "POST ";
+    request_ += endpoint.target.path + std::string(path) +
+                " HTTP/1.1\r\nHost: " + endpoint.target.host +
+                "\r\nAccept: application/json\r\nConnection: close\r\n";
     if (!key.empty()) request_.append("Authorization: Bearer ").append(key).append("\r\n");
-    request_ += line_;
-    request_ += "\r\n";
+    if (!json.empty())
+        request_ +=
+            "Content-Type: application/json\r\nContent-Length: " + std::to_string(json.size()) +
+            "\r\n";
+    request_.append(line_).append("\r\n").append(json);
     stream_.connect(endpoint.address());
     mem::Chain request(loop_.nodes());
     if (!request.append_copy(loop_.buffers(), request_))

@@ -1,6 +1,7 @@
 #include "listing.h"
 
 #include "sluice/base/assert.h"
+#include "sluice/llm/errors.h"
 
 #include <algorithm>
 #include <utility>
@@ -15,6 +16,8 @@ constexpr Duration round_gap_nobody = Duration::millis(1500);
 // What hardly ever changes while the list stays the same.
 constexpr Duration details_gap = Duration::seconds(10);
 constexpr Duration answer_timeout = Duration::seconds(2);
+// More would keep the list from being asked for in time.
+constexpr int shows_in_round = 8;
 constexpr std::string_view list_path = "/v1/models";
 constexpr std::string_view list_path_without_version = "/models";
 
@@ -94,11 +97,16 @@ void Listing::advance() {
                 (this->*questions_for(kind_)[question_].learn)(outcome->value().body);
             ++question_;
             return ask_next();
+        case Step::show:
+            learn_shown();
+            return ask_next();
     }
 }
 
 void Listing::begin_round() {
     loop_.timers().disarm(next_);
+    // Whoever starts a gateway waits for the first round.
+    shows_left_ = heard_ ? shows_in_round : 0;
     ask_for_list(Step::list, without_version_);
 }
 
@@ -108,9 +116,9 @@ void Listing::ask_for_list(Step step, bool without_version) {
     ask_for(without_version ? list_path_without_version : list_path);
 }
 
-void Listing::ask_for(std::string_view path) {
+void Listing::ask_for(std::string_view path, std::string_view json) {
     fetch_.start(*plan_.endpoint, path, plan_.key.value(), answer_timeout,
-                 llm::model_list_bytes_max);
+                 llm::model_list_bytes_max, Fetch::Until::end, json);
 }
 
 void Listing::end_round() {
@@ -171,6 +179,7 @@ void Listing::learn_list(const FetchAnswer& answer) {
         // Another server: nothing that the one before said holds.
         details_.clear();
         running_.clear();
+        shown_.clear();
         props_ = {};
         ollama_version_.clear();
         list_changed_ = true;
@@ -215,10 +224,52 @@ void Listing::ask_next() {
         ++question_;
     if (question_ == questions.size()) {
         list_changed_ = false;
-        return end_round();
+        if (!ask_to_show()) end_round();
+        return;
     }
     step_ = Step::question;
     ask_for(questions[question_].path);
+}
+
+// False: there is nothing to ask.
+bool Listing::ask_to_show() {
+    if (kind_ != Kind::ollama || shows_left_ == 0) return false;
+    const auto next = std::ranges::find_if(entries_, [this](const llm::ModelEntry& entry) {
+        return entry.context == 0 && !shown_.contains(entry.id);
+    });
+    if (next == entries_.end()) return false;
+    --shows_left_;
+    asked_to_show_ = next->id;
+    std::string json = R"({"model":")";
+    llm::append_json_escaped(json, asked_to_show_);
+    step_ = Step::show;
+    ask_for("/api/show", json + "\"}");
+    return true;
+}
+
+// What it does not tell is not asked for again; who does not answer is, in another round.
+void Listing::learn_shown() {
+    const auto& outcome = fetch_.outcome();
+    if (!outcome->ok()) {
+        shows_left_ = 0;
+        return;
+    }
+    Shown& shown = shown_[asked_to_show_];
+    shown.digest = digest_of(asked_to_show_);
+    if (outcome->value().status == 200) shown.said = llm::parse_shown_model(outcome->value().body);
+}
+
+// What it said of models that are no longer there, or have become others.
+void Listing::forget_shown() {
+    std::erase_if(shown_, [this](const auto& shown) {
+        return digest_of(shown.first) != shown.second.digest;
+    });
+}
+
+// By its list of what it has; what is not there has none.
+std::string Listing::digest_of(std::string_view id) const {
+    const auto found = std::ranges::find(details_, id, &llm::ModelEntry::id);
+    return found == details_.end() ? std::string() : found->digest;
 }
 
 // Where it does not tell, what it told before stays.
@@ -227,7 +278,10 @@ void Listing::learn_props(std::string_view body) {
 }
 
 void Listing::learn_tags(std::string_view body) {
-    if (auto tags = llm::parse_model_list(body)) details_ = std::move(*tags);
+    auto tags = llm::parse_model_list(body);
+    if (!tags) return;
+    details_ = std::move(*tags);
+    forget_shown();
 }
 
 void Listing::learn_running(std::string_view body) {
@@ -255,6 +309,8 @@ void Listing::compose() {
         if (const auto more = std::ranges::find(details_, entry.id, &llm::ModelEntry::id);
             more != details_.end())
             llm::describe(entry, *more);
+        if (const auto shown = shown_.find(entry.id); shown != shown_.end())
+            llm::describe(entry, shown->second.said);
         if (kind_ != Kind::llama_server || props_.router) continue;
         if (entry.input_modalities.empty()) entry.input_modalities = props_.input_modalities;
         if (entry.format.empty()) entry.format = "gguf";

@@ -2,7 +2,8 @@
 // then on, in its own time: no server waits for another one that is slow.
 //
 // A round asks for the list of models, and then for what this kind of server says elsewhere: a
-// llama-server's /props, Ollama's /api/tags, /api/ps and /api/version, LM Studio's /api/v0/models.
+// llama-server's /props, Ollama's /api/tags, /api/ps and /api/version, LM Studio's /api/v0/models;
+// and Ollama's /api/show for those whose context none of its lists tells, a few in a round.
 // None of that loads a model or makes a token. Where /v1/models is not served, /models is tried: a
 // server that has its list there has all of its paths without /v1 (infinity-emb).
 #pragma once
@@ -12,6 +13,7 @@
 #include "sluice/upstream/fetch.h"
 #include "sluice/upstream/watch_plan.h"
 
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -61,14 +63,18 @@ private:
     };
     static std::span<const Question> questions_for(Kind kind);
 
-    enum class Step : std::uint8_t { rest, list, other_list, question };
+    enum class Step : std::uint8_t { rest, list, other_list, question, show };
 
     void begin_round();
     void end_round();
     void ask_for_list(Step step, bool without_version);
     bool may_have_other_list() const;
-    void ask_for(std::string_view path);
+    void ask_for(std::string_view path, std::string_view json = {});
     void ask_next();
+    bool ask_to_show();
+    void learn_shown();
+    void forget_shown();
+    std::string digest_of(std::string_view id) const;
     bool take_list();
     void learn_list(const FetchAnswer& answer);
     void give_up_list(std::string trouble);
@@ -89,6 +95,14 @@ private:
     std::vector<llm::ModelEntry> listed_;   // by its list
     std::vector<llm::ModelEntry> details_;  // by its other one
     std::vector<llm::ModelEntry> running_;  // by Ollama's /api/ps
+    // By /api/show, of the model that had this digest.
+    struct Shown {
+        std::string digest;
+        llm::ModelEntry said;
+    };
+    std::map<std::string, Shown> shown_;
+    std::string asked_to_show_;
+    int shows_left_ = 0;  // in this round
     std::vector<llm::ModelEntry> entries_;
     llm::ServerProps props_;
     std::string ollama_version_;

@@ -5,7 +5,8 @@
 
 A script writes whatever it wants with peer.send(); when it returns the connection waits for the
 next request, unless the script closed it. A GET is what the gateway asks of its own accord (the
-model list, health, properties): it is answered here, is not a request, and stands in `probes`.
+model list, health, properties), and so is a POST to /api/show on a connection of its own: it is
+answered here, is not a request, and stands in `probes`.
 """
 
 import json
@@ -216,7 +217,7 @@ class Backend:
         self.loading = False  # so say the answers to probes
         self.mute = False     # there are none
         self.slots = None     # of a llama-server: what it says to GET /slots
-        # What it answers to a GET of a path before all else: a value, or (status, value), or
+        # What it answers to a probe of a path before all else: a value, or (status, value), or
         # a function of the request that says one.
         self.pages = {}
         self.server = None    # its Server field on those
@@ -284,7 +285,8 @@ class Backend:
         return False
 
     def _one(self, peer, request):
-        if request.method == "GET":
+        shows = request.path == "/api/show" and request.field("connection") == "close"
+        if request.method == "GET" or (shows and request.read_body()):
             self.probes.append(request)
             self._answer_probe(peer, request)
             return

@@ -345,6 +345,48 @@ class Ollama(ListCase):
             self.assertEqual((seen.path, seen.json.get("model", seen.json.get("name"))),
                              ("/api/show", "tiny:latest"))
 
+    def test_C1_the_context_of_an_ollama_model_that_is_not_loaded(self):
+        asked = []
+
+        def show(seen):
+            asked.append(seen.json)
+            if seen.json["model"] == "llama3.2:1b":
+                return {"details": {"family": "llama"}, "capabilities": ["completion", "tools"],
+                        "model_info": {"general.architecture": "llama",
+                                       "general.parameter_count": 1235814432,
+                                       "llama.context_length": 131072}}
+            return {"parameters": "stop    \"<|end|>\"\nnum_ctx                        8192\n",
+                    "model_info": {"general.architecture": "qwen2",
+                                   "qwen2.context_length": 32768}}
+        server = self.ollama()
+        entries = [*OLLAMA["data"], {"id": "set:latest", "object": "model", "created": 1795100002,
+                                     "owned_by": "library"}]
+        server.pages["/v1/models"] = {"object": "list", "data": entries}
+        server.pages["/api/show"] = show
+        self.begin(server, known=["llama3.2:1b"])
+        for name, context in (("llama3.2:1b", 131072), ("set:latest", 8192),
+                              ("tiny:latest", 4096)):
+            wait_until(lambda name=name, context=context:
+                       self.list()[name].get("context_length") == context, f"{name}: {context}")
+            self.assertEqual(self.tags()[name]["details"]["context_length"], context)
+        self.assertEqual(self.tags()["llama3.2:1b"]["capabilities"], ["completion", "tools"])
+        # What is known is not asked for again, and what its lists tell not at all.
+        self.assertEqual(sorted(each["model"] for each in asked), ["llama3.2:1b", "set:latest"])
+        # A model that has become another one is.
+        server.pages["/api/tags"] = {"models": [
+            TAGS["models"][0], {**TAGS["models"][1], "digest": "60" * 32}]}
+        wait_until(lambda: len(asked) >= 3, "it is asked for anew")
+        self.assertEqual(asked[-1]["model"], "llama3.2:1b")
+        self.assertEqual(server.requests, [])
+
+    def test_C2_names_that_are_one_to_ollama_stand_once_in_its_lists(self):
+        server = self.ollama()
+        self.begin(server, known=["tiny", "tiny:latest"], aliases={"tiny": "tiny:latest"})
+        names = [entry["name"] for entry in self.get("/api/tags").json["models"]]
+        self.assertEqual(sorted(names), ["llama3.2:1b", "tiny:latest"])
+        wait_until(lambda: [entry["name"] for entry in self.get("/api/ps").json["models"]] ==
+                   ["tiny:latest"], "it is loaded, and stands there once")
+
     def test_C2_a_model_that_is_named_shortly_is_described(self):
         server = self.ollama()
         self.begin(known=["coder", "tiny"], models={

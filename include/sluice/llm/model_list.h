@@ -28,6 +28,10 @@ inline constexpr std::size_t model_list_entries_max = 4096;
 // so is every further entry of the same id.
 Result<std::vector<ModelEntry>> parse_model_list(std::string_view body);
 
+// Ollama's /api/show of one model, without its name; nothing is known where it is none. The context
+// is what the model is set to, else what it was made for.
+ModelEntry parse_shown_model(std::string_view body);
+
 // Ollama's /api/version: "0.17.4"; empty where it is none.
 std::string parse_version(std::string_view body);
 

@@ -1,5 +1,5 @@
-// Fetch: one GET to a backend, with a deadline and a bound on the answer; for probes, not for
-// clients' requests.
+// Fetch: one question to a backend, a GET or a POST of some JSON, with a deadline and a bound on
+// the answer; for probes, not for clients' requests.
 //
 // A member of the object that asks; it may be started again when it is idle. The owner is made
 // ready when the outcome is there.
@@ -32,8 +32,10 @@ public:
     Fetch(io::Loop& loop, io::Actor& owner);
 
     // `endpoint` must live until idle(). Only one at a time. `key`: the server's, or empty.
+    // `json`: what is posted; empty: it is a GET.
     void start(const Endpoint& endpoint, std::string_view path, std::string_view key,
-               Duration timeout, std::size_t bytes_max, Until until = Until::end);
+               Duration timeout, std::size_t bytes_max, Until until = Until::end,
+               std::string_view json = {});
     // A line (with its CRLF) of every request from now on.
     void add_line(std::string line) { line_ = std::move(line); }
     // Nothing is going on and nothing is in flight; outcome() is set after the first start.
