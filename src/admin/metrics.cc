@@ -1,5 +1,7 @@
 #include "sluice/admin/metrics.h"
 
+#include "sluice/config/labels.h"
+
 #include <fmt/format.h>
 
 #include <iterator>
@@ -234,28 +236,14 @@ struct TargetSum {
     std::map<std::string, std::string> labels;
 };
 
-// A label's name as the format has it, and apart from ours.
-std::string label_name(std::string_view name) {
-    std::string out = "label_";
-    for (const char c : name) {
-        const bool plain =
-            (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
-        out += plain ? c : '_';
-    }
-    return out;
-}
-
 // To be joined with any other series of the backend.
 void write_labels(Text& text, const std::map<Statistics::Key, TargetSum>& by_place) {
     text.family("sluice_backend_info", "gauge", "The labels that the settings give a backend.");
     for (const auto& [place, sum] : by_place) {
         if (sum.labels.empty()) continue;
-        std::map<std::string, std::string> labels;  // two names may have become one
-        for (const auto& [name, value] : sum.labels)
-            labels.try_emplace(label_name(name), escaped(value));
         std::string line = served_labels(place);
-        for (const auto& [name, value] : labels)
-            line += fmt::format(",{}=\"{}\"", name, value);
+        for (const auto& [name, value] : sum.labels)
+            line += fmt::format(",{}=\"{}\"", config::metric_label(name), escaped(value));
         text.sample(line, 1);
     }
 }

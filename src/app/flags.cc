@@ -1,18 +1,14 @@
 #include "flags.h"
 
 #include "discover.h"
-#include "mistakes.h"
+#include "judge.h"
 #include "sluice/config/home.h"
 #include "sluice/config/load.h"
-#include "sluice/http/path.h"
-#include "sluice/llm/endpoints.h"
+#include "sluice/config/mistakes.h"
 #include "sluice/net/address.h"
-#include "sluice/net/listening.h"
-#include "sluice/policy/path_rewrite.h"
 #include "sluice/proxy/host_list.h"
-#include "sluice/proxy/pipeline.h"
-#include "sluice/shard/listen_plan.h"
 #include "sluice/upstream/watch_plan.h"
+#include "words.h"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -32,8 +28,6 @@ namespace {
 using config::Settings;
 
 constexpr int exit_mistake = 2;
-
-constexpr std::string_view commands[] = {"serve", "check", "discover"};
 
 // A flag whose text one of the config parsers reads; its error becomes the flag's.
 template <class T, class Parse>
@@ -86,12 +80,23 @@ Result<std::string> parse_host(const std::string& text) {
     return text;
 }
 
+// As the file's, for a mistake in it to be told by the name of its flag.
+Result<std::string> parse_backend(const std::string& said) {
+    std::string text = config::address_with_home(said);
+    if (const auto url = upstream::parse_server_url(text); !url) return url.error();
+    return text;
+}
+
 // The same name twice makes a pool.
 void pool_models(std::vector<config::ModelSetting>& models, const std::vector<std::string>& texts) {
     models.clear();
     for (const auto& text : texts) {
         auto model = config::parse_model(text);
         if (!model) throw CLI::ValidationError("--model", model.error().message);
+        std::string& url = model->backends.front().url;
+        auto judged = parse_backend(url);
+        if (!judged) throw CLI::ValidationError("--model", judged.error().message);
+        url = std::move(judged).value();
         const auto pool = std::ranges::find(models, model->name, &config::ModelSetting::name);
         if (pool == models.end())
             models.push_back(std::move(*model));
@@ -119,16 +124,17 @@ void add_models(CLI::App& app, Settings& settings) {
              "Another name for a model; repeatable");
     add_list(
         app, "--backend", settings.backends,
-        [](const std::string& url) -> Result<config::BackendSetting> {
+        [](const std::string& text) -> Result<config::BackendSetting> {
+            auto url = parse_backend(text);
+            if (!url) return url.error();
             config::BackendSetting backend;
-            backend.url = url;
+            backend.url = std::move(url).value();
             return backend;
         },
         "URL",
         "Serve whatever models this server lists; with or without /v1 at the end; repeatable");
-    app.add_option("--fallback-backend", settings.fallback_backend,
-                   "Used when no model server is found on this machine")
-        ->type_name("URL");
+    add_parsed(app, "--fallback-backend", settings.fallback_backend, parse_backend, "URL", "",
+               "Used when no model server is found on this machine");
     app.add_flag("!--no-discovery", settings.discover,
                  "Do not look for model servers on the well-known local ports (done when neither "
                  "--model nor --backend is given)");
@@ -250,140 +256,27 @@ void add_settings(CLI::App& app, Settings& settings) {
                  "/metrics)");
 }
 
-template <class T>
-Status as_status(const Result<T>& read) {
-    if (!read) return read.error();
-    return Done{};
-}
-
-// Own paths and endpoints come first, whatever a route says.
-Status check_route(std::string_view path) {
-    const std::string below = std::string(path) + "x";
-    const bool is_endpoint = llm::find_endpoint(path) != nullptr ||
-                             (path.ends_with('/') && llm::find_endpoint(below) != nullptr);
-    const bool is_own = proxy::is_own_path(path) && !proxy::yields_to_routes(path);
-    if (!is_endpoint && !is_own) return Done{};
-    return Error::gateway("never comes to a route: it is " +
-                          std::string(is_endpoint ? "an endpoint of models" : "the gateway's own"));
-}
-
-std::uint64_t memory_of_machine() {
-    const long pages = ::sysconf(_SC_PHYS_PAGES);
-    const long page_bytes = ::sysconf(_SC_PAGESIZE);
-    if (pages <= 0 || page_bytes <= 0) return 0;
-    return static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(page_bytes);
-}
-
-config::Checks checks() {
-    return {.url = [](std::string_view text) { return as_status(net::parse_url(text)); },
-            .address = [](std::string_view text) { return as_status(net::Address::parse(text)); },
-            .host = [](std::string_view text) { return proxy::HostList::check(text); },
-            .path = [](std::string_view text) { return http::check_path(text); },
-            .route = check_route,
-            .rewrite =
-                [](const config::RewriteSetting& setting) {
-                    return as_status(policy::PathRewrite::compile({}, setting));
-                },
-            .memory = memory_of_machine()};
-}
-
 void print(const std::vector<config::Problem>& problems, const std::string& file) {
     for (const auto& problem : problems)
         fmt::print(stderr, "{}\n", problem.to_text(file));
 }
 
-// To look a name up may take long: a start does not wait for that.
-enum class Names : std::uint8_t { looked_up, skipped };
-
-// The backends that are one of the gateway's own listeners, and those whose names lead nowhere now.
-struct Odd {
-    std::vector<config::Problem> loops;
-    std::vector<config::Problem> unknown;
-};
-
-Odd odd_backends(const Settings& settings, Names names) {
-    std::vector<net::Address> listeners;
-    for (const auto& setting : settings.listen)
-        if (auto address = net::Address::parse(setting.address); address.ok())
-            listeners.push_back(std::move(address).value());
-    Odd odd;
-    const auto look = [&](const std::string& where, const std::string& text) {
-        const auto url = net::parse_url(text);
-        if (!url) return;
-        net::Address address = url.value().address;
-        if (const auto& name = url.value().name; !name.empty() && names == Names::looked_up) {
-            auto found = net::look_up(name, url.value().port);
-            if (!found) return odd.unknown.push_back({{}, where + ": " + found.error().message});
-            address = *found;
-        }
-        for (const auto& listener : listeners)
-            if (net::leads_to(address, listener))
-                odd.loops.push_back({{},
-                                     where + ": '" + text +
-                                         "' is this gateway itself, which "
-                                         "listens on " +
-                                         listener.to_string() +
-                                         ": name the model server's own address, or another "
-                                         "one under 'listen'"});
-    };
-    for (const auto& model : settings.models)
-        for (const auto& backend : model.backends)
-            look("the model '" + model.name + "'", backend.url);
-    for (const auto& backend : settings.backends)
-        look("backends", backend.url);
-    for (const auto& route : settings.routes)
-        for (const auto& backend : route.backends)
-            look("the route '" + route.path + "'", backend.url);
-    if (!settings.fallback_backend.empty()) look("the fallback backend", settings.fallback_backend);
-    return odd;
-}
-
-std::vector<std::string> flags_of(const CLI::App& app) {
-    std::vector<std::string> flags;
-    for (const CLI::Option* option : app.get_options())
-        for (const std::string& name : option->get_lnames())
-            flags.push_back("--" + name);
-    return flags;
-}
-
 // Runs `parse`; the exit status where there is nothing more to do.
 template <class Parse>
-std::optional<int> exit_of(CLI::App& app, Parse parse) {
+std::optional<int> exit_of(CLI::App& app, const WordsOf& words, Parse parse) {
     try {
         parse();
         return std::nullopt;
     } catch (const CLI::ParseError& error) {
         // A word that nobody knows explains why another one is missing.
         if (error.get_exit_code() != 0 && !app.remaining().empty()) {
-            fmt::print(stderr, "sluice: {}.\n",
-                       explain_unknown(app.remaining().front(), {flags_of(app), commands}));
+            fmt::print(stderr, "sluice: {}\n",
+                       explain(app.remaining().front(), config::flags_of(app), words));
             return exit_mistake;
         }
         // Help and version are "errors" with code 0; a mistake is 2, as in other tools.
         return app.exit(error) == 0 ? 0 : exit_mistake;
     }
-}
-
-// What requests go to where that is not the URL as it stands.
-void print_asked(const upstream::WatchPlan& plan) {
-    for (const auto& server : plan.servers) {
-        const auto& endpoint = *server.endpoint;
-        const auto given = net::parse_url(endpoint.url);
-        if (server.generic() || !given || given.value().path.empty()) continue;
-        fmt::print("{}: asked at {}\n", endpoint.url,
-                   upstream::asked_url(endpoint.target, "/v1/chat/completions"));
-    }
-}
-
-// No shell has read a `~/` behind another text.
-void expand_home(Settings& settings) {
-    settings.access_log = config::with_home(settings.access_log);
-    settings.fallback_backend = config::address_with_home(settings.fallback_backend);
-    for (auto& backend : settings.backends)
-        backend.url = config::address_with_home(backend.url);
-    for (auto& model : settings.models)
-        for (auto& backend : model.backends)
-            backend.url = config::address_with_home(backend.url);
 }
 
 void tell_of_nothing(const config::LoadOutcome& outcome, const std::string& file) {
@@ -399,28 +292,21 @@ int check(int argc, char** argv) {
     std::string file;
     app.add_option("FILE", file, "The file; docs/configuration.md lists what it may say")
         ->required();
-    if (const auto status = exit_of(app, [&] { app.parse(argc, argv); })) return *status;
+    const auto parse = [&] { app.parse(argc, argv); };
+    if (const auto status = exit_of(app, words_of_check, parse)) return *status;
     const auto outcome = config::load_file(file, checks());
     print(outcome.problems, file);
     if (!outcome.ok()) return exit_mistake;
     tell_of_nothing(outcome, file);
     const Settings& settings = outcome.settings;
-    const Odd odd = odd_backends(settings, Names::looked_up);
-    print(odd.loops, file);
-    if (!odd.loops.empty()) return exit_mistake;
-    print(odd.unknown, file + ": warning");
-    if (const auto listeners = shard::plan_listeners(settings); !listeners) {
-        print({{{}, listeners.error().message}}, file);
-        return exit_mistake;
-    }
-    const auto plan = upstream::WatchPlan::create(settings, {});
-    if (!plan) {
-        print({{{}, plan.error().message}}, file);
-        return exit_mistake;
-    }
+    const Judgement judgement = judge(outcome, Names::looked_up);
+    print(judgement.wrong, file);
+    if (!judgement.wrong.empty()) return exit_mistake;
+    print(judgement.doubtful, file + ": warning");
     fmt::print("{}: ok, {} models, {} rules, {} routes\n", file, settings.models.size(),
                settings.rules.size(), settings.routes.size());
-    print_asked(plan.value());
+    for (const auto& asked : asked_urls(settings))
+        fmt::print("{}\n", asked);
     return 0;
 }
 
@@ -429,7 +315,8 @@ int discover_servers(int argc, char** argv) {
         "Shows the model servers that run on this machine: what a gateway without settings would "
         "serve. Ends with 1 where there is none.",
         "sluice discover");
-    if (const auto status = exit_of(app, [&] { app.parse(argc, argv); })) return *status;
+    const auto parse = [&] { app.parse(argc, argv); };
+    if (const auto status = exit_of(app, words_of_discover, parse)) return *status;
     return discover();
 }
 
@@ -457,7 +344,9 @@ CommandLine serve(int argc, char** argv) {
     Settings flags_only;
     std::string file;
     build(app, flags_only, file);
-    result.exit_code = exit_of(app, [&] { app.parse(argc, argv); });
+    const bool named = std::string_view(argv[0]) == words_of_serve.command;
+    result.exit_code =
+        exit_of(app, named ? words_of_serve : words_of_program, [&] { app.parse(argc, argv); });
     if (result.exit_code.has_value()) return result;
 
     const auto flags = [&](Settings& settings) {
@@ -465,7 +354,7 @@ CommandLine serve(int argc, char** argv) {
         std::string same;
         build(again, settings, same);
         again.parse(argc, argv);
-        expand_home(settings);
+        settings.access_log = config::with_home(settings.access_log);
     };
     auto outcome = app.count("--config") > 0 ? config::load_file(file, checks(), flags)
                                              : config::load_text("", checks(), flags);
@@ -474,9 +363,9 @@ CommandLine serve(int argc, char** argv) {
     if (!file.empty()) tell_of_nothing(outcome, file);
     // What `check` says no to does not start.
     if (outcome.ok() && !file.empty()) {
-        const Odd odd = odd_backends(outcome.settings, Names::skipped);
-        print(odd.loops, file);
-        if (!odd.loops.empty()) result.exit_code = exit_mistake;
+        const Judgement judgement = judge(outcome, Names::skipped);
+        print(judgement.wrong, file);
+        if (!judgement.wrong.empty()) result.exit_code = exit_mistake;
     }
     result.settings = std::move(outcome.settings);
     return result;

@@ -89,6 +89,10 @@ void announce(const shard::Shards& shards, const shard::Findings& findings,
         fmt::print("not answering: {}\n", complaint);
     for (const auto& hint : findings.hints)
         fmt::print("no model known: {}\n", hint);
+    for (const auto& refusal : findings.refusals)
+        fmt::print("refused: {}\n", refusal);
+    for (const auto& name : findings.idle_names)
+        fmt::print("leads to nothing: {}\n", name);
     if (!findings.awaited.empty()) fmt::print("no answer yet: {}\n", findings.awaited);
     for (const auto& route : settings.routes) {
         std::vector<std::string> urls;

@@ -76,45 +76,103 @@ std::string in_mebibytes(std::uint64_t bytes) {
     return std::to_string(bytes / limits::MiB) + "MiB";
 }
 
+// Where a bound is said, and by which name: in the file, or by a flag, which stands nowhere.
+struct Said {
+    Place at;
+    std::string name;
+};
+
+Said said(const Reader& reader, std::string_view section, std::string_view key,
+          std::string_view flag, bool flagged) {
+    if (flagged) return {{}, std::string(flag)};
+    const Node* const node = reader.find({section, key});
+    return {node == nullptr ? Place{} : node->at, std::string(section) + "." + std::string(key)};
+}
+
 // What can never be had is no limit. Those of flags have not been looked at yet.
-void check_memory(Reader& reader, const Settings& settings) {
+void check_memory(Reader& reader, const Settings& settings, const Settings& of_file) {
+    const bool buffers_flagged = settings.buffer_memory != of_file.buffer_memory;
+    const Said at_buffers = said(reader, "limits", "buffers", "--buffers", buffers_flagged);
     constexpr std::size_t buffers_max = limits::buffers_max * limits::buffer_bytes;
     if (settings.buffer_memory > buffers_max)
-        return reader.problem({}, "limits.buffers: a shard has " + in_mebibytes(buffers_max) +
-                                      " at most, not " + in_mebibytes(settings.buffer_memory) +
-                                      ": have more shards instead");
+        return reader.problem(at_buffers.at, at_buffers.name + ": a shard has " +
+                                                 in_mebibytes(buffers_max) + " at most, not " +
+                                                 in_mebibytes(settings.buffer_memory) +
+                                                 ": have more shards instead");
     const std::uint64_t buffers = std::uint64_t{settings.buffer_memory} * settings.shards;
     const std::uint64_t memory = reader.checks().memory;
+    const Node* const shards = reader.find({"shards"});
+    const bool shards_said = shards != nullptr && settings.shards == of_file.shards;
     if (memory != 0 && buffers > memory)
-        reader.problem({}, "limits.buffers: " + std::to_string(settings.shards) +
-                               (settings.shards == 1 ? " shard" : " shards") + " with " +
-                               in_mebibytes(settings.buffer_memory) +
-                               " each are more than the memory of this machine, " +
-                               in_mebibytes(memory));
+        reader.problem(shards_said ? shards->at : at_buffers.at,
+                       at_buffers.name + ": " + std::to_string(settings.shards) +
+                           (settings.shards == 1 ? " shard" : " shards") + " with " +
+                           in_mebibytes(settings.buffer_memory) +
+                           " each are more than the memory of this machine, " +
+                           in_mebibytes(memory));
     const std::uint64_t kept = limits::request_bytes_of(settings.buffer_memory);
     // Bodies for a route may pass without being kept.
     const bool chosen = settings.body_bytes_max != Settings{}.body_bytes_max;
+    const bool body_flagged = settings.body_bytes_max != of_file.body_bytes_max;
+    const Said at_body = said(reader, "limits", "body", "--body-max", body_flagged);
     if (chosen && settings.routes.empty() && settings.body_bytes_max > kept)
-        reader.problem({}, "limits.body: no body of " + in_mebibytes(settings.body_bytes_max) +
-                               " could be kept: of limits.buffers, " +
-                               in_mebibytes(settings.buffer_memory) + ", bodies may take " +
-                               in_mebibytes(kept));
+        reader.problem(at_body.at, at_body.name + ": no body of " +
+                                       in_mebibytes(settings.body_bytes_max) +
+                                       " could be kept: of " + at_buffers.name + ", " +
+                                       in_mebibytes(settings.buffer_memory) + ", bodies may take " +
+                                       in_mebibytes(kept));
 }
 
 // Of two bounds the narrower one is never reached.
-void check_bounds(Reader& reader, const Settings& settings) {
+void check_bounds(Reader& reader, const Settings& settings, const Settings& of_file) {
     const Settings standard;
     const auto& timeouts = settings.timeouts;
+    const Said gap = said(reader, "timeouts", "body_gap", "--timeout-body",
+                          timeouts.body_gap != of_file.timeouts.body_gap);
+    const Said total = said(reader, "timeouts", "body_total", "--timeout-body-total",
+                            timeouts.body_total != of_file.timeouts.body_total);
     const bool gap_chosen = timeouts.body_gap != standard.timeouts.body_gap;
     if (gap_chosen && timeouts.body_total.ns != 0 && timeouts.body_gap > timeouts.body_total)
-        reader.problem({}, "timeouts.body_gap: it is longer than body_total, which comes first");
+        reader.problem(gap.at,
+                       gap.name + ": it is longer than " + total.name + ", which comes first");
+    const Said each =
+        said(reader, "limits", "connections_per_client", "--connections-per-client",
+             settings.connections_per_client_max != of_file.connections_per_client_max);
+    const Said all = said(reader, "limits", "connections", "--connections-max",
+                          settings.connections_max != of_file.connections_max);
     const bool each_chosen =
         settings.connections_per_client_max != standard.connections_per_client_max;
     if (each_chosen && settings.connections_per_client_max > settings.connections_max)
-        reader.problem({}, "limits.connections_per_client: " +
-                               std::to_string(settings.connections_per_client_max) +
-                               " are more than limits.connections, " +
-                               std::to_string(settings.connections_max));
+        reader.problem(each.at, each.name + ": " +
+                                    std::to_string(settings.connections_per_client_max) +
+                                    " are more than " + all.name + ", " +
+                                    std::to_string(settings.connections_max));
+}
+
+// One that a flag names is found out when it is opened.
+void check_log(Reader& reader, const Settings& settings, const Settings& of_file) {
+    const Node* const target = reader.find({"log", "access"});
+    if (target == nullptr || settings.access_log != of_file.access_log) return;
+    if (!reader.checks().log) return;
+    if (const Status open = reader.checks().log(settings.access_log); !open)
+        reader.problem(target->at, "log.access: " + open.error().message);
+}
+
+// What is used where nothing is found is used where something is looked for.
+void check_fallback_backend(Reader& reader, const Settings& of_file) {
+    const Node* const backend = reader.find({"fallback_backend"});
+    if (backend == nullptr) return;
+    const char* const other = reader.find({"backends"}) != nullptr ? "'backends'"
+                              : reader.find({"models"}) != nullptr ? "'models'"
+                              : !of_file.discover                  ? "'discover: false'"
+                                                                   : nullptr;
+    if (other != nullptr)
+        reader.problem(backend->at,
+                       "fallback_backend: it is used where servers are looked for "
+                       "and none is found, and beside " +
+                           std::string(other) +
+                           " none are looked for: name it under 'backends', or as "
+                           "a model's 'fallback'");
 }
 
 bool have_keys(const Settings& settings) {
@@ -128,31 +186,58 @@ bool have_keys(const Settings& settings) {
            std::ranges::any_of(settings.backends, has_key);
 }
 
-// Whether any page of the web may have an origin that fits: "*", "https://*", "*://*:*", "*.*".
-bool means_any_page(std::string_view pattern) {
+// Names under which nobody has a page on the web (RFC 6761, RFC 6762, RFC 8375 and custom).
+bool is_of_no_web(std::string_view label) {
+    constexpr std::string_view names[] = {"localhost", "local",    "lan",     "home",
+                                          "internal",  "intranet", "private", "corp",
+                                          "test",      "arpa",     "invalid"};
+    return std::ranges::find(names, label) != std::ranges::end(names);
+}
+
+// "com", "co.uk": where anybody may have a name below it, as far as that can be seen.
+bool is_open_to_all(std::string_view domain) {
+    const std::size_t dot = domain.rfind('.');
+    const std::string_view top = dot == domain.npos ? domain : domain.substr(dot + 1);
+    if (is_of_no_web(top)) return false;
+    if (dot == domain.npos) return true;
+    constexpr std::string_view seconds[] = {"ac", "co",  "com", "edu", "gov",
+                                            "ne", "net", "or",  "org"};
+    const std::string_view second = domain.substr(0, dot);
+    constexpr std::size_t country = 2;
+    return top.size() == country && std::ranges::find(seconds, second) != std::ranges::end(seconds);
+}
+
+// Whether pages of strangers may have an origin that fits: "*", "https://*", "*://*:*", "*.*",
+// "https://*.com", "https://app.*", "https://*app.example".
+bool means_strangers(std::string_view pattern) {
     const std::size_t colon = pattern.find("://");
     const std::string_view scheme = pattern.substr(0, colon == pattern.npos ? 0 : colon);
     const std::string_view host = colon == pattern.npos ? pattern : pattern.substr(colon + 3);
     const bool of_the_web =
         scheme.empty() || scheme.find('*') != scheme.npos || scheme == "http" || scheme == "https";
-    const std::string_view name = host.substr(0, host.find(':'));
-    return of_the_web && name.find('*') != name.npos && name.find_first_not_of("*.") == name.npos;
+    const std::size_t port = host.find(':');
+    const std::string_view name = host.substr(0, port);
+    const std::size_t star = name.rfind('*');
+    if (!of_the_web || star == name.npos) return false;
+    // What stands behind it in its own label is a part of a name that anybody may have.
+    const std::size_t dot = name.find('.', star);
+    return dot == name.npos || is_open_to_all(name.substr(dot + 1));
 }
 
 void check_origins(Reader& reader, const Settings& settings) {
     if (!have_keys(settings)) return;
     const auto told = [](const std::string& where, const std::string& pattern) {
         return where + ": \"" + pattern +
-               "\" would let every page of the web use the keys that are set here: list the "
-               "origins, or set any_origin_with_keys if you mean it";
+               "\" would let pages of strangers use the keys that are set here: list the origins, "
+               "or set any_origin_with_keys if you mean it";
     };
     for (const auto& listener : settings.listen) {
-        const auto any = std::ranges::find_if(listener.origins, means_any_page);
+        const auto any = std::ranges::find_if(listener.origins, means_strangers);
         if (!listener.any_origin_with_keys && any != listener.origins.end())
             reader.problem(reader.place_of_listener(listener.address),
                            told("the cors.origins of " + shown(listener.address), *any));
     }
-    const auto any = std::ranges::find_if(settings.allowed_origins, means_any_page);
+    const auto any = std::ranges::find_if(settings.allowed_origins, means_strangers);
     if (any != settings.allowed_origins.end()) reader.problem({}, told("--allow-origin", *any));
 }
 
@@ -192,6 +277,7 @@ std::string url_key(std::string_view url) {
 std::optional<Twice> find_twice(const std::vector<BackendSetting>& backends) {
     std::map<std::pair<std::string, std::string>, std::size_t> seen;
     for (std::size_t i = 0; i < backends.size(); ++i) {
+        if (backends[i].url.empty()) continue;  // it was told of
         const auto [first, is_new] =
             seen.try_emplace({url_key(backends[i].url), backends[i].model}, i);
         if (!is_new) return Twice{first->second, i};
@@ -210,13 +296,15 @@ void check_twice(Reader& reader, const Node& items, const std::vector<BackendSet
                        ": give that one a 'weight' or 'slots' instead");
 }
 
-void check_conflicts(Reader& reader, const Settings& settings) {
+void check_conflicts(Reader& reader, const Settings& settings, const Settings& of_file) {
     check_consumers(reader, settings);
     check_wildcards(reader, settings);
     check_listeners(reader, settings);
-    check_memory(reader, settings);
+    check_memory(reader, settings, of_file);
     check_origins(reader, settings);
-    check_bounds(reader, settings);
+    check_bounds(reader, settings, of_file);
+    check_fallback_backend(reader, of_file);
+    check_log(reader, settings, of_file);
 }
 
 }  // namespace sluice::config

@@ -12,7 +12,8 @@
 
 namespace sluice::config {
 
-void check_conflicts(Reader& reader, const Settings& settings);
+// `of_file`: what the file says of all but models, before the flags.
+void check_conflicts(Reader& reader, const Settings& settings, const Settings& of_file);
 
 // Two backends of one pool that are the same server under the same name.
 struct Twice {

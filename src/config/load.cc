@@ -61,6 +61,7 @@ void read(const Document& document, Reader& reader, const Override& flags, Setti
         check_keys(reader, root, *node);
         read_keys(reader, root, *node, &settings, 0, model_part());
     }
+    const Settings of_file = settings;
     if (flags) flags(settings);
     for (BackendSetting& backend : settings.backends)
         backend.timeouts = settings.model_timeouts;
@@ -73,7 +74,7 @@ void read(const Document& document, Reader& reader, const Override& flags, Setti
     if (node != nullptr) read_keys(reader, root, *node, &settings, model_part(), root.keys.size());
     merge(reader, settings, std::move(flagged));
     check_names(reader, settings);
-    check_conflicts(reader, settings);
+    check_conflicts(reader, settings, of_file);
 }
 
 }  // namespace
@@ -84,6 +85,11 @@ std::string Problem::to_text(std::string_view file) const {
     return text + ": " + message;
 }
 
+Place find_place(const std::map<std::string, Place>& places, const std::string& text) {
+    const auto found = places.find(text);
+    return found == places.end() ? Place{} : found->second;
+}
+
 LoadOutcome load_text(std::string_view text, const Checks& checks, const Override& flags) {
     LoadOutcome outcome;
     if (text.size() > file_bytes_max) {
@@ -92,10 +98,11 @@ LoadOutcome load_text(std::string_view text, const Checks& checks, const Overrid
         return outcome;
     }
     Document document = Document::parse(text);
-    Reader reader(checks);
+    Reader reader(checks, document.root);
     reader.problems() = std::move(document.problems);
     read(document, reader, flags, outcome.settings);
     outcome.problems = std::move(reader.problems());
+    outcome.places = reader.places();
     outcome.says_nothing = document.root == nullptr || document.root->kind == Node::Kind::nothing;
     arrange(outcome.problems);
     return outcome;

@@ -119,11 +119,11 @@ BackendSetting backend_of(const ModelSetting& model) {
 }
 
 // What a model's backend and a route's have in common.
-Table<BackendSetting> backend_table(std::string doc) {
+Table<BackendSetting> backend_table(std::string doc, Text url) {
     using B = BackendSetting;
     Table<B> table(std::move(doc));
     table
-        .key("url", &B::url, backend_url(),
+        .key("url", &B::url, std::move(url),
              {"Where it listens: http://host:port or unix:/path. Of a model server's, /v1 at the "
               "end "
               "may be there or not; any other path goes in front of what is asked",
@@ -135,7 +135,7 @@ Table<BackendSetting> backend_table(std::string doc) {
         .key("slots", &B::slots, Whole<unsigned>{0, 65536, "requests"},
              {"Requests that it serves at a time; 0: what it says itself, else as many as come",
               "4"})
-        .key("labels", &B::labels, TextMap{plain_text("names"), plain_text("texts")},
+        .key("labels", &B::labels, LabelMap{},
              {"What is known of it: stands with its requests in the log and with it in the metrics "
               "(sluice_backend_info)",
               "{locality: local}"})
@@ -294,7 +294,7 @@ const Section& queue_section() {
 const Section& model_backend_section() {
     using B = BackendSetting;
     static const Section section =
-        backend_table("A server that serves the model.")
+        backend_table("A server that serves the model.", server_url())
             .key("model", &B::model, model_name(),
                  {"What the server itself calls the model; without it the same", "qwen2.5-coder"})
             .key("context", &B::context, context_tokens,
@@ -306,7 +306,7 @@ const Section& model_backend_section() {
 const Section& listing_backend_section() {
     using B = BackendSetting;
     static const Section section =
-        backend_table("A server of which whatever it lists is served.")
+        backend_table("A server of which whatever it lists is served.", server_url())
             .key("context", &B::context, context_tokens,
                  {"The longest prompt with its answer; 0: what the server says itself", "32768"})
             .done();
@@ -314,7 +314,8 @@ const Section& listing_backend_section() {
 }
 
 const Section& route_backend_section() {
-    static const Section section = backend_table("A server behind the route.").done();
+    static const Section section =
+        backend_table("A server behind the route.", backend_url()).done();
     return section;
 }
 

@@ -104,6 +104,25 @@ void check_circles(Reader& reader, const Names& names, const Settings& settings)
     }
 }
 
+// Those of flags: what the file says twice was told where it stands.
+void check_flagged_names(Reader& reader, const Names& names, const Settings& settings) {
+    std::map<std::string_view, std::string_view> taken;
+    for (const auto& alias : settings.aliases) {
+        const auto [first, is_new] = taken.try_emplace(alias.alias, alias.model);
+        const bool in_file = std::ranges::find(reader.aliases(), alias.alias,
+                                               &Reader::Mention::name) != reader.aliases().end();
+        if (!is_new)
+            reader.problem({}, "the alias '" + shown(alias.alias) + "' is given twice, for '" +
+                                   shown(first->second) + "' and for '" + shown(alias.model) + "'");
+        else if (!in_file && names.is_model(alias.alias))
+            reader.problem({}, "the alias '" + shown(alias.alias) +
+                                   "' is a model's own name: leave it away, or choose another one");
+        else if (!in_file && is_wildcard(alias.alias))
+            reader.problem({}, "the alias '" + shown(alias.alias) +
+                                   "' is a wildcard, which no alias is: name a model so instead");
+    }
+}
+
 // What a flag says stands nowhere in the file.
 void check_flagged_aliases(Reader& reader, const Names& names, const Settings& settings) {
     for (const auto& alias : settings.aliases) {
@@ -150,6 +169,7 @@ void check_names(Reader& reader, const Settings& settings) {
     // Servers that are asked what they have may have any model.
     const bool all_known =
         settings.backends.empty() && (!settings.models.empty() || !settings.discover);
+    check_flagged_names(reader, names, settings);
     check_circles(reader, names, settings);
     if (all_known) check_mentions(reader, names);
     if (all_known) check_flagged_aliases(reader, names, settings);

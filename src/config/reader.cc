@@ -10,6 +10,13 @@ Reader::Step::Step(Reader& reader, std::string_view part)
     reader.path_ += shown(part);
 }
 
+const Node* Reader::find(std::initializer_list<std::string_view> keys) const {
+    const Node* node = root_;
+    for (const std::string_view key : keys)
+        if (node != nullptr) node = node->find(key);
+    return node;
+}
+
 void Reader::problem(Place at, const std::string& what) {
     if (is_full()) return;
     problems_.push_back({at, path_.empty() ? what : path_ + ": " + what});

@@ -8,6 +8,7 @@
 #include "sluice/config/load.h"
 
 #include <cstddef>
+#include <initializer_list>
 #include <map>
 #include <set>
 #include <string>
@@ -22,11 +23,13 @@ inline constexpr std::size_t problems_max = 100;
 
 class Reader {
 public:
-    explicit Reader(const Checks& checks) : checks_(checks) {}
+    Reader(const Checks& checks, const Node* root) : checks_(checks), root_(root) {}
     Reader(const Reader&) = delete;
     Reader& operator=(const Reader&) = delete;
 
     const Checks& checks() const { return checks_; }
+    // The value of a key below other ones; null where the file does not say it.
+    const Node* find(std::initializer_list<std::string_view> keys) const;
 
     // "models.a.slots: what"
     void problem(Place at, const std::string& what);
@@ -66,13 +69,18 @@ public:
     // Tells of a second one: a `what` names one thing only.
     void given_once(const std::string& what, const std::string& name, Place at);
 
-    // Said where a model stands, and a listener; the file as a whole where it does not.
+    // Said where a model stands, a listener and a backend's URL; the file as a whole where it does
+    // not.
     void names_model(const std::string& name, Place at) { models_.try_emplace(name, at); }
-    Place place_of_model(const std::string& name) const { return find(models_, name); }
+    Place place_of_model(const std::string& name) const { return find_place(models_, name); }
     void names_listener(const std::string& address, Place at) {
-        listeners_.try_emplace(address, at);
+        places_.listeners.try_emplace(address, at);
     }
-    Place place_of_listener(const std::string& address) const { return find(listeners_, address); }
+    Place place_of_listener(const std::string& address) const {
+        return find_place(places_.listeners, address);
+    }
+    void names_url(const std::string& url, Place at) { places_.urls.try_emplace(url, at); }
+    const Places& places() const { return places_; }
     // What is of no use without consumers, by its name.
     void needs_consumers(const std::string& what, Place at) {
         consumers_needed_.push_back({what, at, path_, model});
@@ -95,19 +103,15 @@ public:
 
 private:
     const Checks& checks_;
+    const Node* root_;
     std::vector<Problem> problems_;
     std::string path_;
     std::vector<Mention> mentioned_;
     std::vector<Mention> aliases_;
     std::map<std::pair<std::string, std::string>, Place> given_;
     std::map<std::string, Place> models_;
-    std::map<std::string, Place> listeners_;
+    Places places_;
     std::vector<Mention> consumers_needed_;
-
-    static Place find(const std::map<std::string, Place>& places, const std::string& name) {
-        const auto found = places.find(name);
-        return found == places.end() ? Place{} : found->second;
-    }
 };
 
 }  // namespace sluice::config

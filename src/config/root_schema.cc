@@ -208,7 +208,7 @@ void read_box_backends(Reader& reader, const Node& node, Settings& settings) {
         if (item.kind == Node::Kind::map)
             read_section(reader, listing_backend_section(), item, &backend);
         else
-            (void)backend_url().read(reader, item, backend.url);
+            (void)server_url().read(reader, item, backend.url);
     }
     if (const auto twice = find_twice(backends)) {
         const Reader::Step step(reader, "[" + std::to_string(twice->second) + "]");
@@ -340,7 +340,7 @@ const Section& root_section() {
                   "wherever no byte has to be read",
                   "buffer"})
             .map("log", itself, log_section(), {"What is written down", ""})
-            .key("fallback_backend", &S::fallback_backend, backend_url(),
+            .key("fallback_backend", &S::fallback_backend, server_url(),
                  {"Used when no model server is found on this machine", "http://127.0.0.1:9000"})
             .key("discover", &S::discover, Truth{},
                  {"Look for model servers on the well-known local ports and llama-server's "

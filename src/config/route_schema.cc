@@ -44,7 +44,12 @@ const Section& condition_section() {
                  {"Headers that are there and whose values fit", "{x-team: \"blue*\"}"})
             .key("query", &C::query, TextMap{plain_text("names"), wildcard()},
                  {"Query parameters that are there and whose values fit", "{beta: \"1\"}"})
-            .key("model", &C::model, wildcard(), {"The model that the request names", "gpt-4o*"})
+            .key("model", &C::model, wildcard(),
+                 {"The model that the request names, as it is written or by what it finds: aliases "
+                  "and "
+                  "Ollama's spellings (`tiny`, `TINY:latest`, `library/tiny:latest`) are the same "
+                  "model",
+                  "gpt-4o*"})
             .key("stream", &C::stream, Truth{}, {"Whether it asks for a stream", "true"})
             .key("tools", &C::tools, Truth{}, {"Whether it offers tools", "false"})
             .map("max_tokens", &C::max_tokens, range_section(),

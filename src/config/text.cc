@@ -1,6 +1,7 @@
 #include "text.h"
 
 #include "sluice/base/assert.h"
+#include "sluice/config/labels.h"
 
 #include <algorithm>
 #include <vector>
@@ -68,7 +69,17 @@ std::string shown(std::string_view text, std::size_t bytes_max) {
     return out;
 }
 
-std::string did_you_mean(std::string_view text, std::span<const std::string_view> names) {
+std::string metric_label(std::string_view name) {
+    std::string out = "label_";
+    for (const char c : name) {
+        const bool plain =
+            (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+        out += plain ? c : '_';
+    }
+    return out;
+}
+
+std::string_view nearest_of(std::string_view text, std::span<const std::string_view> names) {
     if (text.size() > compared_bytes_max) return {};
     std::string_view nearest;
     std::size_t fewest = compared_bytes_max;
@@ -81,8 +92,13 @@ std::string did_you_mean(std::string_view text, std::span<const std::string_view
     }
     // A third of the longer one: "retry" is not meant by "queue", and "b" not by "a".
     const std::size_t longer = std::max(text.size(), nearest.size());
-    if (nearest.empty() || fewest > (longer == 2 ? 1 : longer / 3)) return {};
-    return "; did you mean '" + std::string(nearest) + "'?";
+    const bool is_near = fewest <= (longer == 2 ? 1 : longer / 3);
+    return is_near ? nearest : std::string_view();
+}
+
+std::string did_you_mean(std::string_view text, std::span<const std::string_view> names) {
+    const std::string_view nearest = nearest_of(text, names);
+    return nearest.empty() ? std::string() : "; did you mean '" + std::string(nearest) + "'?";
 }
 
 std::string one_of(std::span<const std::string_view> names) {

@@ -1,5 +1,6 @@
 // The texts of values.h and what makes each sound.
 #include "sluice/config/home.h"
+#include "sluice/config/labels.h"
 #include "sluice/config/wildcard.h"
 #include "values.h"
 
@@ -40,6 +41,17 @@ Wrong long_wildcard(std::string_view text) {
 Wrong long_name(std::string_view text) {
     if (text.size() <= limits::model_name_bytes_max) return std::nullopt;
     return "a model's name has at most " + std::to_string(limits::model_name_bytes_max) + " bytes";
+}
+
+Wrong url_for(Reader& reader, const Node& node, std::string& text,
+              const std::function<Status(std::string_view)>& judge) {
+    // A URL may hold a password by mistake, so it is not repeated here.
+    const bool known =
+        text.starts_with("http://") || text.starts_with("https://") || text.starts_with("unix:");
+    text = address_with_home(text);
+    if (!known) return "expected a URL like http://127.0.0.1:8080 or unix:/path";
+    reader.names_url(text, node.at);
+    return judged(judge, text);
 }
 
 }  // namespace
@@ -88,13 +100,14 @@ Text any_text(std::string what) {
 }
 
 Text backend_url() {
-    return {"a URL", [](Reader& reader, const Node&, std::string& text) -> Wrong {
-                // A URL may hold a password by mistake, so it is not repeated here.
-                const bool known = text.starts_with("http://") || text.starts_with("https://") ||
-                                   text.starts_with("unix:");
-                text = address_with_home(text);
-                if (!known) return "expected a URL like http://127.0.0.1:8080 or unix:/path";
-                return judged(reader.checks().url, text);
+    return {"a URL", [](Reader& reader, const Node& node, std::string& text) {
+                return url_for(reader, node, text, reader.checks().url);
+            }};
+}
+
+Text server_url() {
+    return {"a URL", [](Reader& reader, const Node& node, std::string& text) {
+                return url_for(reader, node, text, reader.checks().server);
             }};
 }
 
@@ -251,6 +264,19 @@ void TextMap::read(Reader& reader, const Node& node, std::vector<NamedPattern>& 
     read_each(reader, node, [&](std::string first, std::string second) {
         values.push_back({std::move(first), std::move(second)});
     });
+}
+
+void LabelMap::read(Reader& reader, const Node& node,
+                    std::map<std::string, std::string>& values) const {
+    pairs.read(reader, node, values);
+    std::map<std::string, std::string> told;
+    for (const auto& [name, value] : values) {
+        const auto [first, is_new] = told.try_emplace(metric_label(name), name);
+        if (!is_new)
+            reader.problem(node.at, "'" + shown(first->second) + "' and '" + shown(name) +
+                                        "' are one label in the metrics, " + first->first +
+                                        ": name one of them otherwise");
+    }
 }
 
 void SecretPlace::read(Reader& reader, const Node& node, Secret& value) const {

@@ -136,7 +136,8 @@ struct Text {
 Text plain_text(std::string what);
 Text log_target();                // `~/` is the home folder
 Text any_text(std::string what);  // also an empty one, in quotes
-Text backend_url();
+Text backend_url();               // of a service behind a route
+Text server_url();                // of a model server
 Text listen_address();
 Text host_name();
 Text origin();       // made lower case
@@ -178,6 +179,16 @@ struct TextMap {
 private:
     template <class Take>
     void read_each(Reader& reader, const Node& node, Take take) const;
+};
+
+// Labels of a backend, which are told apart in the metrics, too.
+struct LabelMap {
+    std::string type() const { return pairs.type(); }
+    std::string unit() const { return ""; }
+    void read(Reader& reader, const Node& node, std::map<std::string, std::string>& values) const;
+    std::string show(const std::map<std::string, std::string>&) const { return ""; }
+
+    TextMap pairs{plain_text("names"), plain_text("texts")};
 };
 
 // A key of which the file says only where it is.

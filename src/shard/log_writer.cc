@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -53,6 +54,26 @@ Result<std::unique_ptr<LogWriter>> LogWriter::open(const std::string& target,
     const int fd = ::open(target.c_str(), open_flags, open_mode);
     if (fd < 0) return Error::gateway("--access-log " + target + ": " + std::strerror(errno));
     return std::unique_ptr<LogWriter>(new LogWriter(fd, target, channels));
+}
+
+Status LogWriter::check(const std::string& target) {
+    if (target == "off" || target == "stderr") return Done{};
+    const auto refuse = [&target](const std::string& why) {
+        return Error::gateway("'" + target + "' cannot be written: " + why);
+    };
+    struct ::stat found{};
+    if (::stat(target.c_str(), &found) == 0) {
+        if (S_ISDIR(found.st_mode)) return refuse("it is a folder: name a file in it");
+        if (::access(target.c_str(), W_OK) != 0) return refuse(std::strerror(errno));
+        return Done{};
+    }
+    if (errno != ENOENT) return refuse(std::strerror(errno));
+    const std::size_t slash = target.rfind('/');
+    const std::string folder = slash == target.npos ? "." : target.substr(0, slash + 1);
+    if (::access(folder.c_str(), F_OK) != 0) return refuse("there is no folder " + folder);
+    if (::access(folder.c_str(), W_OK | X_OK) != 0)
+        return refuse("the folder " + folder + ": " + std::strerror(errno));
+    return Done{};
 }
 
 LogWriter::LogWriter(int fd, std::string path, std::size_t channels)

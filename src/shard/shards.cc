@@ -79,8 +79,10 @@ Status Shards::make_caller() {
 
 Status Shards::bind_addresses() {
     const auto planned = plan_listeners(settings_);
-    if (!planned) return planned.error();
-    const auto& addresses = planned.value();
+    const auto& addresses = planned.addresses;
+    if (!planned.trouble.empty())
+        return Error::gateway("--listen " + settings_.listen[addresses.size()].address + ": " +
+                              planned.trouble);
     for (std::size_t number = 0; number < addresses.size(); ++number) {
         auto bound = bind(addresses[number], number);
         if (!bound)
@@ -194,6 +196,8 @@ void Shards::found(const upstream::Catalog& catalog, const upstream::Watch& watc
     }
     findings->complaints = watch.complaints();
     findings->hints = watch.hints();
+    findings->refusals = watch.refusals();
+    if (!catalog.awaits_any()) findings->idle_names = watch.idle_names();
     for (const auto& seen : watch.sightings())
         if (seen.origin == upstream::WatchPlan::Origin::configured)
             findings->asked.push_back(seen.asked);

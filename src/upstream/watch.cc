@@ -1,6 +1,7 @@
 #include "sluice/upstream/watch.h"
 
 #include "listing.h"
+#include "sluice/config/suggest.h"
 
 #include <algorithm>
 #include <utility>
@@ -15,17 +16,32 @@ llm::ModelEntry plain_entry(const std::string& name) {
     return entry;
 }
 
-// What to write for a server that answers and tells of no model; empty: nothing would help.
-std::string advice_for(const Listing& server) {
+bool wants_key(const Listing& server) {
     constexpr int unauthorized = 401;
     constexpr int forbidden = 403;
+    return server.list_status() == unauthorized || server.list_status() == forbidden;
+}
+
+// What to write for a server that refused to tell of its models.
+std::string key_advice_for(const Listing& server) {
+    const auto& plan = server.plan();
+    if (!plan.key.empty())
+        return "it does not take the key that the settings have for it: look whether that is the "
+               "right one";
+    const std::string backend =
+        "backends: [{url: \"" + plan.endpoint->url + "\", key: \"env:NAME\"}]";
+    const std::string what =
+        plan.list_models ? backend
+                         : "models: {\"" + plan.models.front().name + "\": {" + backend + "}}";
+    return "it wants a key: write " + what + " into the file of settings";
+}
+
+// What to write for a server that answers and tells of no model; empty: nothing would help.
+std::string advice_for(const Listing& server) {
     constexpr int server_errors = 500;
     const std::string& url = server.plan().endpoint->url;
-    const int status = server.list_status();
-    if (server.is_sluice() || status >= server_errors) return {};
-    if (status == unauthorized || status == forbidden)
-        return "it wants a key: write backends: [{url: \"" + url +
-               "\", key: \"env:NAME\"}] into the file of settings";
+    if (server.is_sluice() || server.list_status() >= server_errors) return {};
+    if (wants_key(server)) return key_advice_for(server);
     return "if it is a model server, name what it serves: --model NAME=" + url +
            ", or --model NAME=" + url + "#ITS-OWN-NAME";
 }
@@ -114,6 +130,15 @@ std::vector<std::string> Watch::hints() const {
             (server->trouble().empty() ? "its list of models is empty" : server->trouble()) + "; " +
             advice);
     }
+    return all;
+}
+
+std::vector<std::string> Watch::refusals() const {
+    std::vector<std::string> all;
+    for (const auto& server : servers_)
+        if (!server->plan().list_models && server->lists_nothing() && wants_key(*server))
+            all.push_back(server->plan().endpoint->url + ": " + server->trouble() + "; " +
+                          key_advice_for(*server));
     return all;
 }
 
@@ -206,6 +231,28 @@ void Watch::add_given_aliases(Catalog& catalog) const {
     }
 }
 
+// What the settings say of names that comes to nothing with what the servers have.
+void Watch::find_idle_names(const Catalog& catalog) {
+    idle_names_.clear();
+    std::vector<std::string_view> names;
+    for (const auto& model : catalog.models())
+        names.push_back(model->name);
+    const auto missing = [&names](const std::string& name) {
+        return "no server has a model '" + name + "'" + config::did_you_mean(name, names);
+    };
+    for (const auto& alias : aliases_) {
+        const auto* const found = catalog.find(alias.alias);
+        const bool meant = found != nullptr && found == catalog.find(alias.model);
+        if (meant && found->name != alias.alias) continue;
+        idle_names_.push_back("the alias '" + alias.alias + "': " +
+                              (found != nullptr && found->name == alias.alias
+                                   ? "a server has a model of that name, which is meant by it"
+                                   : missing(alias.model)));
+    }
+    if (!default_model_.empty() && catalog.default_model().model == nullptr)
+        idle_names_.push_back("the default model: " + missing(default_model_));
+}
+
 bool Watch::is_given_alias(std::string_view name) const {
     return std::ranges::find(aliases_, name, &config::AliasSetting::alias) != aliases_.end();
 }
@@ -265,6 +312,7 @@ std::shared_ptr<const Catalog> Watch::build() {
     }
     add_given_aliases(*catalog);
     catalog->set_default_model(default_model_);
+    find_idle_names(*catalog);
     add_routes(*catalog);
     catalog->seal();
     return catalog;

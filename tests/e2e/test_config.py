@@ -55,7 +55,8 @@ class Check(Config):
                          "routes: [{path: /a, backends: [{url: http://127.0.0.1:1}]}]\n")
         done = run("check", path)
         self.assertEqual(done.returncode, 0, done)
-        self.assertEqual(done.stdout, f"{path}: ok, 1 models, 0 rules, 1 routes\n")
+        self.assertEqual(done.stdout, f"{path}: ok, 1 models, 0 rules, 1 routes\n"
+                         "http://127.0.0.1:1: asked at http://127.0.0.1:1/v1/chat/completions\n")
         self.assertEqual(done.stderr, "")
 
     def test_every_mistake_is_told_with_its_place_and_it_ends_with_2(self):

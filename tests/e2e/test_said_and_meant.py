@@ -10,7 +10,7 @@ import socket
 import subprocess
 
 from backend import answer_chat
-from harness import SLUICE, Gateway, chat_request, main, request
+from harness import ROOT, SLUICE, Gateway, chat_request, main, request
 from pool_case import PoolCase, backend, consumers
 from test_config import Config, run
 from wire import wait_until
@@ -158,6 +158,18 @@ class Refused(Config):
         self.sound("models:\n" + "".join(f"  '{name}': {{{ONE}}}\n" for name in (
             "*", "gpt-*", "gpt-4o*", "gpt-4o-mini", "gpt-4o*-mini", "o1-*-x", "o1-*-y")))
 
+    def test_T1_what_is_wrong_as_a_whole_has_its_place(self):
+        self.refused("listen: ['127.0.0.1:8642',\n '0.0.0.0:2']\n" + MODEL, "no API keys",
+                     at="2:2")
+        self.refused("models:\n m: {backends: [{url: 'http://127.0.0.1:8642'}]}\n",
+                     "this gateway itself", at="2:22")
+        self.refused("backends:\n - http://127.0.0.1:1/v1/models\n", "leave that away", at="2:4")
+        self.refused("log: {access: /nope/x.log}\n", "there is no folder /nope/", at="1:15")
+        self.refused(f"log: {{access: '{self.folder}'}}\n", "it is a folder", at="1:15")
+        self.refused("limits: {body: 200MiB}\n", "could be kept", at="1:16")
+        self.refused(MODEL + "fallback_backend: http://127.0.0.1:2\n", "beside 'models'",
+                     at="2:19")
+
     def test_T1_an_empty_file_is_said_to_be_one(self):
         for text in ("", "\n\n", "# nothing yet\n", "---\n", "~\n"):
             path = self.file(text)
@@ -209,6 +221,57 @@ class Meant(Config):
                 (("--zzzzzz",), "--help"), (("banana",), "no command 'banana'")):
             done = run(*words)
             self.assertEqual((done.returncode, done.stdout), (2, ""), words)
+            self.assertIn(wanted, done.stderr)
+
+    def test_T1_words_of_other_programs_and_values_without_their_flag(self):
+        for words, wanted in (
+                (("help",), "write --help"), (("version",), "write --version"),
+                (("-c", "x"), "--config FILE"), (("--port", "80"), "--listen 127.0.0.1:PORT"),
+                (("--prot=80",), "--listen 127.0.0.1:PORT"),
+                (("8080",), "--listen 127.0.0.1:8080"), ((":8080",), "--listen 127.0.0.1:8080"),
+                (("0.0.0.0:80",), "--listen 0.0.0.0:80"), (("http://a:1",), "--backend http://a:1"),
+                (("m=http://a:1",), "--model m=http://a:1"), (("listen", "x"), "'--listen'"),
+                (("models",), "sluice discover"), (("validate", "x"), "sluice check FILE"),
+                (("--discover",), "leave it away"), (("--discovr",), "leave it away"),
+                (("--no-discover",), "did you mean '--no-discovery'?"),
+                (("discover", "foo"), "'foo' is one word too many for 'discover'"),
+                (("check", "a", "b"), "'b' is one word too many for 'check'"),
+                (("serve", "foo"), "'foo' is one word too many for 'serve'"),
+                (("check", "--config", "x"), "sluice check FILE"),
+                (("--no-discovery", "check", "x"), "'check' stands in front of all flags")):
+            done = run(*words)
+            self.assertEqual((done.returncode, done.stdout), (2, ""), words)
+            self.assertIn(wanted, done.stderr, words)
+            self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+            self.assertRegex(done.stderr, r"[^.?][.?]\n\Z")
+            if words[0] != "--no-discover":
+                self.assertNotIn("mean '--no", done.stderr)
+
+    def test_T1_a_near_miss_in_the_other_programs(self):
+        programs = [(os.environ[name], *row) for name, *row in (
+            ("SLUICE_SIM", ("--lisen", "x"), "did you mean '--listen'?"),
+            ("SLUICE_SIM", ("--port", "80"), "write --listen 127.0.0.1:PORT"),
+            ("SLUICE_SIM", ("foo",), "'foo' is one word too many"),
+            ("SLUICE_BENCH", ("--conections", "4", URL), "did you mean '--connections'?"),
+            ("SLUICE_BENCH", ("compare", "--tarket", "x"), "did you mean '--target'?"))]
+        tool = os.path.join(ROOT, "tools", "dev")
+        programs += [(tool, ("biuld",), "did you mean 'build'?"),
+                     (tool, ("banana",), "there is no task 'banana'")]
+        for program, words, wanted in programs:
+            done = subprocess.run([program, *words], capture_output=True, text=True, timeout=30,
+                                  check=False)
+            self.assertEqual((done.returncode, done.stdout), (2, ""), done)
+            self.assertIn(wanted, done.stderr)
+        done = subprocess.run([tool, "--help"], capture_output=True, timeout=30, check=False)
+        self.assertEqual(done.returncode, 0, done)
+
+    def test_T1_names_of_flags_that_lead_to_nothing(self):
+        for flags, wanted in ((("--alias", "a=m", "--alias", "a=n"), "is given twice"),
+                              (("--alias", "m=m"), "is a model's own name"),
+                              (("--alias", "x=x"), "round in a circle"),
+                              (("--alias", "x*=m"), "is a wildcard")):
+            done = run("--model", f"m={URL}", "--model", f"n={URL}", *flags)
+            self.assertEqual(done.returncode, 2, done)
             self.assertIn(wanted, done.stderr)
 
     def test_T1_a_file_as_the_first_word_hints_at_config(self):

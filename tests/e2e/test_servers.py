@@ -130,7 +130,8 @@ class Urls(ServerCase):
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertIn(f"{server.url}/v1: asked at {server.url}/v1/chat/completions\n", done.stdout)
         self.assertIn(f"{server.url}/llm/v1/chat/completions\n", done.stdout)
-        self.assertNotIn("127.0.0.1:1/", done.stdout)
+        self.assertIn("http://127.0.0.1:1: asked at http://127.0.0.1:1/v1/chat/completions\n",
+                      done.stdout)
         gateway = self.started("--backend", server.url + "/v1/")
         wait_until(lambda: f"asks: {server.url}/v1/models" in gateway.said(), "it says so")
 
@@ -234,6 +235,31 @@ class Settings(ServerCase):
         gateway = self.started("--backend", server.url)
         wait_until(lambda: "key: \"env:NAME\"" in gateway.said(), "it says what to write")
         self.assertIn(f"{server.url}: GET /v1/models answered 401", gateway.said())
+
+    def test_T1_names_that_lead_to_nothing_with_what_a_server_lists_are_told_at_the_start(self):
+        server = self.scripted(answer_chat)
+        server.models = ("coder", "tiny")
+        gateway = self.started("--backend", server.url, "--alias", "a=codr", "--alias",
+                               "tiny=coder", "--alias", "good=coder", "--default-model", "nobody")
+        wait_until(lambda: "try: curl" in gateway.said(), "it says what it serves")
+        said = gateway.said()
+        for each in ("the alias 'a': no server has a model 'codr'; did you mean 'coder'?",
+                     "the alias 'tiny': a server has a model of that name",
+                     "the default model: no server has a model 'nobody'"):
+            self.assertIn(f"leads to nothing: {each}", said)
+        self.assertNotIn("'good'", said)
+
+    def test_S4_a_named_models_server_that_wants_a_key_is_told_of_with_what_to_write(self):
+        server = self.keyed()
+        gateway = self.started("--model", f"m={server.url}")
+        wait_until(lambda: "try: curl" in gateway.said(), "it says what it serves")
+        self.assertIn(f"refused: {server.url}: GET /v1/models answered 401; it wants a key: write "
+                      f'models: {{"m": {{backends: [{{url: "{server.url}", key: "env:NAME"}}]}}}}',
+                      gateway.said())
+        path = self.file(f"models: {{m: {{backends: [{{url: '{server.url}', key: 'env:HOME'}}]}}}}")
+        gateway = self.started("--config", path)
+        wait_until(lambda: "try: curl" in gateway.said(), "it says what it serves")
+        self.assertIn("it does not take the key that the settings have", gateway.said())
 
     @unittest.skipIf(WHY_NOT, WHY_NOT)
     def test_S2_a_real_llama_server_with_a_key(self):

@@ -1,5 +1,6 @@
 #include "options.h"
 
+#include "sluice/config/mistakes.h"
 #include "sluice/config/settings.h"
 
 #include <CLI/CLI.hpp>
@@ -7,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <cstdio>
 #include <utility>
 
 namespace sluice::bench {
@@ -274,6 +276,23 @@ std::optional<std::pair<std::string, std::string>> take_last_member(std::string&
     return std::pair(key, value);
 }
 
+// A word that neither the program nor the command that was given knows.
+std::string explain(const CLI::App& app, const std::string& word) {
+    constexpr std::string_view commands[] = {"compare"};
+    constexpr config::OtherWord others[] = {{"-t", "write --threads N"},
+                                            {"--url", "write the URL alone"},
+                                            {"-H", "write --header 'Name: value'"},
+                                            {"help", "write --help"},
+                                            {"version", "write --version"}};
+    const auto given = app.get_subcommands();
+    const CLI::App& named = given.empty() ? app : *given.front();
+    return config::explain_unknown(
+        word, {.flags = config::flags_of(named),
+               .commands = given.empty() ? commands : std::span<const std::string_view>(),
+               .others = others,
+               .command = given.empty() ? "sluice-bench" : "compare"});
+}
+
 }  // namespace
 
 Result<TargetOption> parse_target(const std::string& text) {
@@ -318,6 +337,11 @@ CommandLine parse_command_line(int argc, char** argv) {
         const bool shared_origin = !options.origin.empty() && options.window.threads > 1;
         if (shared_origin) throw CLI::ValidationError("--origin", "works with one thread");
     } catch (const CLI::ParseError& error) {
+        if (error.get_exit_code() != 0 && !app.remaining(true).empty()) {
+            fmt::print(stderr, "sluice-bench: {}\n", explain(app, app.remaining(true).front()));
+            result.exit_code = exit_bad_flags;
+            return result;
+        }
         result.exit_code = app.exit(error) == 0 ? 0 : exit_bad_flags;
         return result;
     }

@@ -1,7 +1,11 @@
 #include "options.h"
 
-#include <CLI/CLI.hpp>
+#include "sluice/config/mistakes.h"
 
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <cstdio>
 #include <map>
 
 namespace sluice::model_sim {
@@ -17,6 +21,11 @@ Examples:
   sluice-sim --listen 127.0.0.1:8081 --model tiny --ttft 100ms --itl 25ms --slots 4
   sluice-sim --api openai --ttft 0 --itl 0 --keep-alive-max 0      (a target for load)
   sluice-sim --fail reset --fail-after 5 --fail-every 10           (one stream in ten breaks))";
+
+constexpr std::string_view listen = "write --listen 127.0.0.1:PORT";
+constexpr config::OtherWord others[] = {{"-p", listen},           {"--port", listen},
+                                        {"--host", listen},       {"-m", "write --model NAME"},
+                                        {"help", "write --help"}, {"version", "write --version"}};
 
 // The text of a refusal goes to the flag library as it wants it: an exception inside it, and an
 // empty string for "fine".
@@ -109,6 +118,14 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
+        if (error.get_exit_code() != 0 && !app.remaining().empty()) {
+            fmt::print(
+                stderr, "sluice-sim: {}\n",
+                config::explain_unknown(
+                    app.remaining().front(),
+                    {.flags = config::flags_of(app), .others = others, .command = "sluice-sim"}));
+            return exit_bad_flags;
+        }
         return app.exit(error) == 0 ? 0 : exit_bad_flags;
     }
     return options;

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,10 +37,21 @@ struct Problem {
     std::string to_text(std::string_view file) const;
 };
 
+// Where in the file some texts stand first, as they are in the settings; those of flags stand
+// nowhere.
+struct Places {
+    std::map<std::string, Place> urls;  // of backends
+    std::map<std::string, Place> listeners;
+};
+
+// The file as a whole where it does not stand.
+Place find_place(const std::map<std::string, Place>& places, const std::string& text);
+
 struct LoadOutcome {
     Settings settings;              // of use only where there is no problem
     std::vector<Problem> problems;  // in the order of the text
-    bool says_nothing = false;      // the text is empty, or comments only
+    Places places;
+    bool says_nothing = false;  // the text is empty, or comments only
 
     bool ok() const { return problems.empty(); }
 };
@@ -47,8 +59,10 @@ struct LoadOutcome {
 // What only other modules can judge. One that is missing judges nothing.
 struct Checks {
     std::function<Status(std::string_view)> url;      // of a backend
+    std::function<Status(std::string_view)> server;   // of one that is a model server
     std::function<Status(std::string_view)> address;  // to listen on
     std::function<Status(std::string_view)> host;     // an allowed name
+    std::function<Status(std::string_view)> log;      // a file to write to
     std::function<Status(std::string_view)> path;     // that a request could have
     std::function<Status(std::string_view)> route;    // a path that can be a route's
     std::function<Status(const RewriteSetting&)> rewrite;

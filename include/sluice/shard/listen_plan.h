@@ -2,17 +2,23 @@
 // both find out before any socket is opened.
 #pragma once
 
-#include "sluice/base/result.h"
 #include "sluice/config/settings.h"
 #include "sluice/net/address.h"
 
+#include <string>
 #include <vector>
 
 namespace sluice::shard {
 
-// In the order of the settings. Names are looked up. An error names the address as it is written:
-// it is none, it can be reached from other machines though nobody needs a key, or it is one with
-// another of them, however the two are written.
-Result<std::vector<net::Address>> plan_listeners(const config::Settings& settings);
+// The listeners of the settings, in their order, up to the first that is wrong.
+struct ListenPlan {
+    std::vector<net::Address> addresses;
+    // What is wrong with the one behind them; empty: nothing is.
+    std::string trouble;
+};
+
+// Names are looked up. What may be wrong: it is no address, it can be reached from other machines
+// though nobody needs a key, or it is one with another of them, however the two are written.
+ListenPlan plan_listeners(const config::Settings& settings);
 
 }  // namespace sluice::shard

@@ -40,6 +40,8 @@ public:
 
     // `target` is "stderr", "off" or a file's path.
     static Result<std::unique_ptr<LogWriter>> open(const std::string& target, std::size_t channels);
+    // Whether that could be opened now; nothing is made.
+    static Status check(const std::string& target);
     ~LogWriter();  // writes what is left, unless nobody takes it for a second
 
     Channel& channel(std::size_t shard) { return *channels_[shard]; }

@@ -31,6 +31,8 @@ struct Findings {
     std::vector<std::string> asked;       // where the lists of configured servers are
     std::vector<std::string> complaints;  // who did not answer
     std::vector<std::string> hints;       // who answers and tells of no model, and what to write
+    std::vector<std::string> refusals;    // who wants a key, or another one
+    std::vector<std::string> idle_names;  // what names come to nothing; known when all are heard
     std::string awaited;                  // who has not answered yet
 };
 

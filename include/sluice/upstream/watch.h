@@ -52,6 +52,10 @@ public:
     std::vector<std::string> complaints() const;
     // For each that answers and tells of no model, configured or discovered: what to write.
     std::vector<std::string> hints() const;
+    // For each whose models the settings name and that refuses its key, or that there is none.
+    std::vector<std::string> refusals() const;
+    // For each alias, and the default model, that comes to nothing with what is known now.
+    const std::vector<std::string>& idle_names() const { return idle_names_; }
     // Every server that is asked, in the order of the plan.
     std::vector<Sighting> sightings() const;
 
@@ -76,6 +80,7 @@ private:
     void add_model(Catalog& catalog, const Listing& server, const WatchPlan::Named& named,
                    const llm::ModelEntry& entry);
     void add_given_aliases(Catalog& catalog) const;
+    void find_idle_names(const Catalog& catalog);
     bool is_given_alias(std::string_view name) const;
     void add_aliases(Catalog& catalog, const Listing& server) const;
     void add_routes(Catalog& catalog);
@@ -89,6 +94,7 @@ private:
     std::vector<config::ModelSetting> models_;
     config::ModelSetting defaults_;
     std::string default_model_;
+    std::vector<std::string> idle_names_;
     std::vector<WatchPlan::Route> routes_;
     config::QueueSetting route_queue_;
     Numbers model_numbers_;

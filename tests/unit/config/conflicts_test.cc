@@ -57,9 +57,69 @@ TEST_CASE("T1: what cannot mean what it says is told, with what to do") {
     CHECK_FALSE(load_text("shards: 1").says_nothing);
     Checks checks;
     checks.memory = 300 * limits::MiB;
-    CHECK(problems_of("shards: 2", checks) ==
-          ": limits.buffers: 2 shards with 256MiB each are more than the memory of this machine, "
-          "300MiB\n");
+    CHECK(
+        problems_of("shards: 2", checks) ==
+        ":1:9: limits.buffers: 2 shards with 256MiB each are more than the memory of this machine, "
+        "300MiB\n");
+}
+
+TEST_CASE("T1: what is known to everybody, is meant for strangers, or is one elsewhere") {
+    const auto keys = [](const std::string& digest) {
+        return "consumers:\n - name: a\n   keys: [{id: x, sha256: \"" + digest + "\"}]\n";
+    };
+    const std::string sound = keys(std::string(64, '1'));
+    const auto listening = [&](const std::string& origin) {
+        return sound + "listen: [{address: 127.0.0.1:1, cors: {origins: [\"" + origin + "\"]}}]\n";
+    };
+    check({
+        {keys("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+         ":3:27: consumers[0].keys[0].sha256: it is the digest of 'abc', which everybody "
+         "knows: make a key, and take its own\n"},
+        {keys("E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855"),
+         ":3:27: consumers[0].keys[0].sha256: it is the digest of nothing, which everybody knows: "
+         "make a key, and take its own\n"},
+        {"backends: [{url: http://a, labels: {a-b: x, a.b: y, c: z}}]",
+         ":1:36: backends[0].labels: 'a-b' and 'a.b' are one label in the metrics, label_a_b: name "
+         "one of them otherwise\n"},
+        {"fallback_backend: http://a\nbackends: [http://b]",
+         ":1:19: fallback_backend: it is used where servers are looked for and none is found, and "
+         "beside 'backends' none are looked for: name it under 'backends', or as a model's "
+         "'fallback'\n"},
+        {"fallback_backend: http://a\ndiscover: false",
+         ":1:19: fallback_backend: it is used where servers are looked for and none is found, and "
+         "beside 'discover: false' none are looked for: name it under 'backends', or as a model's "
+         "'fallback'\n"},
+    });
+    CHECK(problems_of("fallback_backend: http://a\n").empty());
+    for (const char* origin :
+         {"*", "https://*", "http://*:*", "*://*", "https://*.com", "https://*.co.uk",
+          "https://app.*", "https://*app.example", "https://app*", "https://192.168.*",
+          "https://*example.com", "*://*.dev"}) {
+        CAPTURE(origin);
+        CHECK(problems_of(listening(origin)).find("pages of strangers") != std::string::npos);
+    }
+    for (const char* origin :
+         {"https://*.app.example", "https://app.example:*", "http://*.lan", "http://*.home.arpa",
+          "https://*.example.com", "https://a*.example.co.uk", "vscode-webview://*", "app://*",
+          "http://localhost:*", "https://app-*.example.com"}) {
+        CAPTURE(origin);
+        CHECK(problems_of(listening(origin)).empty());
+    }
+}
+
+TEST_CASE(
+    "T1: a log that cannot be opened and what is wrong with a server's URL have their place") {
+    Checks checks;
+    checks.log = [](std::string_view) -> Status { return Error::gateway("no such folder"); };
+    checks.server = [](std::string_view) -> Status { return Error::gateway("an endpoint"); };
+    CHECK(problems_of("log: {access: /nope}", checks) == ":1:15: log.access: no such folder\n");
+    CHECK(problems_of("discover: false", checks).empty());
+    CHECK(problems_of("backends:\n - http://a/v1/models\n - url: http://b/x", checks) ==
+          ":2:4: backends[0]: an endpoint\n:3:9: backends[1].url: an endpoint\n");
+    // What a flag takes the place of is not looked at.
+    const auto outcome = load_text("log: {access: /nope}", checks,
+                                   [](Settings& settings) { settings.access_log = "off"; });
+    CHECK(outcome.ok());
 }
 
 TEST_CASE("T1: what is never reached, stands twice or does nothing") {
@@ -100,9 +160,9 @@ TEST_CASE("T1: what is never reached, stands twice or does nothing") {
          ":1:15: log.access: expected stderr, off or a file, found 'on': write /dev/stdout for "
          "that, ./on for a file of that name\n"},
         {"timeouts: {body_gap: 2m, body_total: 1m}",
-         ": timeouts.body_gap: it is longer than body_total, which comes first\n"},
+         ":1:22: timeouts.body_gap: it is longer than timeouts.body_total, which comes first\n"},
         {"limits: {connections: 10, connections_per_client: 11}",
-         ": limits.connections_per_client: 11 are more than limits.connections, 10\n"},
+         ":1:51: limits.connections_per_client: 11 are more than limits.connections, 10\n"},
         {"models: {m: {backends: [{url: http://a},\n {url: http://a:80/v1}]}}",
          ":2:2: models.m.backends[1]: the same backend stands in line 1: give that one a 'weight' "
          "or 'slots' instead\n"},

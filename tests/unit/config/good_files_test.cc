@@ -66,7 +66,6 @@ timeouts: {head: 1s, body_gap: 2s, body_total: 3s, idle: 4s, write_stall: 5s, li
 relay: splice
 log: {access: /var/log/s}
 backends: [http://a, http://b]
-fallback_backend: http://c
 discover: false
 default_model: q
 aliases: {x: q, "y": q}
@@ -93,12 +92,12 @@ aliases: {x: q, "y": q}
     REQUIRE(settings.backends.size() == 2);
     CHECK(settings.backends[0].url == "http://a");
     CHECK(settings.backends[1].url == "http://b");
-    CHECK(settings.fallback_backend == "http://c");
     CHECK_FALSE(settings.discover);
     CHECK(settings.default_model == "q");
     REQUIRE(settings.aliases.size() == 2);
     CHECK(settings.aliases[1].alias == "y");
     CHECK(settings.aliases[1].model == "q");
+    CHECK(settings_of("fallback_backend: http://c").fallback_backend == "http://c");
     CHECK(settings_of("listen: 127.0.0.1:5").listen == std::vector<ListenSetting>{{"127.0.0.1:5"}});
 }
 
@@ -215,7 +214,7 @@ TEST_CASE("rules and routes have what the file says of them") {
 backends: [http://any]
 consumers:
   - name: a
-    keys: [{id: a1, sha256: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"}]
+    keys: [{id: a1, sha256: "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"}]
 rules:
   - name: long
     when:
@@ -281,8 +280,8 @@ consumers:
     labels: {team: a, env: dev}
     priority: 2
     keys:
-      - {id: a1, sha256: "BA7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"}
-      - {id: a2, sha256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855}
+      - {id: a1, sha256: "2C26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"}
+      - {id: a2, sha256: fcde2b2edba56bf408601fb721fe9b5c338d10ee429ea04fae5511b68fbf8fb9}
   - name: team-b
     keys: [{id: b1, sha256: 248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1}]
 )");
@@ -291,7 +290,7 @@ consumers:
     a.name = "team-a";
     a.labels = {{"team", "a"}, {"env", "dev"}};
     a.priority = 2;
-    a.keys = {{"a1", sha256("abc")}, {"a2", sha256("")}};
+    a.keys = {{"a1", sha256("foo")}, {"a2", sha256("bar")}};
     CHECK(settings.consumers[0] == a);
     CHECK(settings.consumers[1].name == "team-b");
     CHECK_FALSE(settings.consumers[1].priority.has_value());

@@ -42,7 +42,8 @@ Placed place(const std::string& path, const std::string& value) {
         std::string part = path.substr(begin, end - begin);
         const bool in_list = part.ends_with("[]");
         if (in_list) part.resize(part.size() - 2);
-        if (begin == 0 && part == "backends") placed.text = "{\n";
+        // Those do not go together.
+        if (begin == 0 && (part == "backends" || part == "fallback_backend")) placed.text = "{\n";
         if (end == std::string::npos) {
             placed.text += part + ": " + value + "\n";
             break;
