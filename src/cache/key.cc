@@ -12,6 +12,9 @@ namespace {
 // met (a disk may keep some).
 constexpr std::string_view format = "sluice answer 2";
 constexpr std::string_view item_format = "sluice item 1";
+constexpr std::string_view context_format = "sluice context 1";
+// Stands where a value is left out; no JSON has it.
+constexpr char hole_mark = '\x01';
 
 struct Hashing {
     Sha256 hash;
@@ -47,6 +50,29 @@ void add_parts(Sha256& hash, std::string_view word, const KeyParts& parts) {
           parts.backend_model, parts.build, parts.endpoint, parts.fields, parts.credentials}) {
         add_part(hash, part);
     }
+}
+
+// As CanonicalJson::write(), but for `hole` in it. As deep as the text is, which has a bound.
+void write_around(const llm::CanonicalJson& json, llm::CanonicalJson::Id value,
+                  llm::CanonicalJson::Id hole, llm::RunWriter& out) {
+    using Kind = llm::CanonicalJson::Kind;
+    if (value == hole) return out.put(hole_mark);
+    if (hole < value || hole >= json.after(value)) return json.write(value, out);
+    const bool is_object = json.kind(value) == Kind::object;
+    SLUICE_ASSERT(is_object || json.kind(value) == Kind::array);
+    out.put(is_object ? '{' : '[');
+    for (std::size_t i = 0; is_object && i < json.member_count(value); ++i) {
+        if (i > 0) out.put(',');
+        out.put('"');
+        out.put(json.key(value, i));
+        out.put("\":");
+        write_around(json, json.member(value, i), hole, out);
+    }
+    for (auto each = value + 1; !is_object && each != json.after(value); each = json.after(each)) {
+        if (each != value + 1) out.put(',');
+        write_around(json, each, hole, out);
+    }
+    out.put(is_object ? '}' : ']');
 }
 
 }  // namespace
@@ -103,6 +129,25 @@ std::vector<Key> KeyMaker::item_keys(const KeyParts& parts, std::string_view mem
     for (auto item = *list + 1; item != json.after(*list); item = json.after(item))
         keys.push_back(key_of(item));
     return keys;
+}
+
+Key KeyMaker::key_around(const KeyParts& parts, std::string_view member,
+                         llm::CanonicalJson::Id hole) const {
+    const llm::CanonicalJson& json = request_.json();
+    const auto value = json.find(llm::CanonicalJson::root, member);
+    SLUICE_ASSERT(value && hole >= *value && hole < json.after(*value));
+    Hashing hashing;
+    add_parts(hashing.hash, context_format, parts);
+    llm::RunWriter rest(add_run, &hashing);
+    request_.write(rest, member);
+    rest.flush();
+    add_length(hashing.hash, hashing.bytes);
+    hashing.bytes = 0;
+    llm::RunWriter around(add_run, &hashing);
+    write_around(json, *value, hole, around);
+    around.flush();
+    add_length(hashing.hash, hashing.bytes);
+    return {hashing.hash.finish()};
 }
 
 }  // namespace sluice::cache

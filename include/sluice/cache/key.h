@@ -71,6 +71,10 @@ public:
     // Of each element of the list `member` of the body, the key of the same request with that
     // element in the list's place. `is_one`: the member's value is no list, but an element.
     std::vector<Key> item_keys(const KeyParts& parts, std::string_view member, bool is_one) const;
+    // Of the same request whatever the value `hole` is, which lies in the member of that name.
+    Key key_around(const KeyParts& parts, std::string_view member,
+                   llm::CanonicalJson::Id hole) const;
+    const llm::CanonicalJson& json() const { return request_.json(); }
 
     // The scratch memory grows with the largest body and stays, so that nothing is allocated in
     // steady state: a few MiB at most. Given back when there is time, between two requests.
