@@ -27,7 +27,7 @@ std::uint64_t Store::table_bytes_for(std::size_t entries) {
 // With bytes for no tables it has none of any size: it stays empty.
 Store::Store(StoreBounds bounds, std::uint64_t seed)
     : bounds_(bounds), seed_(seed), index_(0), ghosts_(0) {
-    SLUICE_ASSERT(bounds.answer_share > 0);
+    SLUICE_ASSERT(bounds.answer_share > 0 && bounds.stale.ns >= 0);
     const std::size_t entries = entries_for(bounds);
     const std::uint64_t tables = table_bytes_for(entries);
     if (tables >= bounds.bytes) return;
@@ -39,8 +39,8 @@ Store::Store(StoreBounds bounds, std::uint64_t seed)
     small_bytes_ = (bounds.bytes - tables) / 10;
 }
 
-bool Store::is_over(const Entry& entry, Instant now) {
-    return now - entry.created >= entry.ttl;
+bool Store::is_over(const Entry& entry, Instant now) const {
+    return now - entry.created - entry.ttl >= bounds_.stale;
 }
 
 std::uint32_t Store::find_entry(const Key& key, std::uint64_t hash) const {
@@ -55,14 +55,31 @@ Found Store::find(const Key& key, Instant now, std::optional<Duration> max_age) 
     } else if (at != none) {
         Entry& entry = entries_[at];
         const Duration age = std::max(now - entry.created, Duration{});
-        if (!max_age || age <= *max_age) {
-            if (entry.uses < uses_max) ++entry.uses;
-            ++counters_.hits;
-            return {entry.answer, age};
-        }
+        if (age < entry.ttl && (!max_age || age <= *max_age)) return take(entry, age);
     }
     ++counters_.misses;
     return {};
+}
+
+Found Store::find(const Key& key, Instant now, const Directives& directives) {
+    const std::uint32_t at = find_entry(key, hash_of(key));
+    if (at != none && is_over(entries_[at], now)) {
+        drop(at);
+        ++counters_.expired;
+    } else if (at != none) {
+        Entry& entry = entries_[at];
+        const Duration age = std::max(now - entry.created, Duration{});
+        const Use judged = use(StoredAge{age, entry.ttl}, directives);
+        if (judged == Use::hit || judged == Use::stale) return take(entry, age);
+    }
+    ++counters_.misses;
+    return {};
+}
+
+Found Store::take(Entry& entry, Duration age) {
+    if (entry.uses < uses_max) ++entry.uses;
+    ++counters_.hits;
+    return {entry.answer, age, entry.ttl};
 }
 
 Stored Store::insert(const Key& key, std::shared_ptr<const Answer> answer, Instant now,

@@ -19,6 +19,7 @@
 
 #include "sluice/base/clock.h"
 #include "sluice/cache/answer.h"
+#include "sluice/cache/directives.h"
 #include "sluice/cache/ghosts.h"
 #include "sluice/cache/key.h"
 #include "sluice/cache/key_index.h"
@@ -38,6 +39,8 @@ struct StoreBounds {
     std::size_t entries = 0;
     // An answer that takes more than this part of the bytes is refused.
     std::uint64_t answer_share = 16;
+    // How long an answer is kept behind its time, for those who take stale ones (max-stale).
+    Duration stale;
 };
 
 enum class Stored : std::uint8_t {
@@ -52,13 +55,14 @@ struct Found {
     // Shared with the store and other deliveries: it may be dropped while it is being sent.
     std::shared_ptr<const Answer> answer;
     Duration age;
+    Duration ttl;  // an age of that or more is stale
 
     explicit operator bool() const { return answer != nullptr; }
 };
 
 // Since the start. What is in the store now: entries() and bytes().
 struct StoreCounters {
-    std::uint64_t hits = 0;
+    std::uint64_t hits = 0;     // stale ones among them
     std::uint64_t misses = 0;   // expired ones and those that are older than asked for among them
     std::uint64_t inserts = 0;  // replacing ones among them
     std::uint64_t replaced = 0;
@@ -78,6 +82,8 @@ public:
     // What has `key` and is not over; with `max_age` (Cache-Control: max-age) also not older. One
     // that is older stays: others may ask for less.
     Found find(const Key& key, Instant now, std::optional<Duration> max_age = std::nullopt);
+    // What a request with these directives may have, see use(): also a stale one.
+    Found find(const Key& key, Instant now, const Directives& directives);
 
     // From now on it is found for `ttl`. `age`: what it has of that behind it already (one that
     // comes from a disk). The caller has seen that it is complete and a success.
@@ -127,7 +133,9 @@ private:
     };
 
     static std::uint64_t table_bytes_for(std::size_t entries);
-    static bool is_over(const Entry& entry, Instant now);
+    // Also for those who take stale ones.
+    bool is_over(const Entry& entry, Instant now) const;
+    Found take(Entry& entry, Duration age);
     std::uint64_t hash_of(const Key& key) const { return mix_key(key, seed_); }
     std::uint32_t find_entry(const Key& key, std::uint64_t hash) const;
     Queue& queue_of(Place place) { return place == Place::main ? main_ : small_; }

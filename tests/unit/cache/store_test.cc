@@ -51,6 +51,36 @@ TEST_CASE("what was put is found, with its age") {
     CHECK(store.recount() == store.bytes());
 }
 
+TEST_CASE("stale answers are for those who take them") {
+    Store store({.bytes = 1 << 20, .stale = Duration::seconds(50)}, 1);
+    REQUIRE(store.insert(key_of(1), answer_of("one"), at(0), Duration::seconds(100)) ==
+            Stored::stored);
+    const auto find = [&store](std::int64_t seconds, std::string_view cache_control) {
+        Directives directives;
+        add_directives(cache_control, directives);
+        return store.find(key_of(1), at(seconds), directives);
+    };
+    CHECK(store.find(key_of(1), at(99)));
+    CHECK(!store.find(key_of(1), at(100)));
+    CHECK(find(99, "").ttl == Duration::seconds(100));
+    CHECK(!find(100, ""));
+    CHECK(find(120, "max-stale").age == Duration::seconds(120));
+    CHECK(find(120, "max-stale=20"));
+    CHECK(!find(121, "max-stale=20"));
+    CHECK(!find(50, "max-age=49"));
+    CHECK(find(50, "min-fresh=50"));
+    CHECK(!find(51, "min-fresh=50"));
+    CHECK(!find(50, "no-cache"));
+    CHECK(!find(50, "no-store"));
+    CHECK(find(149, "max-stale"));
+    CHECK(store.counters().hits == 6);
+    CHECK(store.counters().misses == 7);
+    CHECK(store.entries() == 1);
+    CHECK(!find(150, "max-stale"));
+    CHECK(store.counters().expired == 1);
+    CHECK(store.entries() == 0);
+}
+
 TEST_CASE("times") {
     Store store(one_mib, 1);
     store.insert(key_of(1), answer_of("x"), at(100), Duration::seconds(60));
