@@ -55,11 +55,11 @@ void add_parts(Sha256& hash, std::string_view word, const KeyParts& parts) {
 // As CanonicalJson::write(), but for `hole` in it. As deep as the text is, which has a bound.
 void write_around(const llm::CanonicalJson& json, llm::CanonicalJson::Id value,
                   llm::CanonicalJson::Id hole, llm::RunWriter& out) {
-    using Kind = llm::CanonicalJson::Kind;
     if (value == hole) return out.put(hole_mark);
     if (hole < value || hole >= json.after(value)) return json.write(value, out);
-    const bool is_object = json.kind(value) == Kind::object;
-    SLUICE_ASSERT(is_object || json.kind(value) == Kind::array);
+    const auto kind = json.kind(value);
+    const bool is_object = kind == llm::CanonicalJson::Kind::object;
+    SLUICE_ASSERT(is_object || kind == llm::CanonicalJson::Kind::array);
     out.put(is_object ? '{' : '[');
     for (std::size_t i = 0; is_object && i < json.member_count(value); ++i) {
         if (i > 0) out.put(',');
