@@ -1,5 +1,6 @@
 #include "sluice/policy/prefix_hasher.h"
 
+#include "billing_block.h"
 #include "sluice/base/assert.h"
 #include "sluice/policy/hash.h"
 
@@ -39,8 +40,48 @@ void PrefixHasher::feed(std::string_view bytes) {
     read(bytes);
 }
 
+// Takes what it needs off `bytes`. False: that is all, and not enough.
+bool PrefixHasher::read_head(std::string_view& bytes) {
+    static_assert(std::tuple_size_v<decltype(held_)> == billing_bytes_max);
+    if (held_bytes_ == 0 && bytes.size() >= billing_bytes_max) {
+        const auto block = find_billing_block(bytes.substr(0, billing_bytes_max), true);
+        head_read_ = true;
+        if (block.end == 0) return true;
+        std::memcpy(held_.data(), bytes.data(), block.begin);
+        held_bytes_ = block.begin;
+        bytes.remove_prefix(block.end);
+        take_held();
+        return true;
+    }
+    const std::size_t more = std::min(bytes.size(), held_.size() - held_bytes_);
+    std::memcpy(held_.data() + held_bytes_, bytes.data(), more);
+    held_bytes_ += more;
+    bytes.remove_prefix(more);
+    if (!leave_out_billing(held_bytes_ == held_.size())) return false;
+    take_held();
+    return true;
+}
+
+// Of what is held, which is the head. False: it is not known yet.
+bool PrefixHasher::leave_out_billing(bool whole) {
+    const auto block = find_billing_block({held_.data(), held_bytes_}, whole);
+    if (block.undecided) return false;
+    head_read_ = true;
+    std::memmove(held_.data() + block.begin, held_.data() + block.end, held_bytes_ - block.end);
+    held_bytes_ -= block.end - block.begin;
+    return true;
+}
+
+// Only what cannot be decided stays there.
+void PrefixHasher::take_held() {
+    const std::size_t taken = take({held_.data(), held_bytes_}, false);
+    held_bytes_ -= taken;
+    std::memmove(held_.data(), held_.data() + taken, held_bytes_);
+}
+
 void PrefixHasher::read(std::string_view bytes) {
     fed_ += bytes.size();
+    if (!head_read_ && !read_head(bytes)) return;
     if (!bytes.empty() && held_bytes_ > 0) {
         const std::size_t before = held_bytes_;
         const std::size_t more = std::min(bytes.size(), held_.size() - before);
@@ -65,6 +106,7 @@ void PrefixHasher::read(std::string_view bytes) {
 
 // What is held has no more behind it that belongs to it.
 void PrefixHasher::flush() {
+    if (!head_read_) leave_out_billing(true);
     const std::size_t taken = take({held_.data(), held_bytes_}, true);
     SLUICE_ASSERT(taken == held_bytes_);
     held_bytes_ = 0;

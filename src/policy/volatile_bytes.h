@@ -30,12 +30,15 @@ constexpr bool is_run(char c) {
 constexpr bool is_hex(char c) {
     return is_digit(c) || static_cast<unsigned char>((c & ~0x20) - 'A') < 6;
 }
+constexpr bool is_hex_letter(char c) {
+    return static_cast<unsigned char>((c & ~0x20) - 'A') < 6;
+}
 constexpr bool is_blank(char c) {
     return c == ' ' || c == '\n' || c == '\t' || c == '\r';
 }
 // What may begin something, or shows that it began before.
 constexpr bool is_stop(char c) {
-    return is_digit(c) || is_upper(c) || c == '"' || c == '=';
+    return is_digit(c) || is_upper(c) || c == '"' || c == ':' || c == '=';
 }
 
 using ByteTable = std::array<bool, 256>;
@@ -69,7 +72,8 @@ inline unsigned stops_in(const char* p) {
     const __m128i bytes = load_step(p);
     const __m128i marks = _mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')),
                                        _mm_cmpeq_epi8(bytes, _mm_set1_epi8('=')));
-    const __m128i named = _mm_or_si128(is_within(bytes, '0', 10), is_within(bytes, 'A', 26));
+    // The colon is behind the digits.
+    const __m128i named = _mm_or_si128(is_within(bytes, '0', 11), is_within(bytes, 'A', 26));
     return static_cast<unsigned>(_mm_movemask_epi8(_mm_or_si128(marks, named)));
 }
 

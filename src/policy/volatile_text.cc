@@ -226,6 +226,22 @@ std::optional<VolatileCut> cut_run(std::string_view text, std::size_t& at, Volat
     return cut;
 }
 
+// The value that begins at `at`, where it is an id that has no digit by chance. `before` is where
+// the sign of it stands, by which it is found once more.
+std::optional<VolatileCut> cut_letters(std::string_view text, std::size_t before, std::size_t at,
+                                       bool whole) {
+    constexpr std::size_t least = 8;  // no word of any language is made of so many of these letters
+    if (at == text.size() && !whole) return undecided(before);
+    if (at == text.size() || !is_hex_letter(text[at])) return std::nullopt;
+    const std::size_t end = run_end(text, at);
+    if (end == text.size() && !whole && end - at < run_bytes_max) return undecided(before);
+    const std::string_view value = text.substr(at, end - at);
+    if (value.size() < least || value.size() >= run_bytes_max ||
+        !std::ranges::all_of(value, is_hex_letter))
+        return std::nullopt;
+    return VolatileCut{.plain = at, .skipped = value.size(), .mark = true};
+}
+
 VolatileCut find_cut(std::string_view text, VolatileState& state, bool whole) {
     std::size_t at = 0;
     if (state.within != Within::none) {
@@ -245,6 +261,11 @@ VolatileCut find_cut(std::string_view text, VolatileState& state, bool whole) {
             const Found found = find_member(text, at, end);
             if (found == Found::yes) return cut_member(text, at, end, whole);
             if (found == Found::unknown && !whole) return undecided(comma_before(text, at));
+            if (const auto cut = cut_letters(text, at, at + 1, whole)) return *cut;
+            ++at;
+        } else if (c == ':') {
+            const std::size_t value = skip_blanks(text, at + 1);
+            if (const auto cut = cut_letters(text, at, value, whole)) return *cut;
             ++at;
         } else if (c == '=') {
             const std::size_t end = run_end(text, ++at);

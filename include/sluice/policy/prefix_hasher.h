@@ -8,8 +8,9 @@
 // its end. A last block that is not whole has none.
 //
 // What changes from request to request of one conversation is left out: dates, times, ids,
-// `cache_control`, a billing block; see volatile_text.h for how it is told and why it
-// does little harm to take two prompts for one. All sizes are of what is left.
+// `cache_control`; see volatile_text.h for how it is told and why it does little harm to take two
+// prompts for one. So is a billing block at the head (Claude Code's), whatever it says. All sizes
+// are of what is left.
 //
 // Blocks grow with their distance from the begin, 64 of a size: 256 bytes, 1 KiB, 4 KiB and so on,
 // so that the longest body there is has few hundred of them, and what is overlooked because it
@@ -74,6 +75,9 @@ private:
     static constexpr std::size_t step_bytes = hash_step_bytes;
 
     void read(std::string_view bytes);
+    bool read_head(std::string_view& bytes);
+    bool leave_out_billing(bool whole);
+    void take_held();
     void flush();
     std::size_t take(std::string_view text, bool whole);
     void feed_part(std::string_view bytes);
@@ -86,6 +90,7 @@ private:
     std::size_t fed_ = 0;     // bytes of the request
     std::size_t hashed_ = 0;  // of these, what is left
     std::uint64_t numbers_ = 0;
+    bool head_read_ = false;  // it is known whether a billing block stands first
     VolatileState volatile_;
     // What cannot be decided yet, with room for what decides it.
     std::array<char, 2 * volatile_held_max> held_;

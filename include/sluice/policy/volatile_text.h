@@ -2,9 +2,9 @@
 // form and not by who sends it:
 // - a run of letters, digits, '-' and '_' that holds a digit in its first 64 bytes, of any length:
 //   dates, times, counters, versions, ids in hexadecimal or base 64. It becomes a mark;
-// - the value behind a '=' where that is four or more hexadecimal digits (`cch=abcde` in the
-//   billing block that some versions of Claude Code put first and change each time), the name of a
-//   month or of a day of the week, AM and PM: a mark as well;
+// - the value behind a '=' where that is four or more hexadecimal digits (`cch=abcde`), behind a
+//   colon or a quote where it is eight or more hexadecimal letters (an id that has no digit by
+//   chance), the name of a month or of a day of the week, AM and PM: a mark as well;
 // - a member "cache_control" of an object with its comma: agents move it on from one message to the
 //   next. It becomes nothing. Its value must be null or a flat object of up to 128 bytes.
 //

@@ -66,6 +66,10 @@ const Row rows[] = {
      "x-anthropic-billing-header: cc_version=#; cc_entrypoint=cli; cch=#;"},
     {"cc_version=2.1.332.abc; v=1.x.y z=3.", "cc_version=#; v=# z=#."},
     {"cch=abcde; cch=00000; a=cafe b=cab c=zebra", "cch=#; cch=#; a=# b=cab c=zebra"},
+    {R"(session: deadbeef, "id":"CafeBabe" \"abcdefabcdef\" x:  feedfacefeed)",
+     R"(session: #, "id":"#" \"#\" x:  #)"},
+    {R"(facade: decade, "faded":"added" deadbeef z:deadbeefs "deadbeef-x")",
+     R"(facade: decade, "faded":"added" deadbeef z:deadbeefs "deadbeef-x")"},
     {"17", "#"},
     // --- cache_control ---
     {R"({"type":"text","text":"a","cache_control":{"type":"ephemeral"}})",
@@ -154,9 +158,10 @@ TEST_CASE("R17: a conversation is the same whatever the head of its prompt says 
         const std::string text = std::string(head) + prompt;
         return hash(text, text.size());
     };
-    const PrefixHashes first = at("x-anthropic-billing-header: cch=a1b2c; it is 2026-11-30 23:59");
-    CHECK(same(first, at("x-anthropic-billing-header: cch=ffaab; it is 2026-12-01 0:01")));
-    CHECK_FALSE(same(first, at("x-another-header: cch=ffaab; it is 2026-12-01 0:01")));
+    const PrefixHashes first = at("x-another-header: cch=a1b2c; it is 2026-11-30 23:59");
+    CHECK(same(first, at("x-another-header: cch=ffaab; it is 2026-12-01 0:01")));
+    CHECK_FALSE(same(first, at("x-a-third-header: cch=ffaab; it is 2026-12-01 0:01")));
+    CHECK(same(at("session: 1a2b3c4d."), at("session: deadbeef.")));
     // Dates in words, in whatever order.
     for (const auto& [today, tomorrow] :
          std::initializer_list<std::pair<std::string_view, std::string_view>>{
@@ -171,4 +176,58 @@ TEST_CASE("R17: a conversation is the same whatever the head of its prompt says 
     const PrefixHashes two = at("chapter 2:");
     CHECK(one.conversation != two.conversation);
     CHECK(one.blocks[0] == two.blocks[0]);
+}
+
+TEST_CASE("R17: a billing block at the head is no part of the prompt, in any form and any split") {
+    const std::string text = R"(You are of help.\n)" + std::string(3000, 'x');
+    const std::string_view lines[] = {
+        "x-anthropic-billing-header: cc_version=2.1.36.a1b; cc_entrypoint=cli; cch=9f3e1;",
+        "x-anthropic-billing-header: cc_version=2.1.181; cc_entrypoint=sdk-ts;",
+        "x-anthropic-billing-header: cc_version=2.1.181.abc; cc_entrypoint=claude-vscode",
+        "x-anthropic-billing-header:cch=abcde;", "x-anthropic-billing-header:"};
+    struct Form {
+        std::string_view before;
+        std::string_view behind;
+        std::string_view without;  // what stands there instead
+        std::string_view rest;
+    };
+    const Form forms[] = {
+        {R"({"type":"text","text":")", R"("},)", "", R"({"type":"text","text":")"},
+        {R"({"type": "text", "text": ")", "\"}, ", "", R"({"type": "text", "text": ")"},
+        {R"({"type":"text","text":")", R"(\n","cache_control":{"type":"ephemeral"}},)", "",
+         R"({"type":"text","text":")"},
+        {R"({"text":")", R"(","type":"text"},)", "", R"({"type":"text","text":")"},
+        {R"({"type":"text","text":")", R"(\n\n)", R"({"type":"text","text":")", ""},
+        {"", R"(\n)", "", ""},
+        {"", R"(\r\n\r\n)", "", ""},
+        {R"({"role":"system","content":")", R"(\n)", R"({"role":"system","content":")", ""},
+        {R"({"role":"system","content":")", R"("},)", "", R"({"role":"user","content":")"},
+        {R"({"role":"system","content":[{"type":"text","text":")", R"("},)",
+         R"({"role":"system","content":[)", R"({"type":"text","text":")"}};
+    for (const Form& form : forms) {
+        const std::string rest = std::string(form.rest) + text;
+        const PrefixHashes without = hash(std::string(form.without) + rest);
+        for (const std::string_view line : lines) {
+            const std::string whole =
+                std::string(form.before) + std::string(line) + std::string(form.behind) + rest;
+            CAPTURE(whole.substr(0, 200));
+            CHECK(same(hash(whole), without));
+            for (std::size_t step = 1; step < 400; step += 1 + step / 8) {
+                PrefixHashes split;
+                PrefixHasher hasher(split, 1, 0);
+                for (std::size_t at = 0; at < whole.size(); at += step)
+                    hasher.feed(std::string_view(whole).substr(at, step));
+                hasher.finish();
+                REQUIRE(same(split, without));
+            }
+        }
+    }
+    // Nothing else in the prompt: as without.
+    const PrefixHashes nothing = hash("");
+    CHECK(same(hash(lines[0]), nothing));
+    CHECK(same(hash(R"({"type":"text","text":")" + std::string(lines[1]) + "\"}"), nothing));
+    // Further behind it is a text as any other.
+    const std::string far = std::string(300, 'y') + std::string(lines[1]);
+    CHECK_FALSE(same(hash(far + text), hash(std::string(300, 'y') + text)));
+    CHECK_FALSE(same(hash("x-anthropic-other-header: a;" + text), hash(text)));
 }
