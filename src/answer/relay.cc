@@ -251,7 +251,9 @@ void Relay::examine(std::string_view part) {
 // The first byte of a body that may be events tells whether it is something else: those begin with
 // the name of a field, the colon of a comment, or a BOM.
 void Relay::settle_guess(std::string_view text) {
-    const std::size_t at = text.find_first_not_of(" \t\r\n");
+    constexpr std::string_view mark = "\xEF\xBB\xBF";
+    const std::size_t begin = text.starts_with(mark) ? mark.size() : 0;
+    const std::size_t at = text.find_first_not_of(" \t\r\n", begin);
     if (at == text.npos) return;
     plan_.guessed = false;
     constexpr std::string_view begins = ":deir\xEF";

@@ -235,7 +235,7 @@ int read_status(std::string_view code) {
 }  // namespace
 
 ErrorFacts read_failure_body(std::string_view body) {
-    body = body.substr(0, failure_body_bytes_max);
+    body = without_byte_order_mark(body.substr(0, failure_body_bytes_max));
     FailureHandler handler;
     JsonState<FailureHandler::text_bytes_max> state;
     // Cut or broken, what came before counts.

@@ -10,8 +10,17 @@
 #include <array>
 #include <bit>
 #include <cstdint>
+#include <string_view>
 
 namespace sluice::llm {
+
+// What some servers put in front of a text (RFC 8259, section 8.1: a reader may pass over it).
+inline constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
+
+inline std::string_view without_byte_order_mark(std::string_view text) {
+    if (text.starts_with(byte_order_mark)) text.remove_prefix(byte_order_mark.size());
+    return text;
+}
 
 // Where it is worth while: behind the blocks of 64 or 128 bytes, from `p` on, that are all plain
 // text. With AVX2 if the machine has it.

@@ -122,7 +122,7 @@ bool read_value(std::string_view data, AnswerHandler& handler) {
         if (read_chunk(data, choices, handler)) return true;
         handler = AnswerHandler{};
     }
-    return JsonWalker(data, handler).walk();
+    return JsonWalker(without_byte_order_mark(data), handler).walk();
 }
 
 // The name of an event that has none (WHATWG HTML, section 9.2.6).

@@ -36,6 +36,7 @@ bool is_field(const char* p, const char* eol, std::string_view name, std::string
 struct Fields {
     std::string_view data;  // of the last data line
     std::string_view name;
+    std::string_view error;
     unsigned data_lines = 0;
     bool only_comments = true;
 
@@ -45,9 +46,16 @@ struct Fields {
         only_comments = false;
         if (is_field(p, eol, "data", data)) {
             ++data_lines;
-        } else {
-            is_field(p, eol, "event", name);
+        } else if (!is_field(p, eol, "event", name)) {
+            is_field(p, eol, "error", error);
         }
+    }
+    // The event is over. llama-server's older builds tell of an error by a field of that name,
+    // which is an event by that name here.
+    void finish() {
+        if (data_lines > 0 || error.empty()) return;
+        data = error;
+        name = "error";
     }
 };
 
@@ -138,6 +146,7 @@ bool Scanner::next(std::string_view run, std::size_t from, Event& event) {
         take_lines(text.data(), text_end, fields, body_end);
         borrowed_ = true;
     }
+    fields.finish();
     event = Event{};
     event.end = static_cast<std::size_t>(behind - run.data());
     event.oversized = oversized_ || text.size() > limits::sse_event_bytes_max;
@@ -204,6 +213,7 @@ bool Scanner::finish(Event& event) {
             fields.data = joined_;
         }
     }
+    fields.finish();
     event.data = fields.data;
     event.name = fields.name;
     event.comment_only = fields.only_comments && !oversized_;

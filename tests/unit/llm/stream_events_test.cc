@@ -1,4 +1,6 @@
 // Which events of a stream say nothing, which end it, and for which of its choices.
+#include "sluice/llm/failure_body.h"
+#include "sluice/llm/response_reader.h"
 #include "sluice/llm/usage.h"
 
 #include <doctest/doctest.h>
@@ -165,6 +167,23 @@ TEST_CASE("R8: what says something of the answer, and what only says that it com
         CAPTURE(c.data);
         CHECK(facts_of(c.data).speaks == c.speaks);
     }
+}
+
+TEST_CASE("R8: a byte order mark in front of a document hides no error") {
+    const std::string_view error = "\xEF\xBB\xBF{\"error\":{\"code\":503,\"message\":\"Loading\"}}";
+    CHECK(facts_of(error).error);
+    CHECK(read_failure_body(error).message == "Loading");
+    for (std::size_t split = 0; split < error.size(); ++split) {
+        ResponseReader reader;
+        reader.feed(error.substr(0, split));
+        reader.feed(error.substr(split));
+        CHECK((reader.complete() && reader.error()));
+    }
+}
+
+TEST_CASE("R8: an event by the name of error is one, whatever its data are") {
+    CHECK(facts_of(R"({"code":503,"message":"Loading"})", "error").error);
+    CHECK(read_failure_body(R"({"code":503,"message":"Loading"})").message == "Loading");
 }
 
 TEST_CASE("R9: an event named as those without a name is one of them") {

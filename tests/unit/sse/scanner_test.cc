@@ -93,6 +93,16 @@ TEST_CASE("fault 98: comments, id, retry and unknown fields carry no data") {
     CHECK(scan_whole(": c\nid: 3\ndata: x\n\n") == std::vector{data("x")});
 }
 
+TEST_CASE("R8: a field by the name of error, without data, is an event by that name") {
+    const Seen error = data("{\"code\":503}", "error");
+    CHECK(scan_whole("error: {\"code\":503}\n\n") == std::vector{error});
+    CHECK(scan_whole("error:{\"code\":503}\r\n\r\n") == std::vector{error});
+    CHECK(scan_whole("event: x\nerror: {\"code\":503}\n: c\n\n") == std::vector{error});
+    CHECK(scan("error: {\"code\":503}\n\n", {3, 9, 20}) == std::vector{error});
+    CHECK(scan_whole("error: 1\ndata: 2\n\n") == std::vector{data("2")});
+    CHECK(scan_whole("error:\n\nerrors: 1\n\n") == std::vector{data(""), data("")});
+}
+
 TEST_CASE("fault 98: several data lines are joined, blank ones count") {
     CHECK(scan_whole("data: a\ndata:b\ndata:  c\n\n") == std::vector{data("a\nb\n c")});
     CHECK(scan_whole("data\ndata\n\n") == std::vector{data("\n")});

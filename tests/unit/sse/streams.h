@@ -63,13 +63,14 @@ struct Seen {
     bool operator==(const Seen&) const = default;
 };
 
-// Reads the whole stream line by line, as the standard words it.
+// Reads the whole stream line by line, as the standard words it; and an `error` field as an event.
 inline std::vector<Seen> read_by_reference(std::string_view text) {
     if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
     std::vector<Seen> events;
     Seen event{.comment_only = true};
     std::size_t event_begin = 0;
     bool has_data = false;
+    std::string error;
     for (std::size_t at = 0; at < text.size();) {
         const std::size_t eol = text.find_first_of("\r\n", at);
         if (eol == std::string_view::npos) break;
@@ -77,6 +78,8 @@ inline std::vector<Seen> read_by_reference(std::string_view text) {
         const std::size_t line_begin = at;
         at = eol + (text.substr(eol, 2) == "\r\n" ? 2 : 1);
         if (line.empty()) {
+            if (!has_data && !error.empty()) event = {error, "error"};
+            error.clear();
             if (line_begin - event_begin > limits::sse_event_bytes_max) event = {.oversized = true};
             events.push_back(event);
             event = {.comment_only = true};
@@ -91,6 +94,7 @@ inline std::vector<Seen> read_by_reference(std::string_view text) {
         std::string_view value = colon == std::string_view::npos ? "" : line.substr(colon + 1);
         if (value.starts_with(' ')) value.remove_prefix(1);
         if (name == "event") event.name = value;
+        if (name == "error") error = value;
         if (name == "data") {
             if (has_data) event.data += '\n';
             event.data += value;
