@@ -28,13 +28,20 @@ Forward::Forward(Service& service, Exchange& exchange, io::Actor& owner, net::St
     : service_(service),
       exchange_(exchange),
       owner_(owner),
-      client_(client),
       upload_(upload),
-      relay_(service.loop.nodes()),
+      delivery_(service, exchange, client),
       run_(service.pipes),
-      tap_(service.pipes),
-      withheld_head_(service.loop.nodes()),
-      withheld_(service.loop.nodes()) {}
+      tap_(service.pipes) {}
+
+Forward::Forward(Service& service, Exchange& exchange, io::Actor& owner,
+                 answer::Recording& recording)
+    : service_(service),
+      exchange_(exchange),
+      owner_(owner),
+      upload_(nullptr),
+      delivery_(service, exchange, recording),
+      run_(service.pipes),
+      tap_(service.pipes) {}
 
 Forward::~Forward() {
     SLUICE_ASSERT(link_ == nullptr);
@@ -51,7 +58,6 @@ void Forward::enter(Phase phase) {
 void Forward::start() {
     SLUICE_ASSERT(exchange_.model != nullptr);
     exchange_.offered = service_.retries.offer(exchange_.client_retry);
-    sent_at_ = exchange_.begun;
     campaign_.begin(*exchange_.model, std::move(exchange_.request->asked_model));
     if (!refuse_known()) find_place();
 }
@@ -347,10 +353,10 @@ void Forward::on_link_ended() {
     if (phase_ != Phase::relaying) return lose("the connection ended", AttemptEnd::ended_early);
     const bool allowed = link_->parser.finish() == http::Progress::complete;
     drop_link(false);
-    relay_.see_end();
+    relay().see_end();
     // A stream that said its end is whole, however its framing ends; one that only the connection's
     // end delimits is not whole without it.
-    if (event_stream_ ? relay_.said_its_end() && relay_.can_end() : allowed)
+    if (event_stream_ ? relay().said_its_end() && relay().can_end() : allowed)
         return end_answer(false);
     lose_end("The backend ended the answer before it was complete.");
 }

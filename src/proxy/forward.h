@@ -12,9 +12,11 @@
 // only where the model says `resume`.
 #pragma once
 
+#include "delivery.h"
 #include "inquest.h"
 #include "sluice/answer/campaign.h"
 #include "sluice/answer/held_answer.h"
+#include "sluice/answer/recording.h"
 #include "sluice/answer/relay.h"
 #include "sluice/answer/resumption.h"
 #include "sluice/answer/splice_run.h"
@@ -55,6 +57,8 @@ public:
     // is the request's body where that is not kept, else null.
     Forward(Service& service, Exchange& exchange, io::Actor& owner, net::Stream& client,
             Upload* upload);
+    // For whoever listens to the recording; its body is kept.
+    Forward(Service& service, Exchange& exchange, io::Actor& owner, answer::Recording& recording);
     ~Forward();  // asserts that no link and no place is held
 
     void start();
@@ -78,14 +82,14 @@ public:
     policy::RetryAdvice advice() const;
     // Of an answer that is done: what passed through pipes may have held an error.
     End answer_end() const {
-        return relay_.passed_error() || disguised_ ? End::backend_error : End::ok;
+        return relay().passed_error() || disguised_ ? End::backend_error : End::ok;
     }
     // The connection to the client cannot carry another answer.
-    bool client_must_close() const { return client_must_close_; }
+    bool client_must_close() const { return delivery_.client_must_close(); }
     // Its end would look like that of the answer, which broke without the client's being told.
     bool client_must_see_reset() const {
-        return outcome_ == Outcome::broken && !ended_properly_ &&
-               relay_.plan().out == http::Framing::until_close;
+        return outcome_ == Outcome::broken && !delivery_.ended_properly() &&
+               relay().plan().out == http::Framing::until_close;
     }
 
     // The dispatch has a place for it now.
@@ -179,7 +183,6 @@ private:
     void begin_answer(const http::Head& head);
     bool write_answer_head(const http::Head& head, http::Framing out);
     void forward_fields(http::HeadWriter& writer, const http::Head& head);
-    void name_request(http::HeadWriter& writer);
     policy::RetryAdvice advice_for(const answer::HeldAnswer& held) const;
     bool send_head(http::HeadWriter& writer);
     void hold(const http::Head& head);
@@ -191,7 +194,6 @@ private:
     void ask_plainly();
     void refuse_coding();
     void note_plain_answer();
-    void send(mem::Chain&& bytes);
     void drop_withheld();
     void stop_withholding();
     bool judge_begin();
@@ -214,8 +216,6 @@ private:
     std::uint64_t written_tokens(const llm::TokenRate& rate) const;
     void finish(bool reusable);
     void break_off(Error error, End end, const llm::Refusal* refusal = nullptr);
-    std::string last_event(const Error& error, const llm::Refusal* refusal) const;
-    bool may_end_properly() const;
     void listen();
     void note_arrival();
     void empty_pipes();
@@ -232,7 +232,7 @@ private:
     std::uint64_t opaque_bytes() const;
     // The silence is the client's doing.
     bool waits_for_client() const {
-        return held_back_ || ((run_.active() || tap_.active()) && client_.unsent() > 0);
+        return held_back_ || ((run_.active() || tap_.active()) && delivery_.unsent() > 0);
     }
 
     // --- going on elsewhere (forward_resume.cc) ---
@@ -243,28 +243,26 @@ private:
     void begin_resumed();
 
     // --- telling a client that it waits (forward_notice.cc) ---
-    bool may_be_told() const;
+    Delivery::Hearing hearing() const;
     bool may_be_no_stream() const;
-    Instant head_due() const;
-    Duration first_notice() const;
     bool has_spoken() const;
     std::string_view notice();
     void tell();
-    bool commit();
-    Instant next_notice() const;
     policy::Deadline phase_deadline() const;
     Instant server_alive() const;
     bool was_alive(const policy::Deadline& deadline) const;
     void expire_phase(const policy::Deadline& deadline);
 
+    answer::Relay& relay() { return delivery_.relay(); }
+    const answer::Relay& relay() const { return delivery_.relay(); }
     std::uint32_t server() const { return exchange_.target->endpoint->id; }
     const std::string& backend() const { return exchange_.target->endpoint->url; }
 
     Service& service_;
     Exchange& exchange_;
     io::Actor& owner_;
-    net::Stream& client_;
     Upload* upload_;  // null: the request's body is kept
+    Delivery delivery_;
     answer::Campaign campaign_;
     upstream::Place place_;
     policy::RetryBudget::Retry retry_;  // held while a second try is under way
@@ -272,22 +270,15 @@ private:
     upstream::Pool* pool_ = nullptr;
     upstream::Link* link_ = nullptr;
     http::HeadReader head_reader_;
-    answer::Relay relay_;
     answer::SpliceRun run_;  // of the answer's body, when it is large
     answer::StreamTap tap_;  // of its events, where these shall be spliced
     std::unique_ptr<answer::HeldAnswer> held_answer_;
     std::unique_ptr<answer::Resumption> resume_;  // of a stream that may go on elsewhere
-    mem::Chain withheld_head_;                    // of a stream that has not said anything yet
-    mem::Chain withheld_;
-    std::string request_id_;  // that the answer's head names, in Anthropic's dialect
     std::optional<Duration>
         retry_after_;      // until it may help to try again, as far as that is known
     Instant phase_begun_;  // or the last progress in it
     Instant heard_;        // the last byte of the backend, comments too; else as `phase_begun_`
     Instant queued_at_;
-    Instant sent_at_;                      // when the client was last sent something
-    Instant told_;                         // when the client was last told that it waits
-    Instant withheld_at_;                  // since when the begin of an answer is
     Instant check_at_;                     // while pausing
     std::uint64_t digest_ = 0;             // 0: not asked for yet
     std::uint64_t link_bytes_before_ = 0;  // what the link had received when it was leased
@@ -303,17 +294,12 @@ private:
     bool usage_injected_ = false;  // into the request to this target
     bool plainly_ = false;         // it is asked again without what we add
     bool link_keeps_alive_ = false;
-    bool held_back_ = false;  // the client is slow: the backend's receive is on hold
-    bool client_must_close_ = false;
-    bool ended_properly_ = false;   // although it broke: the client was told
+    bool held_back_ = false;        // the client is slow: the backend's receive is on hold
     bool pipe_refused_ = false;     // none was to be had: not asked for again
     bool spliced_ = false;          // a part of the answer was
     bool events_complete_ = false;  // the copy of them says so
     bool bytes_behind_ = false;     // and something came behind them
-    bool withholding_ = false;      // the answer's begin, until it says something
     bool disguised_ = false;        // a refusal that said 200
-    bool committed_ = false;        // to status 200, by a head that was due
-    bool promised_ = false;         // and that head says that events come
     bool retried_link_ = false;     // a fresh one, after a kept-alive one was closed
     bool sends_again_ = false;      // and that one may have brought the request there
     bool waits_for_load_ = false;

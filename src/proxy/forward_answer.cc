@@ -113,20 +113,20 @@ void Forward::begin_answer(const http::Head& head) {
                               ? head.content_length <= answer::HeldAnswer::bytes_max
                               : !exchange_.is_generic() || head.framing == http::Framing::none;
     if (head.status >= 400 && !event_stream_ && is_short) return hold(head);
-    if (committed_ && readable && head.status == 200 && is_short) return hold(head);
-    if (committed_ && (!event_stream_ || head.status != 200))
+    if (delivery_.committed() && readable && head.status == 200 && is_short) return hold(head);
+    if (delivery_.committed() && (!event_stream_ || head.status != 200))
         return fail_answer("answered with no stream, although a stream was asked for.");
     // A stream of declared length could not be ended with an error event: chunks can.
-    const auto out = answer::choose_framing(head.framing, exchange_.client_minor, event_stream_);
-    client_must_close_ = out == http::Framing::until_close;
-    withholding_ = may_withhold(head, readable);
-    withheld_at_ = service_.loop.now();
-    const bool withholds_events = withholding_ && event_stream_ && exchange_.model->has_others();
+    const auto out = answer::choose_framing(head.framing, delivery_.minor(), event_stream_);
+    if (out == http::Framing::until_close) delivery_.must_close();
+    if (may_withhold(head, readable)) delivery_.withhold(service_.loop.now());
+    const bool withholds_events =
+        delivery_.withholding() && event_stream_ && exchange_.model->has_others();
     prepare_to_resume();
-    if (!committed_ && !write_answer_head(head, out)) {
+    if (!delivery_.committed() && !write_answer_head(head, out)) {
         drop_link(false);
         place_.cancel();
-        withholding_ = false;
+        delivery_.drop_withheld();
         return give_up(no_memory());
     }
     const bool raw =
@@ -134,26 +134,26 @@ void Forward::begin_answer(const http::Head& head) {
                             .out = out,
                             .events_taken_out = hide || withholds_events || resume_ || guessed,
                             .bytes_ahead = head.content_length});
-    relay_.begin({.in = head.framing,
-                  .out = out,
-                  .length = head.content_length,
-                  .event_stream = event_stream_,
-                  .form = form_,
-                  .readable = readable,
-                  .hide_usage_event = hide,
-                  .examined = readable && withholding_,
-                  .guessed = guessed,
-                  .must_finish = head.status == 200 && exchange_.endpoint->says_finish(),
-                  .responses = event_stream_ && exchange_.dialect() == llm::Dialect::responses,
-                  .request_id = request_id_,
-                  .raw = raw,
-                  .journal = resume_ && !resumes_ ? &resume_->journal : nullptr,
-                  .resumed = resumes_ ? &*resume_->stream : nullptr});
+    relay().begin({.in = head.framing,
+                   .out = out,
+                   .length = head.content_length,
+                   .event_stream = event_stream_,
+                   .form = form_,
+                   .readable = readable,
+                   .hide_usage_event = hide,
+                   .examined = readable && delivery_.withholding(),
+                   .guessed = guessed,
+                   .must_finish = head.status == 200 && exchange_.endpoint->says_finish(),
+                   .responses = event_stream_ && exchange_.dialect() == llm::Dialect::responses,
+                   .request_id = delivery_.request_id(),
+                   .raw = raw,
+                   .journal = resume_ && !resumes_ ? &resume_->journal : nullptr,
+                   .resumed = resumes_ ? &*resume_->stream : nullptr});
     if (resumes_) begin_resumed();
     exchange_.status = head.status;
     pool_->expect_large(exchange_.lane.lane == answer::Lane::splice);
     enter(Phase::relaying);
-    if (!withholding_) pass_on();
+    if (!delivery_.withholding()) pass_on();
 }
 
 // Whether the begin of an answer is kept until it is seen to be none: a stream's up to its first
@@ -161,7 +161,7 @@ void Forward::begin_answer(const http::Head& head) {
 bool Forward::may_withhold(const http::Head& head, bool readable) const {
     if (head.status != 200 || resumes_ || !body_expected_) return false;
     if (!event_stream_)
-        return readable && !committed_ &&
+        return readable && !delivery_.committed() &&
                (head.framing != http::Framing::length ||
                 head.content_length <= answer::HeldAnswer::bytes_max);
     if (!exchange_.endpoint->says_finish()) return false;
@@ -172,7 +172,7 @@ bool Forward::may_withhold(const http::Head& head, bool readable) const {
 
 bool Forward::write_answer_head(const http::Head& head, http::Framing out) {
     http::HeadWriter writer(service_.head_space());
-    writer.status_line(head.status, head.reason);
+    delivery_.begin_head(writer, head.status, head.reason);
     forward_fields(writer, head);
     if (head.status >= 400 && !exchange_.is_generic()) {
         answer::HeldAnswer refused;
@@ -182,8 +182,7 @@ bool Forward::write_answer_head(const http::Head& head, http::Framing out) {
             {.end = AttemptEnd::answered, .status = head.status, .error = nullptr}));
         writer.lines(policy::advice_fields(advice_for(refused)));
     }
-    if (out == http::Framing::length) writer.field("Content-Length", head.content_length);
-    if (out == http::Framing::chunked) writer.field("Transfer-Encoding", "chunked");
+    delivery_.frame_head(writer, out, head.content_length);
     if (out == http::Framing::none && head.has_content_length && head.status != 204)
         writer.field("Content-Length", head.content_length);
     return send_head(writer);
@@ -207,40 +206,15 @@ void Forward::forward_fields(http::HeadWriter& writer, const http::Head& head) {
     }
     if (exchange_.dialect() != llm::Dialect::anthropic) return;
     if (head.has(http::FieldId::request_id))
-        request_id_ = head.find(http::FieldId::request_id);
+        delivery_.keep_request_id(head.find(http::FieldId::request_id));
     else
-        name_request(writer);
+        delivery_.name_request(writer);
 }
 
-// Where Anthropic's clients look for it.
-void Forward::name_request(http::HeadWriter& writer) {
-    request_id_ = exchange_.id;
-    writer.field("request-id", request_id_);
-}
-
-// What every answer of a backend gets, and the end of the head.
 bool Forward::send_head(http::HeadWriter& writer) {
-    writer.field("x-request-id", exchange_.id);
-    if (!exchange_.opened_to.empty()) open_to(exchange_.opened_to, writer);
-    if (exchange_.target != nullptr) writer.field("x-sluice-backend", backend());
-    if (exchange_.retries > 0) writer.field("x-sluice-retries", exchange_.retries);
     // The rest of a body that nobody wants any more is in the way of another request.
-    if (upload_ != nullptr && !upload_->complete()) client_must_close_ = true;
-    if (client_must_close_ || !exchange_.keep_alive)
-        writer.field("Connection", "close");
-    else if (exchange_.client_minor == 0)
-        writer.field("Connection", "keep-alive");
-    writer.end();
-    if (writer.overflowed()) return false;
-    mem::Chain bytes(service_.loop.nodes());
-    if (!bytes.append_copy(service_.loop.buffers(), writer.text())) return false;
-    if (withholding_) {
-        withheld_head_.append(std::move(bytes));
-    } else {
-        exchange_.bytes_out += bytes.size();
-        client_.send(std::move(bytes));
-    }
-    return true;
+    if (upload_ != nullptr && !upload_->complete()) delivery_.must_close();
+    return delivery_.send_head(writer);
 }
 
 // --- refusals -------------------------------------------------------------------------------
@@ -269,7 +243,8 @@ void Forward::hold_slice(const mem::Slice& slice) {
         held_answer_->body += slice.text().substr(piece.begin, piece.end - piece.begin);
     if (progress == http::Progress::failed)
         return fail_answer("broke its framing: " + link_->parser.error().message);
-    if (held_answer_->body.size() > answer::HeldAnswer::bytes_max && !committed_ && !pass_on_held())
+    if (held_answer_->body.size() > answer::HeldAnswer::bytes_max && !delivery_.committed() &&
+        !pass_on_held())
         return;
     if (progress == http::Progress::incomplete) return;
     if (phase_ == Phase::relaying) return end_answer(false);
@@ -282,19 +257,19 @@ void Forward::hold_slice(const mem::Slice& slice) {
 // there was no memory for it, and everything is over.
 bool Forward::pass_on_held() {
     const auto held = std::move(held_answer_);
-    const auto out = answer::choose_framing(held->framing, exchange_.client_minor, true);
-    client_must_close_ = out == http::Framing::until_close;
+    const auto out = answer::choose_framing(held->framing, delivery_.minor(), true);
+    if (out == http::Framing::until_close) delivery_.must_close();
     http::HeadWriter writer(service_.head_space());
-    writer.status_line(held->status, held->reason);
+    delivery_.begin_head(writer, held->status, held->reason);
     writer.lines(held->fields);
     const policy::FailureFacts facts{
         .end = AttemptEnd::answered, .status = held->status, .error = nullptr};
     campaign_.set_failed_as(policy::classify(facts));
     if (!exchange_.is_generic()) writer.lines(policy::advice_fields(advice_for(*held)));
-    if (out == http::Framing::chunked) writer.field("Transfer-Encoding", "chunked");
-    relay_.begin({.in = held->framing, .out = out});
+    delivery_.frame_head(writer, out, 0);
+    relay().begin({.in = held->framing, .out = out});
     mem::Chain body(service_.loop.nodes());
-    if (!send_head(writer) || !relay_.insert(held->body, service_.loop.buffers(), body)) {
+    if (!send_head(writer) || !relay().insert(held->body, service_.loop.buffers(), body)) {
         drop_link(false);
         place_.cancel();
         interrupt(no_memory(), End::unavailable);
@@ -305,7 +280,7 @@ bool Forward::pass_on_held() {
     end.retry_after = held->advice.after;
     place_.release(end);
     enter(Phase::relaying);
-    send(std::move(body));
+    delivery_.send(std::move(body));
     pass_on();
     return true;
 }
@@ -351,22 +326,22 @@ policy::RetryAdvice Forward::advice_for(const answer::HeldAnswer& held) const {
 
 // It is the answer after all.
 void Forward::relay_held() {
-    SLUICE_ASSERT(!place_.held() && !committed_);
+    SLUICE_ASSERT(!place_.held() && !delivery_.committed());
     const auto held = std::move(held_answer_);
     if (!exchange_.is_generic()) say_in_form_of(exchange_.dialect(), exchange_.id, *held);
     http::HeadWriter writer(service_.head_space());
-    writer.status_line(held->status, held->reason);
+    delivery_.begin_head(writer, held->status, held->reason);
     writer.lines(held->fields);
     if (!exchange_.is_generic()) writer.lines(policy::advice_fields(advice_for(*held)));
-    if (exchange_.method != http::Method::head) writer.field("Content-Length", held->body.size());
+    if (exchange_.method != http::Method::head)
+        delivery_.frame_head(writer, http::Framing::length, held->body.size());
     mem::Chain body(service_.loop.nodes());
     if (!send_head(writer) || !body.append_copy(service_.loop.buffers(), held->body))
         return fail(no_memory());
     exchange_.status = held->status;
     exchange_.answer_begun = true;
     exchange_.error = campaign_.failed() ? campaign_.failure().message : std::string();
-    exchange_.bytes_out += body.size();
-    client_.send(std::move(body));
+    delivery_.send(std::move(body));
     finish(false);
 }
 

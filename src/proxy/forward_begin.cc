@@ -18,40 +18,13 @@ constexpr std::size_t withheld_bytes_max = 16 * limits::KiB;
 
 }  // namespace
 
-// To the client; or kept, while the stream has not said anything that another could not.
-void Forward::send(mem::Chain&& bytes) {
-    // What comes in small pieces must not hold a buffer for each of them.
-    if (withholding_ && !withheld_.empty())
-        return withheld_.append_compact(service_.loop.buffers(), std::move(bytes));
-    if (withholding_) return withheld_.append(std::move(bytes));
-    // From here on a client is behind, and what waits for it is packed into few buffers.
-    constexpr std::size_t unsent_slices_behind = 4;
-    if (bytes.empty()) return;
-    exchange_.bytes_out += bytes.size();
-    sent_at_ = service_.loop.now();
-    if (client_.unsent_slices() < unsent_slices_behind)
-        client_.send(std::move(bytes));
-    else
-        client_.send_compact(std::move(bytes));
-}
-
 void Forward::drop_withheld() {
-    withholding_ = false;
-    withheld_head_.clear();
-    withheld_.clear();
+    delivery_.drop_withheld();
     if (!resumes_) resume_ = nullptr;
 }
 
 void Forward::stop_withholding() {
-    SLUICE_ASSERT(withholding_);
-    withholding_ = false;
-    // A head of ours may be out already.
-    if (!committed_) {
-        exchange_.bytes_out += withheld_head_.size();
-        client_.send(std::move(withheld_head_));
-    }
-    withheld_head_.clear();
-    send(std::move(withheld_));
+    delivery_.release_withheld();
     pass_on();
 }
 
@@ -59,9 +32,9 @@ void Forward::stop_withholding() {
 // False: this one is not read any further.
 bool Forward::judge_begin() {
     // Where that was a guess it is settled now.
-    event_stream_ = relay_.plan().event_stream;
-    form_ = relay_.plan().form;
-    if (!withholding_) return true;
+    event_stream_ = relay().plan().event_stream;
+    form_ = relay().plan().form;
+    if (!delivery_.withholding()) return true;
     return event_stream_ ? judge_stream() : judge_document();
 }
 
@@ -72,24 +45,26 @@ bool Forward::judge_stream() {
         refuse_instead();
         return false;
     }
-    const bool spoke = exchange_.model->has_others() ? relay_.spoke() : !relay_.says_nothing();
-    if (spoke || relay_.saw_finish() || relay_.saw_done() || withheld_.size() > withheld_bytes_max)
+    const bool spoke = exchange_.model->has_others() ? relay().spoke() : !relay().says_nothing();
+    if (spoke || relay().saw_finish() || relay().saw_done() ||
+        delivery_.withheld_bytes() > withheld_bytes_max)
         stop_withholding();
     return true;
 }
 
 // It is an error instead of a stream.
 bool Forward::is_refused() const {
-    return withholding_ && event_stream_ && relay_.saw_error() && relay_.content_events() == 0;
+    return delivery_.withholding() && event_stream_ && relay().saw_error() &&
+           relay().content_events() == 0;
 }
 
 bool Forward::judge_document() {
-    if (relay_.document() == answer::Relay::Document::error) {
+    if (relay().document() == answer::Relay::Document::error) {
         refuse_instead();
         return false;
     }
-    if (relay_.document() != answer::Relay::Document::answer) return true;
-    if (promised_) {
+    if (relay().document() != answer::Relay::Document::answer) return true;
+    if (delivery_.promised()) {
         drop_link(false);
         drop_withheld();
         expect_events();
@@ -102,8 +77,8 @@ bool Forward::judge_document() {
 
 // The client was promised a stream, which what came is none of: what is told now are events.
 void Forward::expect_events() {
-    const auto out = relay_.plan().out;
-    relay_.begin({.in = out, .out = out, .event_stream = true});
+    const auto out = relay().plan().out;
+    relay().begin({.in = out, .out = out, .event_stream = true});
     event_stream_ = true;
     form_ = sse::Form::event_stream;
 }
@@ -118,13 +93,13 @@ void Forward::refuse_document() {
 
 // Its status says 200, but it is a refusal: what it says counts, and the client gets no 200 either.
 void Forward::refuse_instead() {
-    SLUICE_ASSERT(withholding_ && held_answer_ == nullptr);
-    std::string text = relay_.error_text();
+    SLUICE_ASSERT(delivery_.withholding() && held_answer_ == nullptr);
+    std::string text = relay().error_text();
     const auto said = llm::read_failure_body(text);
     if (link_ != nullptr) drop_link(false);
     drop_withheld();
-    relay_.withdraw_error();
-    if (promised_ && !event_stream_) expect_events();
+    relay().withdraw_error();
+    if (delivery_.promised() && !event_stream_) expect_events();
     disguised_ = true;
     held_answer_ = std::make_unique<answer::HeldAnswer>();
     held_answer_->status = llm::implied_status(said);
@@ -134,7 +109,7 @@ void Forward::refuse_instead() {
     const bool whole = said.is_error && exchange_.dialect() != llm::Dialect::responses &&
                        text.starts_with('{') && text.ends_with('}');
     // Behind a notice the event is made of what it said.
-    if (!whole && !committed_)
+    if (!whole && !delivery_.committed())
         text = llm::error_body(
             exchange_.dialect(),
             {.status = held_answer_->status, .message = said.message, .code = said.code});

@@ -29,9 +29,9 @@ void Forward::lose(const std::string& cause, AttemptEnd end) {
     const bool untouched = nothing_taken();
     drop_link(false);
     if (phase_ == Phase::relaying) {
-        relay_.see_end();
+        relay().see_end();
         // A finish reason makes a stream whole that its server closes, not one that it resets.
-        if (event_stream_ && relay_.saw_done() && relay_.can_end()) return end_answer(false);
+        if (event_stream_ && relay().saw_done() && relay().can_end()) return end_answer(false);
         return lose_end("The backend broke off: " + cause);
     }
     held_answer_ = nullptr;
@@ -97,9 +97,9 @@ void Forward::lose_answer(answer::Break kind, std::string cause, End end) {
     ++service_.statistics.answers_broken[static_cast<std::size_t>(kind)];
     note_break();
     const bool dead = look_for_listener();
-    const auto said = llm::read_failure_body(relay_.error_text());
+    const auto said = llm::read_failure_body(relay().error_text());
     const auto facts = facts_of(kind, said, dead);
-    if (withholding_) {
+    if (delivery_.withholding()) {
         drop_withheld();
         return move_on(facts, Error::backend(502, Retry::no, std::move(cause)));
     }
@@ -108,7 +108,7 @@ void Forward::lose_answer(answer::Break kind, std::string cause, End end) {
     const int status = end == End::timeout ? 504 : 502;
     // An error that was kept from the client is told in the backend's words all the same.
     std::optional<llm::Refusal> refusal;
-    if (relay_.erred()) refusal = llm::read_refusal(relay_.error_text(), llm::message_of(cause));
+    if (relay().erred()) refusal = llm::read_refusal(relay().error_text(), llm::message_of(cause));
     break_off(Error::backend(status, Retry::no, std::move(cause)), end,
               refusal ? &*refusal : nullptr);
 }
@@ -116,8 +116,8 @@ void Forward::lose_answer(answer::Break kind, std::string cause, End end) {
 // The connection ended behind what is no end of an answer; its last words may say why.
 void Forward::lose_end(std::string cause) {
     if (is_refused()) return refuse_instead();
-    if (!relay_.erred()) return lose_answer(answer::Break::connection, std::move(cause));
-    lose_answer(answer::Break::error_event, "The backend " + relay_.error_failure());
+    if (!relay().erred()) return lose_answer(answer::Break::connection, std::move(cause));
+    lose_answer(answer::Break::error_event, "The backend " + relay().error_failure());
 }
 
 // Behind a reset the server may be gone, with everything else that it was doing. True: it is.

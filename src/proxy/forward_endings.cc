@@ -15,7 +15,7 @@ void Forward::give_up(Error error) {
 // Nobody else will do.
 void Forward::give_up() {
     leave_line();
-    if (held_answer_ != nullptr && !committed_) return relay_held();
+    if (held_answer_ != nullptr && !delivery_.committed()) return relay_held();
     Error error = std::move(campaign_.failure());
     if (held_answer_ != nullptr) {
         // In the backend's words, in the frame of the dialect.
@@ -26,7 +26,7 @@ void Forward::give_up() {
         error.status = of_client && held->status >= 500 ? 400 : held->status;
         return break_off(std::move(error), End::backend_error, &refusal);
     }
-    if (committed_) return break_off(std::move(error), failure_end_);
+    if (delivery_.committed()) return break_off(std::move(error), failure_end_);
     fail(std::move(error));
 }
 
@@ -69,7 +69,7 @@ void Forward::interrupt(Error cause, End end) {
     leave_line();
     if (link_ != nullptr) give_up_link();
     if (place_.held()) place_.cancel();
-    if (withholding_) drop_withheld();
+    if (delivery_.withholding()) drop_withheld();
     failure_end_ = end;
     if (!exchange_.answer_begun) return fail(std::move(cause));
     break_off(std::move(cause), end);

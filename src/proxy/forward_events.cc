@@ -27,17 +27,17 @@ bool Forward::choose_answer_lane(answer::LaneFacts facts) {
 // True: the events pass through pipes, or everything is over; the backend is not received from.
 bool Forward::splice_events() {
     if (phase_ != Phase::relaying) return phase_ == Phase::finished;
-    if (!relay_.plan().raw || pipe_refused_) return false;
+    if (!relay().plan().raw || pipe_refused_) return false;
     net::Stream& from = link_->stream;
     from.hold_receiving();
     // What was on its way into buffers is relayed from there, and leaves first.
-    if (from.receiving() || (!tap_.active() && client_.unsent() > 0)) return true;
+    if (from.receiving() || (!tap_.active() && delivery_.unsent() > 0)) return true;
     const bool was_blocked = tap_.active();
     for (;;) {
         const bool nothing_comes =
             events_complete_ || from.awaits_readable() || from.ended() || from.receive_error() != 0;
         if (tap_.empty() && nothing_comes) break;
-        const auto progress = tap_.move(from, client_);
+        const auto progress = tap_.move(from, delivery_.client());
         note_moved();
         if (!watch_copy()) return true;
         if (progress == answer::StreamTap::Progress::refused) return !receive_events_instead();
@@ -48,7 +48,7 @@ bool Forward::splice_events() {
     tap_.rest();
     if (was_blocked && tap_.empty()) note_progress();  // the silence was ours
     if (events_complete_ && tap_.empty()) {
-        client_must_close_ |= bytes_behind_;
+        if (bytes_behind_) delivery_.must_close();
         finish(link_keeps_alive_ && !bytes_behind_);
     }
     return true;
@@ -57,8 +57,7 @@ bool Forward::splice_events() {
 void Forward::note_moved() {
     const std::uint64_t moved = tap_.take_moved();
     if (moved == 0) return;
-    exchange_.bytes_out += moved;
-    sent_at_ = service_.loop.now();
+    delivery_.note_sent(moved);
     note_arrival();
 }
 
@@ -73,15 +72,15 @@ bool Forward::watch_copy() {
 bool Forward::watch(std::string_view text) {
     std::size_t leftover = text.size();
     auto progress = http::Progress::complete;
-    const std::uint64_t events_before = relay_.events();
-    if (!events_complete_) progress = relay_.watch(text, link_->parser, service_.relay, leftover);
+    const std::uint64_t events_before = relay().events();
+    if (!events_complete_) progress = relay().watch(text, link_->parser, service_.relay, leftover);
     heard_ = service_.loop.now();
-    if (relay_.events() > events_before) phase_begun_ = heard_;
+    if (relay().events() > events_before) phase_begun_ = heard_;
     events_complete_ = progress == http::Progress::complete;
     bytes_behind_ |= events_complete_ && leftover > 0;
     if (progress != http::Progress::failed) return true;
-    const std::string cause = "The backend " + relay_.failure(link_->parser);
-    const answer::Break kind = relay_.failure_kind();
+    const std::string cause = "The backend " + relay().failure(link_->parser);
+    const answer::Break kind = relay().failure_kind();
     drop_link(false);
     lose_answer(kind, cause);
     return false;
@@ -97,7 +96,7 @@ bool Forward::receive_events_instead() {
     for (auto text = tap_.take_back(space); !text.empty(); text = tap_.take_back(space)) {
         if (!watch(text)) return false;
         if (!out.append_copy(service_.loop.buffers(), text)) {
-            relay_.lose_place();
+            relay().lose_place();
             drop_link(false);
             place_.cancel();
             break_off(no_memory(), End::unavailable);
@@ -105,10 +104,10 @@ bool Forward::receive_events_instead() {
         }
     }
     tap_.rest();
-    client_.forget_pipe();
-    client_.send(std::move(out));
+    delivery_.client().forget_pipe();
+    delivery_.client().send(std::move(out));
     if (!events_complete_) return true;
-    client_must_close_ |= bytes_behind_;
+    if (bytes_behind_) delivery_.must_close();
     finish(link_keeps_alive_ && !bytes_behind_);
     return false;
 }

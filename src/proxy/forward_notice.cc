@@ -1,95 +1,63 @@
-// What a client is told while it waits, and how long a phase may take.
-//
-// A streaming client that hears nothing for minutes gives up (Node's after 300 s). From
-// `queue.notice_first` on it gets a comment from time to time, through queue, load and prefill,
-// until the backend says something. The first one commits the answer to status 200. Behind the
-// first word it gets one after each `heartbeat` in which nothing else came. A client that does not
-// read gets none: it would find them all at once.
+// What a client hears of a forward's phases, and how long each may take.
 #include "forward.h"
-#include "sluice/http/writer.h"
 
 #include <algorithm>
 #include <utility>
 
 namespace sluice::proxy {
 
-namespace {
-
-// The head of a stream that has not said anything is kept that long where nothing else is due: the
-// usual time between two heartbeats. Clients wait for it for minutes (Node: 300 s).
-constexpr Duration head_withheld_max = Duration::seconds(15);
-
-}  // namespace
-
 // --- notices --------------------------------------------------------------------------------
 
-bool Forward::may_be_told() const {
-    if (!exchange_.streamed || exchange_.endpoint->streaming != llm::Streaming::sse) return false;
-    // Without a first notice the answer's begin is the backend's to say.
-    const bool may_begin = exchange_.answer_begun || first_notice().ns != 0;
+// What may be told to the client in this phase.
+Delivery::Hearing Forward::hearing() const {
+    Delivery::Hearing hearing{.open = false, .has_spoken = has_spoken()};
+    if (delivery_.is_recorded() || !exchange_.streamed ||
+        exchange_.endpoint->streaming != llm::Streaming::sse)
+        return hearing;
     switch (phase_) {
         case Phase::queued:
         case Phase::pausing:
         case Phase::connecting:
         case Phase::waiting:
         case Phase::holding:
-            return may_begin;
+            hearing.open = delivery_.may_begin();
+            break;
         case Phase::relaying:
-            return may_begin && event_stream_ && form_ == sse::Form::event_stream && !held_back_ &&
-                   !relay_.saw_done() && !relay_.passed_error() && !may_be_no_stream();
+            hearing.open = delivery_.may_begin() && event_stream_ &&
+                           form_ == sse::Form::event_stream && !held_back_ && !relay().saw_done() &&
+                           !relay().passed_error() && !may_be_no_stream();
+            break;
         case Phase::idle:
         case Phase::finished:
-            return false;
+            break;
     }
-    return false;
+    return hearing;
 }
 
 // Under the backend's own head a document may come, which a comment would spoil.
 bool Forward::may_be_no_stream() const {
-    return relay_.plan().guessed && !promised_;
-}
-
-// When the head of a stream that is withheld goes out though the client is told nothing else.
-Instant Forward::head_due() const {
-    if (!withholding_ || committed_ || !event_stream_) return io::TimerWheel::never;
-    return std::max(withheld_at_, told_) + head_withheld_max;
-}
-
-Duration Forward::first_notice() const {
-    return exchange_.model->setting.queue.notice_first;
+    return relay().plan().guessed && !delivery_.promised();
 }
 
 // The backend has begun to say something that the client gets to hear.
 bool Forward::has_spoken() const {
-    return phase_ == Phase::relaying && relay_.events() > 0 && !withholding_;
-}
-
-Instant Forward::next_notice() const {
-    if (!may_be_told()) return head_due();
-    const auto& setting = exchange_.model->setting;
-    if (told_ == Instant{} && first_notice().ns != 0 && !has_spoken())
-        return exchange_.begun + first_notice();
-    Duration every = setting.heartbeat;
-    const Duration in_line = setting.queue.notice_every;
-    if (!has_spoken() && in_line.ns != 0)
-        every = every.ns == 0 ? in_line : std::min(every, in_line);
-    return every.ns == 0 ? io::TimerWheel::never : std::max(told_, sent_at_) + every;
+    return phase_ == Phase::relaying && relay().events() > 0 && !delivery_.withholding();
 }
 
 void Forward::tell() {
-    told_ = service_.loop.now();
+    delivery_.note_told(service_.loop.now());
     // What has left through a pipe may be a part of an event.
-    if (client_.unsent() > 0 || tap_.active()) return;
-    if (!exchange_.answer_begun && !commit()) return;
+    if (delivery_.unsent() > 0 || tap_.active()) return;
+    if (!exchange_.answer_begun) {
+        const bool in_line = phase_ == Phase::queued && !waits_for_load_;
+        const auto position = in_line ? service_.dispatch.position(*exchange_.model, *this) : 0;
+        if (!delivery_.commit(position)) return;
+        form_ = relay().plan().form;
+    }
     // Its head is out: where nobody else could answer, nothing is gained by keeping the rest.
-    if (withholding_ && !withheld_.empty() && !exchange_.model->has_others())
+    if (delivery_.withholding() && delivery_.withheld_bytes() > 0 && !exchange_.model->has_others())
         return stop_withholding();
-    if (!may_be_told()) return;
-    mem::Chain out(service_.loop.nodes());
-    if (!relay_.insert(notice(), service_.loop.buffers(), out)) return;
-    sent_at_ = told_;
-    exchange_.bytes_out += out.size();
-    client_.send(std::move(out));
+    if (hearing().open) delivery_.insert_notice(notice());
 }
 
 std::string_view Forward::notice() {
@@ -103,48 +71,12 @@ std::string_view Forward::notice() {
     return service_.text;
 }
 
-// Begins the answer by ourselves, before the backend does. False: not now.
-bool Forward::commit() {
-    SLUICE_ASSERT(!committed_);
-    const auto out =
-        exchange_.client_minor == 0 ? http::Framing::until_close : http::Framing::chunked;
-    const bool must_close = client_must_close_ || out == http::Framing::until_close;
-    if (!withheld_head_.empty()) {
-        promised_ = !relay_.plan().guessed;
-        exchange_.bytes_out += withheld_head_.size();
-        client_.send(std::move(withheld_head_));
-        withheld_head_.clear();
-    } else {
-        http::HeadWriter writer(service_.head_space());
-        writer.status_line(200, "OK");
-        writer.field("Content-Type", "text/event-stream; charset=utf-8");
-        writer.field("Cache-Control", "no-cache");
-        writer.field("X-Accel-Buffering", "no");
-        if (exchange_.dialect() == llm::Dialect::anthropic) name_request(writer);
-        if (out == http::Framing::chunked) writer.field("Transfer-Encoding", "chunked");
-        if (phase_ == Phase::queued && !waits_for_load_)
-            writer.field("x-sluice-queue-position",
-                         service_.dispatch.position(*exchange_.model, *this));
-        client_must_close_ = must_close;
-        const bool withholding = std::exchange(withholding_, false);
-        const bool sent = send_head(writer);
-        withholding_ = withholding;
-        if (!sent) return false;
-        relay_.begin({.in = out, .out = out, .event_stream = true});
-        form_ = sse::Form::event_stream;
-        promised_ = true;
-    }
-    committed_ = true;
-    exchange_.status = 200;
-    exchange_.answer_begun = true;
-    return true;
-}
-
 // --- deadlines ------------------------------------------------------------------------------
 
 Instant Forward::deadline() const {
     const auto phase = phase_deadline();
-    const Instant due = std::min(phase ? phase.at : io::TimerWheel::never, next_notice());
+    const Instant due =
+        std::min(phase ? phase.at : io::TimerWheel::never, delivery_.next_notice(hearing()));
     return phase_ == Phase::pausing ? std::min(due, check_at_) : due;
 }
 
@@ -166,7 +98,7 @@ policy::Deadline Forward::phase_deadline() const {
         case Phase::relaying:
             if (waits_for_client()) return {};
             // Where nothing but a head has come the answer has not begun.
-            if (event_stream_ && relay_.events() == 0) phase = policy::Phase::first_byte;
+            if (event_stream_ && relay().events() == 0) phase = policy::Phase::first_byte;
             break;
         case Phase::idle:
         case Phase::pausing:
@@ -180,7 +112,7 @@ policy::Deadline Forward::phase_deadline() const {
     return policy::next_deadline(limits, exchange_.client_timeouts, phase,
                                  {.received = exchange_.begun,
                                   .began = began,
-                                  .last_sent = sent_at_,
+                                  .last_sent = delivery_.last_sent(),
                                   .heard = std::max(began, heard_),
                                   .alive = alive});
 }
@@ -216,7 +148,7 @@ void Forward::expire() {
         look_back();
         return take(campaign_.again(fate()));
     }
-    if (next_notice() <= now) tell();
+    if (delivery_.next_notice(hearing()) <= now) tell();
 }
 
 void Forward::expire_phase(const policy::Deadline& deadline) {
@@ -227,7 +159,7 @@ void Forward::expire_phase(const policy::Deadline& deadline) {
     const bool whole = deadline.name == DeadlineName::total || deadline.is_clients();
     failure_end_ = End::timeout;
     if (queued) retry_after_ = service_.dispatch.retry_after(*exchange_.model);
-    const bool unpassed = phase_ != Phase::relaying || withholding_;
+    const bool unpassed = phase_ != Phase::relaying || delivery_.withholding();
     if (queued && !whole && campaign_.has_fallback(policy::FallbackChain::overload)) {
         leave_line();
         note_wait();

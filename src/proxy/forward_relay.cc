@@ -11,10 +11,6 @@
 namespace sluice::proxy {
 namespace {
 
-// A client that takes nothing holds at most this much of its stream; at half of it the backend is
-// listened to again.
-constexpr std::size_t unsent_bytes_max = 32 * limits::KiB;
-
 // A request that is not kept while its answer passes is known again up to that: some tenths of a
 // millisecond.
 constexpr std::uint64_t digested_bytes_max = 4 * limits::MiB;
@@ -53,25 +49,25 @@ void Forward::relay_received() {
 void Forward::relay_slice(const mem::Slice& slice) {
     SLUICE_ASSERT(phase_ == Phase::relaying);
     note_arrival();
-    const std::uint64_t events_before = relay_.events();
+    const std::uint64_t events_before = relay().events();
     mem::Chain out(service_.loop.nodes());
     std::size_t leftover = 0;
     const auto progress =
-        relay_.take(slice, link_->parser, service_.relay, service_.loop.buffers(), out, leftover);
+        relay().take(slice, link_->parser, service_.relay, service_.loop.buffers(), out, leftover);
     // Comments and parts of events are no progress, but signs of life.
     heard_ = service_.loop.now();
-    if (!event_stream_ || relay_.events() > events_before) phase_begun_ = heard_;
-    send(std::move(out));
+    if (!event_stream_ || relay().events() > events_before) phase_begun_ = heard_;
+    delivery_.send(std::move(out));
     if (!judge_begin()) return;
     if (progress == http::Progress::incomplete) return;
     if (progress == http::Progress::failed) {
-        if (relay_.out_of_buffers()) {
+        if (relay().out_of_buffers()) {
             drop_link(false);
             place_.cancel();
             return break_off(no_memory(), End::unavailable);
         }
-        const std::string cause = "The backend " + relay_.failure(link_->parser);
-        const answer::Break kind = relay_.failure_kind();
+        const std::string cause = "The backend " + relay().failure(link_->parser);
+        const answer::Break kind = relay().failure_kind();
         drop_link(false);
         return lose_answer(kind, cause);
     }
@@ -79,16 +75,17 @@ void Forward::relay_slice(const mem::Slice& slice) {
     finish(clean && link_keeps_alive_);
 }
 
-// Back-pressure: while the client does not take what is queued, the backend is not listened to.
+// Back-pressure: while the client does not take what is queued, the backend is not listened to; at
+// half of that it is again.
 void Forward::pace() {
     if (phase_ != Phase::relaying) return;
     service_.watch_buffers();
-    const std::size_t unsent = client_.unsent();
+    const std::size_t unsent = delivery_.unsent();
     const bool scarce = unsent > 0 && service_.low_on_buffers();
-    if (!held_back_ && (unsent >= unsent_bytes_max || scarce)) {
+    if (!held_back_ && (unsent >= Delivery::unsent_bytes_max || scarce)) {
         held_back_ = true;
         link_->stream.hold_receiving();
-    } else if (held_back_ && unsent <= unsent_bytes_max / 2 && !scarce) {
+    } else if (held_back_ && unsent <= Delivery::unsent_bytes_max / 2 && !scarce) {
         held_back_ = false;
         note_progress();  // the silence was ours
     }
@@ -99,27 +96,27 @@ void Forward::pace() {
 
 // Nothing more comes: the client gets the end of its framing.
 void Forward::end_answer(bool reusable) {
-    if (relay_.unfinished()) {
+    if (relay().unfinished()) {
         if (link_ != nullptr) drop_link(false);
         return lose_answer(answer::Break::unfinished,
                            "The backend ended its stream without a finish reason.");
     }
     mem::Chain out(service_.loop.nodes());
-    if (!relay_.end(service_.loop.buffers(), out)) {
+    if (!relay().end(service_.loop.buffers(), out)) {
         if (link_ != nullptr) drop_link(false);
         place_.cancel();
         return break_off(no_memory(), End::unavailable);
     }
-    send(std::move(out));
+    delivery_.send(std::move(out));
     finish(reusable);
 }
 
 // What the backend told, or what can be said without it when a stream was cut.
 void Forward::take_usage() {
-    exchange_.usage = relay_.usage();
+    exchange_.usage = relay().usage();
     if (resumes_ && resume_->stream)
         exchange_.usage = llm::usage_of_resumed(exchange_.usage, resume_->stream->tokens_before());
-    if (exchange_.status != 200 || exchange_.is_generic() || !relay_.reads()) return;
+    if (exchange_.status != 200 || exchange_.is_generic() || !relay().reads()) return;
     const llm::Tokens counted = exchange_.endpoint->tokens;
     if (counted == llm::Tokens::none) return;
     llm::Usage& usage = exchange_.usage;
@@ -127,7 +124,7 @@ void Forward::take_usage() {
     if (usage.known && !resumes_) {
         rates.prompt.learn(exchange_.body_bytes, usage.prompt);
         if (usage.completion_known)
-            rates.completion.learn(relay_.content_bytes(), usage.completion);
+            rates.completion.learn(relay().content_bytes(), usage.completion);
     }
     // The JSON around a prompt is a part of its rate, as the template around it is of its tokens.
     if (usage.prompt == 0) {
@@ -144,26 +141,26 @@ void Forward::take_usage() {
 // more.
 std::uint64_t Forward::written_tokens(const llm::TokenRate& rate) const {
     const std::uint64_t by_bytes =
-        rate.tokens_in(relay_.content_bytes()) + relay_.textless_events();
-    if (event_stream_ && !rate.known()) return std::max(by_bytes, relay_.content_events());
+        rate.tokens_in(relay().content_bytes()) + relay().textless_events();
+    if (event_stream_ && !rate.known()) return std::max(by_bytes, relay().content_events());
     return by_bytes;
 }
 
 void Forward::finish(bool reusable) {
-    if (withholding_) stop_withholding();
+    if (delivery_.withholding()) stop_withholding();
     take_usage();
     if (link_ != nullptr) drop_link(reusable);
     // What passed through pipes can only be judged behind its leaving, and a refusal that was too
     // long to be held is one all the same.
-    const bool broken = relay_.unfinished() || relay_.passed_error();
-    if (relay_.passed_error()) {
+    const bool broken = relay().unfinished() || relay().passed_error();
+    if (relay().passed_error()) {
         ++service_.statistics.answers_broken[static_cast<std::size_t>(answer::Break::error_event)];
-        exchange_.error = "The backend ended its stream with an error: " + relay_.error_text();
+        exchange_.error = "The backend ended its stream with an error: " + relay().error_text();
     }
     if (place_.held() && !broken) place_.note_tokens(exchange_.usage.completion);
     if (broken) {
-        const auto said = llm::read_failure_body(relay_.error_text());
-        release_place(facts_of(relay_.failure_kind(), said));
+        const auto said = llm::read_failure_body(relay().error_text());
+        release_place(facts_of(relay().failure_kind(), said));
     } else {
         release_place({.status = exchange_.status});
     }
@@ -173,52 +170,14 @@ void Forward::finish(bool reusable) {
     outcome_ = Outcome::done;
 }
 
-// Whether a client that was told why in band gets a proper end of the body behind that: see
-// docs/decisions/0008-how-broken-streams-end.md.
-bool Forward::may_end_properly() const {
-    if (exchange_.dialect() == llm::Dialect::responses || form_ == sse::Form::json_lines)
-        return true;
-    return exchange_.model->setting.broken_stream == config::BrokenStream::end;
-}
-
-// What tells the client of it in band; empty where a backend's own error event has.
-std::string Forward::last_event(const Error& error, const llm::Refusal* refusal) const {
-    const bool told = relay_.passed_error();
-    const bool responses = exchange_.dialect() == llm::Dialect::responses;
-    if (told && (!responses || relay_.saw_done())) return {};
-    const std::string text = llm::message_of(error.message);
-    std::optional<llm::Refusal> passed;
-    if (told) passed = llm::read_refusal(relay_.error_text(), text);
-    const llm::ErrorText event{.status = error.status,
-                               .message = text,
-                               .code = failure_code(error.status),
-                               .request_id = request_id_,
-                               .refusal = passed ? &*passed : refusal};
-    if (!responses || form_ == sse::Form::json_lines)
-        return llm::error_event(exchange_.dialect(), form_, event);
-    llm::ResponsesPlace place = relay_.responses_place();
-    if (place.id.empty()) place.id = "resp_" + exchange_.id;
-    if (place.model.empty()) place.model = exchange_.model->name;
-    if (place.created_at == 0)
-        place.created_at = static_cast<std::uint64_t>(exchange_.begun_wall.us / 1'000'000);
-    return llm::responses_end(place, event, told);
-}
-
 // The answer has begun; it ends with an event that says why, where the client can be told in band.
 void Forward::break_off(Error error, End end, const llm::Refusal* refusal) {
     SLUICE_ASSERT(link_ == nullptr && !place_.held());
-    if (withholding_) stop_withholding();
+    if (delivery_.withholding()) stop_withholding();
     take_usage();
     retry_ = {};
     end_inquest(false);  // before the client can ask again
-    const bool properly = may_end_properly();
-    mem::Chain out(service_.loop.nodes());
-    const bool told =
-        relay_.break_off(last_event(error, refusal), properly, service_.loop.buffers(), out);
-    ended_properly_ = told && properly;
-    client_must_close_ |= !ended_properly_;
-    exchange_.bytes_out += out.size();
-    client_.send(std::move(out));
+    delivery_.break_off(error, refusal, failure_code(error.status));
     exchange_.error = error.message;
     campaign_.failure() = std::move(error);
     failure_end_ = end;

@@ -102,7 +102,7 @@ void Forward::pass_body() {
     if (link_->stream.error() != 0) return upload_->rest();
     const bool goes_on = upload_->move(link_->stream, service_.loop.now());
     exchange_.bytes_in += upload_->take_moved();
-    if (goes_on || client_.ended()) service_.loop.make_ready(owner_);
+    if (goes_on || delivery_.client().ended()) service_.loop.make_ready(owner_);
 }
 
 Instant Forward::upload_silent_since() const {

@@ -47,8 +47,9 @@ bool Forward::try_resume(policy::FailureClass failure, std::string& cause) {
     log_hop(failure);
     if (!campaign_.may_hop()) return false;
     campaign_.commit_to_model();
-    committed_ = promised_ = resumes_ = true;
-    told_ = service_.loop.now();  // the client has just heard something
+    resumes_ = true;
+    delivery_.promise();
+    delivery_.note_told(service_.loop.now());  // the client has just heard something
     campaign_.failure() = Error::backend(502, Retry::no, cause);
     failure_end_ = End::backend_error;
     take(campaign_.again(fate()));
@@ -78,10 +79,10 @@ void Forward::end_at_length() {
     const auto& asked = exchange_.request->facts.include_usage;
     const std::string events = llm::length_end(resume_->journal, asked.value_or(false));
     mem::Chain out(service_.loop.nodes());
-    if (!relay_.insert(events, service_.loop.buffers(), out) ||
-        !relay_.end(service_.loop.buffers(), out))
+    if (!relay().insert(events, service_.loop.buffers(), out) ||
+        !relay().end(service_.loop.buffers(), out))
         return break_off(no_memory(), End::unavailable);
-    send(std::move(out));
+    delivery_.send(std::move(out));
     finish(false);
 }
 
@@ -89,8 +90,8 @@ void Forward::begin_resumed() {
     ++exchange_.resumed;
     ++service_.statistics.resumed;
     mem::Chain out(service_.loop.nodes());
-    if (relay_.insert(llm::resumed_comment(backend()), service_.loop.buffers(), out))
-        send(std::move(out));
+    if (relay().insert(llm::resumed_comment(backend()), service_.loop.buffers(), out))
+        delivery_.send(std::move(out));
 }
 
 }  // namespace sluice::proxy

@@ -28,30 +28,29 @@ void Forward::note_arrival() {
 // What the client has not taken is lost.
 void Forward::empty_pipes() {
     if (!run_.active() && !tap_.active()) return;
-    if (!tap_.empty()) relay_.lose_place();
+    if (!tap_.empty()) relay().lose_place();
     run_.end();
     tap_.end();
-    client_.forget_pipe();
+    delivery_.client().forget_pipe();
 }
 
 // True: a run is under way, or everything is over; the backend is not received from here.
 bool Forward::splice_body() {
     if (event_stream_) return splice_events();
     if (phase_ != Phase::relaying) return phase_ == Phase::finished;
-    if (withholding_) return false;
+    if (delivery_.withholding()) return false;
     if (!run_.active() && !begin_run()) return false;
     net::Stream& from = link_->stream;
     // What was on its way into buffers is relayed from there, and leaves first.
     if (from.receiving()) return true;
     if (!run_.has_length() && !measure_run()) return link_ == nullptr;
-    if (!run_.moves() && client_.unsent() > 0) return true;
+    if (!run_.moves() && delivery_.unsent() > 0) return true;
 
-    const bool was_blocked = client_.unsent() > 0;
-    const auto progress = run_.move(from, client_);
-    if (was_blocked && client_.unsent() == 0) note_progress();  // the silence was ours
+    const bool was_blocked = delivery_.unsent() > 0;
+    const auto progress = run_.move(from, delivery_.client());
+    if (was_blocked && delivery_.unsent() == 0) note_progress();  // the silence was ours
     if (const std::uint64_t moved = run_.take_moved(); moved > 0) {
-        exchange_.bytes_out += moved;
-        sent_at_ = service_.loop.now();
+        delivery_.note_sent(moved);
         note_arrival();
         note_progress();
     }
@@ -64,8 +63,8 @@ bool Forward::splice_body() {
 bool Forward::begin_run() {
     SLUICE_ASSERT(!event_stream_);
     answer::LaneFacts facts{.mode = service_.settings.relay,
-                            .in = relay_.plan().in,
-                            .out = relay_.plan().out,
+                            .in = relay().plan().in,
+                            .out = relay().plan().out,
                             .bytes_ahead = opaque_bytes(),
                             .bytes_passed = exchange_.bytes_out,
                             .pipe_refused = pipe_refused_};
@@ -87,11 +86,11 @@ bool Forward::begin_run() {
 // end of a document, and of a chunk the last byte, where the framing goes on. Where the end is not
 // known none of a document can be spared.
 std::uint64_t Forward::opaque_bytes() const {
-    const bool ends_anywhere = relay_.plan().in == http::Framing::until_close;
-    if (ends_anywhere && relay_.tail_bytes() > 0) return 0;
+    const bool ends_anywhere = relay().plan().in == http::Framing::until_close;
+    if (ends_anywhere && relay().tail_bytes() > 0) return 0;
     const std::uint64_t ahead = link_->parser.opaque_bytes();
-    const std::uint64_t least = relay_.plan().in == http::Framing::chunked ? 1 : 0;
-    return ahead - std::min(ahead, std::max<std::uint64_t>(least, relay_.tail_bytes()));
+    const std::uint64_t least = relay().plan().in == http::Framing::chunked ? 1 : 0;
+    return ahead - std::min(ahead, std::max<std::uint64_t>(least, relay().tail_bytes()));
 }
 
 // Nothing is on its way into buffers any more, so what is left for the run is known. False: it is
@@ -105,15 +104,14 @@ bool Forward::measure_run() {
         return false;
     }
     mem::Chain out(service_.loop.nodes());
-    if (!relay_.begin_run(bytes, service_.loop.buffers(), out)) {
+    if (!relay().begin_run(bytes, service_.loop.buffers(), out)) {
         drop_link(false);
         place_.cancel();
         break_off(no_memory(), End::unavailable);
         return false;
     }
     run_.set_length(bytes);
-    exchange_.bytes_out += out.size();
-    client_.send(std::move(out));
+    delivery_.send(std::move(out));
     return true;
 }
 
@@ -121,9 +119,8 @@ void Forward::end_run() {
     const auto progress = link_->parser.skip(run_.length());
     run_.end();
     mem::Chain out(service_.loop.nodes());
-    relay_.end_run(out);
-    exchange_.bytes_out += out.size();
-    client_.send(std::move(out));
+    relay().end_run(out);
+    delivery_.send(std::move(out));
     if (progress == http::Progress::complete) return finish(link_keeps_alive_);
     held_back_ = false;
     listen();

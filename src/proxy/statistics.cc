@@ -2,26 +2,6 @@
 
 namespace sluice::proxy {
 
-const char* end_name(End end) {
-    switch (end) {
-        case End::ok:
-            return "ok";
-        case End::refused:
-            return "refused";
-        case End::unavailable:
-            return "unavailable";
-        case End::client_gone:
-            return "client_gone";
-        case End::backend_error:
-            return "backend_error";
-        case End::timeout:
-            return "timeout";
-        case End::drained:
-            return "drained";
-    }
-    return "";
-}
-
 void Served::add(const Served& other) {
     for (std::size_t status = 0; status < status_classes; ++status)
         for (std::size_t end = 0; end < ends; ++end)

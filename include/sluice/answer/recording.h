@@ -1,0 +1,177 @@
+// Recording: one answer as it comes, for any number of listeners on any shard.
+//
+// One thread writes, any number reads; no lock is taken for a chunk. What is written stays where it
+// is: the bytes lie in a chain of blocks, and a reader is told how far they are valid. Each reader
+// goes at its own pace with a Cursor; none sees another. What is written is the body without the
+// framing of a transfer: whole events, documents as they come.
+//
+//     state    there is                              next
+//     waiting  nothing yet; stage() says for what    begun, or ended without an answer
+//     begun    head(), and bytes up to published()   ended
+//     ended    ending(): whole, or why not
+//
+// How much is kept. Up to `kept_max` bytes everything is, and whoever comes late gets it from the
+// first byte. Beyond that what all have read is let go, and nobody may join any more; behind() then
+// says how much the slowest has still to read, so that the writer can wait.
+#pragma once
+
+#include "sluice/answer/end.h"
+#include "sluice/base/clock.h"
+#include "sluice/base/result.h"
+#include "sluice/llm/usage.h"
+#include "sluice/mem/chain.h"
+#include "sluice/policy/retry_after.h"
+#include "sluice/sse/scanner.h"
+#include "sluice/upstream/endpoint.h"
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sluice::answer {
+
+class Recording {
+    struct Block;
+
+public:
+    enum class State : std::uint8_t { waiting, begun, ended };
+    // What the answer is waited for with.
+    enum class Stage : std::uint8_t { server, line, load };
+
+    struct Head {
+        int status = 0;
+        std::string reason;
+        std::string
+            fields;  // of the answer; each with its CRLF. What is a client's own is not here
+        bool event_stream = false;
+        sse::Form form = sse::Form::event_stream;
+        std::shared_ptr<const upstream::Endpoint> server;  // whose it is
+        std::uint32_t retries = 0;
+    };
+
+    struct Ending {
+        bool whole = false;
+        End end = End::ok;
+        Error error;  // not whole, or a refusal that passed: why
+        policy::RetryAdvice advice;
+        std::string refusal;  // in the backend's words, where it has any
+        std::string model;    // that answered, in the gateway
+        llm::Usage usage;
+        bool usage_estimated = false;
+        std::uint32_t resumed = 0;
+        std::string hops;
+    };
+
+    // A run of bytes that came together: where it ends, and when that was since the first one.
+    struct Run {
+        std::uint64_t end = 0;
+        Duration since_first;
+    };
+
+    explicit Recording(std::size_t kept_max);
+    Recording(const Recording&) = delete;
+    Recording& operator=(const Recording&) = delete;
+    ~Recording();
+
+    // --- by the writer ---
+    void set_stage(Stage stage) { stage_.store(stage, std::memory_order_relaxed); }
+    // What the head says; nobody sees it before begin(). A later one takes its place.
+    void stage_status(int status, std::string_view reason);
+    void stage_fields(std::string_view lines) { head_.fields = lines; }
+    void stage_server(std::shared_ptr<const upstream::Endpoint> server, std::uint32_t retries);
+    // Once; later calls change nothing.
+    void begin(bool event_stream, sse::Form form);
+    void append(std::string_view bytes);
+    void append(const mem::Chain& bytes, Instant now);
+    // Begins it where there is a head and no body.
+    void end(Ending&& ending);
+    const std::vector<Run>& runs() const { return runs_; }
+    // Everything that was written; empty where some of it was let go.
+    std::string whole_body() const;
+    bool kept_whole() const { return !let_go_; }
+    // Bytes that the slowest reader has still before it, where they are too many; else 0.
+    std::size_t behind() const;
+
+    // --- by anybody ---
+    State state() const { return state_.load(std::memory_order_acquire); }
+    Stage stage() const { return stage_.load(std::memory_order_relaxed); }
+    const Head& head() const {
+        SLUICE_ASSERT(state() != State::waiting);
+        return head_;
+    }
+    bool has_head() const { return head_.status != 0; }  // behind `ended`
+    const Ending& ending() const {
+        SLUICE_ASSERT(state() == State::ended);
+        return ending_;
+    }
+    std::uint64_t published() const { return published_.load(std::memory_order_acquire); }
+
+private:
+    friend class Cursor;
+
+    struct Block {
+        Block(std::atomic<std::size_t>& live, std::uint64_t first, std::size_t size)
+            : begin(first),
+              capacity(size),
+              bytes(std::make_unique_for_overwrite<char[]>(size)),
+              in_memory(live) {
+            in_memory.fetch_add(size, std::memory_order_relaxed);
+        }
+        ~Block() { in_memory.fetch_sub(capacity, std::memory_order_relaxed); }
+
+        const std::uint64_t begin;  // of its first byte in the body
+        const std::size_t capacity;
+        std::unique_ptr<char[]> bytes;
+        std::shared_ptr<Block> next;  // valid where published() is behind this one's end
+        std::atomic<std::size_t>& in_memory;
+    };
+
+    const std::size_t kept_max_;
+    std::atomic<State> state_{State::waiting};
+    std::atomic<Stage> stage_{Stage::server};
+    std::atomic<std::uint64_t> published_{0};
+    std::atomic<std::size_t> in_memory_{0};  // bytes of blocks; they are freed by whoever reads on
+    Head head_;
+    Ending ending_;
+    Instant first_at_;
+    std::vector<Run> runs_;
+    std::shared_ptr<Block> last_;
+    bool let_go_ = false;
+    // Taken when somebody joins, and once when the begin is let go.
+    mutable std::mutex joining_;
+    std::shared_ptr<Block> first_;  // null: the begin was let go
+};
+
+// Where a listener is. Of one thread.
+class Cursor {
+public:
+    explicit Cursor(std::shared_ptr<Recording> recording);
+    ~Cursor();
+    Cursor(const Cursor&) = delete;
+    Cursor& operator=(const Cursor&) = delete;
+
+    // False: the begin of it is gone, and nothing can be read.
+    bool joined() const { return block_ != nullptr; }
+    const Recording& recording() const { return *recording_; }
+    const std::shared_ptr<Recording>& share() const { return recording_; }
+    // The next bytes that are there and lie together; empty: none, for now or at all.
+    std::string_view next();
+    void consume(std::size_t bytes);
+    std::uint64_t position() const { return position_; }
+    bool at_end() const {
+        return recording_->state() == Recording::State::ended &&
+               position_ == recording_->published();
+    }
+
+private:
+    std::shared_ptr<Recording> recording_;
+    std::shared_ptr<Recording::Block> block_;  // null: it has not joined
+    std::uint64_t position_ = 0;
+};
+
+}  // namespace sluice::answer
