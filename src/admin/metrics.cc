@@ -16,6 +16,7 @@ using proxy::End;
 using proxy::Statistics;
 
 constexpr double ns_a_second = 1e9;
+constexpr double us_a_second = 1e6;
 
 // Label values: backslash, quote and line feed are escaped (exposition format, "Text format
 // details").
@@ -105,6 +106,55 @@ void write_served(Text& text, const Statistics& sum) {
     }
 }
 
+// What consumers got that was generated for somebody else, or before. Where nothing is shared there
+// are no such families.
+void write_cache(Text& text, const Statistics& sum) {
+    const auto each = [&](const char* name, const char* help, auto&& values_of) {
+        bool begun = false;
+        for (const auto& [key, row] : sum.served) {
+            if (key.model.empty()) continue;
+            const std::string labels = served_labels(key);
+            values_of(row, [&](const std::string& more, auto value) {
+                if (!std::exchange(begun, true)) text.family(name, "counter", help);
+                text.sample(labels + more, value);
+            });
+        }
+    };
+    using proxy::Served;
+    each("sluice_cache_requests_total",
+         "Requests whose answer may be shared, by how they were served.",
+         [](const Served& row, auto&& sample) {
+             for (std::size_t i = 0; i < row.cache.size(); ++i)
+                 if (row.cache[i] > 0)
+                     sample(fmt::format(",result=\"{}\"",
+                                        cache::name_of(static_cast<cache::Outcome>(i))),
+                            row.cache[i]);
+         });
+    each("sluice_cache_bypasses_total", "Those of them that were passed by, by reason.",
+         [](const Served& row, auto&& sample) {
+             for (std::size_t i = 0; i < row.bypasses.size(); ++i)
+                 if (row.bypasses[i] > 0)
+                     sample(fmt::format(",reason=\"{}\"",
+                                        cache::name_of(static_cast<cache::Bypass>(i))),
+                            row.bypasses[i]);
+         });
+    each("sluice_cache_saved_tokens_total", "Tokens that were given again.",
+         [](const Served& row, auto&& sample) {
+             if (row.saved_bytes == 0) return;
+             sample(",type=\"input\"", row.saved_prompt_tokens);
+             sample(",type=\"output\"", row.saved_completion_tokens);
+         });
+    each("sluice_cache_saved_bytes_total", "Bytes of answers that were given again.",
+         [](const Served& row, auto&& sample) {
+             if (row.saved_bytes > 0) sample("", row.saved_bytes);
+         });
+    each("sluice_cache_saved_seconds_total",
+         "What kept answers took to come, the first time, from their first byte on.",
+         [](const Served& row, auto&& sample) {
+             if (row.saved_bytes > 0) sample("", static_cast<double>(row.saved_us) / us_a_second);
+         });
+}
+
 void write_counts(Text& text, const Statistics& sum) {
     text.family("sluice_answers_without_usage_total", "counter",
                 "Answers of a model whose backend reported no tokens.");
@@ -164,6 +214,14 @@ constexpr Gauge gauges[] = {
     {"sluice_prefix_predicted_bytes_total", "counter",
      "Of these, what the chosen replica was expected to have in its cache.",
      [](const shard::Snapshot& s) { return s.prefixes.predicted_bytes; }},
+    {"sluice_cache_bytes", "gauge", "Memory that kept answers take, their tables included.",
+     [](const shard::Snapshot& s) { return s.cache_bytes; }},
+    {"sluice_cache_entries", "gauge", "Answers that are kept.",
+     [](const shard::Snapshot& s) { return s.cache_entries; }},
+    {"sluice_cache_evictions_total", "counter", "Answers that made room for others.",
+     [](const shard::Snapshot& s) { return s.cache_evictions; }},
+    {"sluice_flights", "gauge", "Generations under way whose answer may be shared.",
+     [](const shard::Snapshot& s) { return s.flights; }},
     {"sluice_buffers_in_use", "gauge", "Receive buffers that are lent or hold bytes.",
      [](const shard::Snapshot& s) { return s.buffers_in_use; }},
     {"sluice_buffers", "gauge", "Receive buffers there may be.",
@@ -303,6 +361,7 @@ void write_metrics(const shard::Totals& totals, std::string_view consumer, std::
     text.sample("version=\"" SLUICE_VERSION "\"", 1);
     write_served(text, sum);
     write_hit_ratios(text, sum);
+    write_cache(text, sum);
     if (!all) return;
     write_counts(text, sum);
     write_durations(text, sum);

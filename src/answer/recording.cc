@@ -15,8 +15,9 @@ constexpr std::size_t block_bytes_max = 64 * limits::KiB;
 
 }  // namespace
 
-Recording::Recording(std::size_t kept_max)
+Recording::Recording(std::size_t kept_max, bool shared)
     : kept_max_(kept_max),
+      shared_(shared),
       last_(std::make_shared<Block>(in_memory_, 0, first_block_bytes)),
       first_(last_) {}
 
@@ -33,11 +34,9 @@ void Recording::stage_status(int status, std::string_view reason) {
     head_.reason = reason;
 }
 
-void Recording::stage_server(std::shared_ptr<const upstream::Endpoint> server,
-                             std::uint32_t retries) {
+void Recording::stage_place(Place place) {
     SLUICE_ASSERT(state() == State::waiting);
-    head_.server = std::move(server);
-    head_.retries = retries;
+    head_.place = std::move(place);
 }
 
 void Recording::begin(bool event_stream, sse::Form form) {
@@ -45,7 +44,8 @@ void Recording::begin(bool event_stream, sse::Form form) {
     SLUICE_ASSERT(head_.status != 0);
     head_.event_stream = event_stream;
     head_.form = form;
-    state_.store(State::begun, std::memory_order_release);
+    begun_ = true;
+    state_.store(State::begun);
 }
 
 void Recording::append(std::string_view bytes) {
@@ -64,10 +64,9 @@ void Recording::append(std::string_view bytes) {
         bytes.remove_prefix(taken);
         at += taken;
     }
-    published_.store(at, std::memory_order_release);
+    published_.store(at);  // in one order with who listens, see take_untold()
     if (at <= kept_max_ || let_go_) return;
     let_go_ = true;
-    const std::scoped_lock lock(joining_);
     first_ = nullptr;
 }
 
@@ -86,7 +85,8 @@ void Recording::append(const mem::Chain& bytes, Instant now) {
 void Recording::end(Ending&& ending) {
     SLUICE_ASSERT(state() != State::ended);
     ending_ = std::move(ending);
-    state_.store(State::ended, std::memory_order_release);
+    begun_ |= ending_.whole;
+    state_.store(State::ended);
 }
 
 std::string Recording::whole_body() const {
@@ -108,9 +108,9 @@ std::size_t Recording::behind() const {
 
 // --- Cursor ---------------------------------------------------------------------------------
 
-Cursor::Cursor(std::shared_ptr<Recording> recording) : recording_(std::move(recording)) {
-    const std::scoped_lock lock(recording_->joining_);
-    block_ = recording_->first_;
+Cursor::Cursor(std::shared_ptr<Recording> recording, Recording::Door door)
+    : recording_(std::move(recording)), block_(std::move(door.block_)) {
+    SLUICE_ASSERT(block_ != nullptr && block_->begin == 0);
 }
 
 Cursor::~Cursor() {

@@ -83,6 +83,10 @@ const Section& consumer_section() {
             .key("admin", &C::admin, Truth{},
                  {"Its keys read all of /metrics; those of others only what is counted for them",
                   "true"})
+            .key("group", &C::group, plain_text("a text"),
+                 {"With whom it shares answers that are kept or under way, where a model says "
+                  "`share: group`",
+                  "research"})
             .maps("keys", &C::keys, key_section(), [](const C&) { return KeySetting{}; },
                   {"Its keys; at least one", "", true})
             .checked([](Reader& reader, const Node& node, C& consumer) {

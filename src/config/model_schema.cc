@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::int64_t requests_max = 1'000'000;
 constexpr Duration day = Duration::seconds(24LL * 3600);
+constexpr Duration year = Duration::seconds(365LL * 24 * 3600);
 
 const Whole<std::uint64_t> context_tokens{0, 1'000'000'000, "tokens"};
 
@@ -291,6 +292,27 @@ const Section& queue_section() {
     return section;
 }
 
+const Section& cache_section() {
+    using C = CacheSetting;
+    static const Section section =
+        Table<C>("Answers that are kept and given again to an equal request.")
+            .key("answers", &C::answers, sharings,
+                 {"Those of which requests. auto: of those that get the same answer each time "
+                  "(temperature 0, a seed, embeddings, rerank, tokenize)",
+                  "auto"})
+            .key("ttl", &C::ttl, Time{Duration::seconds(1), year},
+                 {"How long an answer is given again", "10m"})
+            .key("share", &C::share,
+                 Choice<C::Share>{{{"consumer", C::Share::consumer},
+                                   {"group", C::Share::group},
+                                   {"everybody", C::Share::everybody}}},
+                 {"Who gets the answers to one another's requests, kept or under way: nobody but "
+                  "the consumer itself, the consumers of one `group`, or everybody who may ask",
+                  "group"})
+            .done();
+    return section;
+}
+
 const Section& model_backend_section() {
     using B = BackendSetting;
     static const Section section =
@@ -355,6 +377,13 @@ const Section& model_section() {
                  {"A stream whose backend dies goes on on another one", "true"})
             .key("broken_stream", &M::broken_stream, stream_ends,
                  {"How a stream ends that broke; what is not said is that of `defaults`", "cut"})
+            .key("coalesce", &M::coalesce, sharings,
+                 {"Equal requests that are under way at the same time are one for the backend, and "
+                  "each client "
+                  "gets the whole answer. auto: those that get the same answer each time "
+                  "(temperature 0, a seed, embeddings, rerank, tokenize)",
+                  "never"})
+            .map("cache", &M::cache, cache_section(), {"Answers that are kept", ""})
             .checked([](Reader& reader, const Node& node, ModelSetting& model) {
                 check_hash(reader, node, model.balance);
                 check_probe(reader, node, model.health);
@@ -374,6 +403,8 @@ ModelSetting standard_model(const Settings& settings) {
     model.queue = settings.model_queue;
     model.heartbeat = settings.model_heartbeat;
     model.broken_stream = settings.model_broken_stream;
+    model.coalesce = settings.model_coalesce;
+    model.cache = settings.model_cache;
     return model;
 }
 

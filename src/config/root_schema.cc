@@ -34,6 +34,10 @@ const Section& limits_section() {
                  {"Connections from one address, a shard", "100"})
             .key("buffers", &S::buffer_memory, Size{limits::MiB, buffers_max},
                  {"Memory for bytes on their way, a shard; taken only as needed", "64MiB"})
+            .key("cache", &S::cache_memory, Size{limits::MiB, buffers_max},
+                 {"Memory for answers that are kept, all shards together; taken once a model has a "
+                  "cache",
+                  "256MiB"})
             .done();
     return section;
 }
@@ -101,6 +105,11 @@ const Section& defaults_section() {
                  "that is whole (end), or cut off. Those of /v1/responses and of Ollama always "
                  "end",
                  "cut"})
+            .key(
+                "coalesce", &S::model_coalesce, sharings,
+                {"Which equal requests that are under way at the same time are one for the backend",
+                 "never"})
+            .map("cache", &S::model_cache, cache_section(), {"Answers that are kept", ""})
             .done();
     return section;
 }

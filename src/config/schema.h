@@ -53,6 +53,7 @@ const Section& route_backend_section();
 const Section& breaker_section();
 const Section& health_section();
 const Section& queue_section();
+const Section& cache_section();
 const Section& consumer_section();
 const Section& rule_section();
 const Section& route_section();

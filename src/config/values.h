@@ -162,6 +162,9 @@ struct Texts {
 inline const Choice<BrokenStream> stream_ends{
     {{"end", BrokenStream::end}, {"cut", BrokenStream::cut}}};
 
+inline const Choice<Sharing> sharings{
+    {{"auto", Sharing::automatic}, {"always", Sharing::always}, {"never", Sharing::never}}};
+
 // A map of names to texts.
 struct TextMap {
     Text name;

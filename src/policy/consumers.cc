@@ -68,6 +68,7 @@ Consumers::Consumers(const std::vector<config::ConsumerSetting>& settings) {
         consumer.priority = setting.priority;
         consumer.key = hash_text(setting.name);
         consumer.admin = setting.admin;
+        consumer.group = setting.group;
         for (const auto& [name, value] : setting.labels)
             consumer.labels.push_back({name, value});
         for (const auto& key : setting.keys)

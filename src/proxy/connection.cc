@@ -42,7 +42,7 @@ Connection::Connection(Service& service, int fd, std::string client, const Door&
 
 void Connection::bury() {
     SLUICE_ASSERT(exchange_ == nullptr);
-    SLUICE_ASSERT(forward_ == nullptr);
+    SLUICE_ASSERT(answering_ == nullptr);
     service_.loop.timers().disarm(timer_);
     open_hook.unlink();
     service_.forget_client(client_);
@@ -62,14 +62,23 @@ void Connection::advance() {
         sent_before_ = stream_.bytes_sent();
         write_progress_ = service_.loop.now();
     }
-    if (std::exchange(timer_fired_, false) && deadline() <= service_.loop.now()) on_deadline();
     if (stream_.error() != 0) leave(End::client_gone);
-    while (state_ != State::closing && step()) {
+    run();
+    // What has come counts before what is late: a turn may have taken long.
+    if (state_ != State::closing && std::exchange(timer_fired_, false) &&
+        deadline() <= service_.loop.now()) {
+        on_deadline();
+        run();
     }
     if (state_ == State::closing) return;
     stream_.flush();
-    if (forward_ != nullptr) forward_->flush();
+    if (answering_ != nullptr) answering_->flush();
     watch_deadline();
+}
+
+void Connection::run() {
+    while (state_ != State::closing && step()) {
+    }
 }
 
 // One step of the state the connection is in; true: look again, something changed.
@@ -80,6 +89,8 @@ bool Connection::step() {
             return read_head();
         case State::body:
             return read_body();
+        case State::deciding:
+            return decide();
         case State::forwarding:
             return forward();
         case State::discarding:
@@ -176,21 +187,21 @@ bool Connection::forward() {
         leave(End::client_gone);
         return false;
     }
-    switch (forward_->advance()) {
-        case Forward::Outcome::pending:
+    switch (answering_->advance()) {
+        case Answering::Outcome::pending:
             return false;
-        case Forward::Outcome::done:
-            close_after_ |= forward_->client_must_close();
-            settle_as_ = forward_->answer_end();
+        case Answering::Outcome::done:
+            close_after_ |= answering_->client_must_close();
+            settle_as_ = answering_->answer_end();
             break;
-        case Forward::Outcome::broken:
+        case Answering::Outcome::broken:
             // Where it does not end properly the client must see that it is no end: there is no
             // last chunk, or a reset comes.
-            close_after_ |= forward_->client_must_close();
-            if (forward_->client_must_see_reset()) stream_.reset_at_close();
-            settle_as_ = forward_->failure_end();
+            close_after_ |= answering_->client_must_close();
+            if (answering_->client_must_see_reset()) stream_.reset_at_close();
+            settle_as_ = answering_->failure_end();
             break;
-        case Forward::Outcome::failed:
+        case Answering::Outcome::failed:
             reply_to_failure();
             return true;
     }
@@ -202,9 +213,9 @@ bool Connection::forward() {
 }
 
 void Connection::reply_to_failure() {
-    const Error error = forward_->failure();
-    const End end = forward_->failure_end();
-    const policy::RetryAdvice advice = forward_->advice();
+    const Error error = answering_->failure();
+    const End end = answering_->failure_end();
+    const policy::RetryAdvice advice = answering_->advice();
     end_forward();
     Reply answer = error_reply(*exchange_, error.status, error.message, failure_code(error.status));
     answer.end = end;
@@ -233,7 +244,7 @@ void Connection::refuse(const Error& error) {
 // Queues an answer of the gateway's own.
 void Connection::reply(Reply&& answer) {
     SLUICE_ASSERT(exchange_ != nullptr);
-    SLUICE_ASSERT(forward_ == nullptr);
+    SLUICE_ASSERT(answering_ == nullptr);
     if (upload_ != nullptr) end_upload();
     more_comes_ |= body_pending_;
     // What is left of the body is read if it is short, or the connection is given up.
@@ -346,20 +357,20 @@ bool Connection::linger() {
 // --- endings --------------------------------------------------------------------------------
 
 void Connection::end_forward() {
-    service_.forwards.destroy(*std::exchange(forward_, nullptr));
+    std::exchange(answering_, nullptr)->release();
     if (upload_ != nullptr) end_upload();
 }
 
 void Connection::settle(End end) {
     SLUICE_ASSERT(exchange_ != nullptr);
-    SLUICE_ASSERT(forward_ == nullptr);
+    SLUICE_ASSERT(answering_ == nullptr);
     service_.settle(*std::exchange(exchange_, nullptr), end, client_);
 }
 
 // Ends the connection now; an exchange that is not settled ends with it.
 void Connection::leave(End end) {
-    if (forward_ != nullptr) {
-        forward_->abandon();
+    if (answering_ != nullptr) {
+        answering_->abandon();
         end_forward();
     }
     upload_ = nullptr;
@@ -393,9 +404,9 @@ void Connection::drain() {
 void Connection::cut_off() {
     switch (state_) {
         case State::forwarding:
-            forward_->interrupt({Source::gateway, Retry::yes, 503,
-                                 "The gateway is stopping; send the request again."},
-                                End::drained);
+            answering_->interrupt({Source::gateway, Retry::yes, 503,
+                                   "The gateway is stopping; send the request again."},
+                                  End::drained);
             break;
         case State::finishing:
             break;  // what is queued may still go out, for a moment

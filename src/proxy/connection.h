@@ -5,13 +5,14 @@
 // answer before them is out. A client that leaves ends its request in every phase.
 #pragma once
 
-#include "forward.h"
+#include "answering.h"
 #include "reading_on.h"
 #include "sluice/http/head_reader.h"
 #include "sluice/net/stream.h"
 #include "sluice/proxy/exchange.h"
 #include "sluice/proxy/pipeline.h"
 #include "sluice/proxy/service.h"
+#include "upload.h"
 
 #include <cstdint>
 #include <memory>
@@ -39,6 +40,7 @@ private:
         idle,        // between requests
         head,        // part of a head is there
         body,        // reading a request's body
+        deciding,    // a stage waits for something
         forwarding,  // a backend is at work
         discarding,  // answered before the body was read; reads the rest of it
         finishing,   // the answer is queued; waits until it is out
@@ -46,6 +48,7 @@ private:
         closing,
     };
 
+    void run();
     bool step();
     bool read_head();
     bool read_body();
@@ -64,6 +67,9 @@ private:
     bool run_head_stages(const http::Head& head);
     bool charge_body(std::uint64_t bytes);
     void body_complete();
+    bool decide();
+    void run_body_stages();
+    void begin_answer();
     bool prepare_upload(const http::Head& head);
     bool begin_upload();
     void end_upload();
@@ -102,7 +108,7 @@ private:
     const Door& door_;                // that it came through
     policy::ConsumerKey client_key_;  // of its address
     Exchange* exchange_ = nullptr;
-    Forward* forward_ = nullptr;
+    Answering* answering_ = nullptr;
     std::unique_ptr<Upload> upload_;  // a body that is not kept; null: it is, or there is none
     Instant entered_;                 // the state
     Instant body_begun_;
@@ -111,6 +117,7 @@ private:
     std::uint64_t sent_before_ = 0;
     ReadingOn reading_on_;
     State state_ = State::idle;
+    std::uint8_t stage_ = 0;     // that is next, or waits
     End settle_as_ = End::ok;    // what the answer that is going out amounts to
     bool close_after_ = false;   // no further request on this connection
     bool body_pending_ = false;  // the request's body is not read to its end

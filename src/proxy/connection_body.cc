@@ -73,18 +73,52 @@ bool Connection::charge_body(std::uint64_t bytes) {
 }
 
 void Connection::body_complete() {
-    for (const Stage& stage : pipeline()) {
+    stage_ = 0;
+    run_body_stages();
+}
+
+// From the next stage on, up to one that waits.
+void Connection::run_body_stages() {
+    const auto stages = pipeline();
+    for (; stage_ < stages.size(); ++stage_) {
+        const Stage& stage = stages[stage_];
         if (stage.on_body == nullptr) continue;
         Reply answer;
-        if (stage.on_body(*exchange_, answer) == Verdict::respond) return reply(std::move(answer));
+        const bool resumes = state_ == State::deciding;
+        const auto verdict =
+            resumes ? stage.on_ready(*exchange_, answer) : stage.on_body(*exchange_, answer);
+        if (verdict == Verdict::respond) return reply(std::move(answer));
+        if (verdict == Verdict::wait) {
+            SLUICE_ASSERT(stage.on_ready != nullptr && exchange_->sharing != nullptr);
+            exchange_->sharing->waiter = this;
+            if (!resumes) enter(State::deciding);
+            next_look_ = service_.loop.now() + look_gap;
+            return;
+        }
+        if (resumes) enter(State::body);
     }
-    forward_ = service_.forwards.create(service_, *exchange_, *this, stream_, upload_.get());
-    if (forward_ == nullptr)
+    begin_answer();
+}
+
+// What a stage waits for may be there.
+bool Connection::decide() {
+    if (client_left()) {
+        leave(End::client_gone);
+        return false;
+    }
+    if (!exchange_->sharing->ready()) return false;
+    run_body_stages();
+    return state_ != State::deciding;
+}
+
+void Connection::begin_answer() {
+    answering_ = begin_answering(service_, *exchange_, *this, stream_, upload_.get());
+    if (answering_ == nullptr)
         return reply(error_reply(*exchange_, 503, "Too many requests are under way. Try later.",
                                  "overloaded"));
     enter(State::forwarding);
     next_look_ = service_.loop.now() + look_gap;
-    forward_->start();
+    answering_->start();
 }
 
 // --- passed on ------------------------------------------------------------------------------
@@ -158,8 +192,8 @@ Instant Connection::upload_deadline() const {
 
 void Connection::give_up_upload() {
     Error error = body_too_slow();
-    if (exchange_->answer_begun) return forward_->interrupt(std::move(error), End::timeout);
-    forward_->abandon();
+    if (exchange_->answer_begun) return answering_->interrupt(std::move(error), End::timeout);
+    answering_->abandon();
     end_forward();
     refuse(error);
 }

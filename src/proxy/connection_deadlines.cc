@@ -25,8 +25,11 @@ Instant Connection::deadline() const {
             due = std::min(after(entered_, timeouts.body_gap),
                            after(body_begun_, timeouts.body_total));
             break;
+        case State::deciding:
+            if (stream_.deaf()) due = next_look_;
+            break;
         case State::forwarding:
-            due = forward_->deadline();
+            due = answering_->deadline();
             if (stream_.deaf()) due = std::min(due, next_look_);
             if (upload_ != nullptr) due = std::min(due, upload_deadline());
             break;
@@ -83,6 +86,10 @@ void Connection::on_deadline() {
             return refuse(Error::client(408, "The request's head took too long (--timeout-head)."));
         case State::body:
             return refuse(body_too_slow());
+        case State::deciding:
+            if (client_hung_up()) return leave(End::client_gone);
+            next_look_ = service_.loop.now() + look_gap;
+            return;
         case State::forwarding:
             if (stream_.deaf() && next_look_ <= service_.loop.now()) {
                 if (client_hung_up()) return leave(End::client_gone);
@@ -90,7 +97,7 @@ void Connection::on_deadline() {
             }
             if (upload_ != nullptr && upload_deadline() <= service_.loop.now())
                 return give_up_upload();
-            if (forward_->deadline() <= service_.loop.now()) forward_->expire();
+            if (answering_->deadline() <= service_.loop.now()) answering_->expire();
             return;
         case State::idle:
             return close_gracefully();

@@ -47,12 +47,17 @@ bool Delivery::send_head(http::HeadWriter& writer) {
     if (is_recorded()) {
         if (writer.overflowed()) return false;
         recording_->stage_fields(writer.text());
+        if (exchange_.target != nullptr)
+            recording_->stage_place({.server = exchange_.target->endpoint,
+                                     .model = exchange_.model->name,
+                                     .retries = exchange_.retries});
         return true;
     }
     writer.field("x-request-id", exchange_.id);
     if (!exchange_.opened_to.empty()) open_to(exchange_.opened_to, writer);
     if (exchange_.target != nullptr)
         writer.field("x-sluice-backend", exchange_.target->endpoint->url);
+    if (exchange_.cache) writer.field("x-sluice-cache", cache::name_of(*exchange_.cache));
     if (exchange_.retries > 0) writer.field("x-sluice-retries", exchange_.retries);
     if (must_close_ || !exchange_.keep_alive)
         writer.field("Connection", "close");
@@ -206,14 +211,14 @@ bool Delivery::may_end_properly() const {
 
 // What tells the client of it in band; empty where a backend's own error event has.
 std::string Delivery::last_event(const Error& error, const llm::Refusal* refusal,
-                                 std::string_view code) const {
-    const bool told = relay_.passed_error();
+                                 std::string_view code, const answer::InBand& in_band) const {
+    const bool told = in_band.passed_error;
     const bool responses = exchange_.dialect() == llm::Dialect::responses;
     const sse::Form form = relay_.plan().form;
-    if (told && (!responses || relay_.saw_done())) return {};
+    if (told && (!responses || in_band.saw_done)) return {};
     const std::string text = llm::message_of(error.message);
     std::optional<llm::Refusal> passed;
-    if (told) passed = llm::read_refusal(relay_.error_text(), text);
+    if (told) passed = llm::read_refusal(in_band.error_text, text);
     const llm::ErrorText event{.status = error.status,
                                .message = text,
                                .code = code,
@@ -221,7 +226,7 @@ std::string Delivery::last_event(const Error& error, const llm::Refusal* refusal
                                .refusal = passed ? &*passed : refusal};
     if (!responses || form == sse::Form::json_lines)
         return llm::error_event(exchange_.dialect(), form, event);
-    llm::ResponsesPlace place = relay_.responses_place();
+    llm::ResponsesPlace place = in_band.place;
     if (place.id.empty()) place.id = "resp_" + exchange_.id;
     if (place.model.empty()) place.model = exchange_.model->name;
     if (place.created_at == 0)
@@ -229,12 +234,13 @@ std::string Delivery::last_event(const Error& error, const llm::Refusal* refusal
     return llm::responses_end(place, event, told);
 }
 
-void Delivery::break_off(const Error& error, const llm::Refusal* refusal, std::string_view code) {
+void Delivery::break_off(const Error& error, const llm::Refusal* refusal, std::string_view code,
+                         const answer::InBand& in_band) {
     if (is_recorded()) return;  // each that listens is told by its own
     const bool properly = may_end_properly();
     mem::Chain out(service_.loop.nodes());
-    const bool told =
-        relay_.break_off(last_event(error, refusal, code), properly, service_.loop.buffers(), out);
+    const bool told = relay_.break_off(last_event(error, refusal, code, in_band), properly,
+                                       service_.loop.buffers(), out);
     ended_properly_ = told && properly;
     must_close_ |= !ended_properly_;
     exchange_.bytes_out += out.size();

@@ -106,7 +106,12 @@ public:
 
     // --- the end ---
     // Tells the client in band why it is broken, where that can be told.
-    void break_off(const Error& error, const llm::Refusal* refusal, std::string_view code);
+    void break_off(const Error& error, const llm::Refusal* refusal, std::string_view code) {
+        break_off(error, refusal, code, relay_.in_band());
+    }
+    // The same where another relay has read the stream.
+    void break_off(const Error& error, const llm::Refusal* refusal, std::string_view code,
+                   const answer::InBand& in_band);
     void must_close() { must_close_ = true; }
     // The connection to the client cannot carry another answer.
     bool client_must_close() const { return must_close_; }
@@ -119,8 +124,8 @@ private:
 
     Instant head_due() const;
     bool may_end_properly() const;
-    std::string last_event(const Error& error, const llm::Refusal* refusal,
-                           std::string_view code) const;
+    std::string last_event(const Error& error, const llm::Refusal* refusal, std::string_view code,
+                           const answer::InBand& in_band) const;
 
     Service& service_;
     Exchange& exchange_;
@@ -130,9 +135,9 @@ private:
     mem::Chain withheld_head_;  // of an answer that has not said anything yet
     mem::Chain withheld_;
     std::unique_ptr<std::string> backends_id_;  // null: the exchange's
-    Instant sent_at_;      // when the client was last sent something
-    Instant told_;         // when the client was last told that it waits
-    Instant withheld_at_;  // since when the begin of an answer is
+    Instant sent_at_;                           // when the client was last sent something
+    Instant told_;                              // when the client was last told that it waits
+    Instant withheld_at_;                       // since when the begin of an answer is
     bool withholding_ = false;
     bool committed_ = false;
     bool promised_ = false;

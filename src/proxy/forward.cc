@@ -48,6 +48,16 @@ Forward::~Forward() {
     SLUICE_ASSERT(!place_.held() && !waiting());
 }
 
+void Forward::release() {
+    service_.forwards.destroy(*this);
+}
+
+answer::Recording::Stage Forward::stage() const {
+    using Stage = answer::Recording::Stage;
+    if (phase_ != Phase::queued) return Stage::server;
+    return waits_for_load_ ? Stage::load : Stage::line;
+}
+
 void Forward::enter(Phase phase) {
     phase_ = phase;
     note_progress();

@@ -12,6 +12,7 @@
 // only where the model says `resume`.
 #pragma once
 
+#include "answering.h"
 #include "delivery.h"
 #include "inquest.h"
 #include "sluice/answer/campaign.h"
@@ -44,15 +45,8 @@
 
 namespace sluice::proxy {
 
-class Forward final : public upstream::Dispatch::Waiting {
+class Forward final : public Answering, public upstream::Dispatch::Waiting {
 public:
-    enum class Outcome : std::uint8_t {
-        pending,  // goes on
-        done,     // the whole answer is queued for the client
-        failed,   // no byte was queued: failure() says what to answer
-        broken,   // the answer broke off behind its head; the client was told if it could be
-    };
-
     // `owner` is made ready by the backend's events; `client` is where the answer goes. `upload`
     // is the request's body where that is not kept, else null.
     Forward(Service& service, Exchange& exchange, io::Actor& owner, net::Stream& client,
@@ -61,36 +55,31 @@ public:
     Forward(Service& service, Exchange& exchange, io::Actor& owner, answer::Recording& recording);
     ~Forward();  // asserts that no link and no place is held
 
-    void start();
-    Outcome advance();
-    // Submits what is queued for the backend.
-    void flush();
-    // The client is gone, or we stop: the backend's connection is closed now.
-    void abandon();
-    // Ends an answer that has begun, honestly, for a reason of ours; or fails one that has not.
-    void interrupt(Error cause, End end);
+    void start() override;
+    Outcome advance() override;
+    void flush() override;
+    void abandon() override;
+    void interrupt(Error cause, End end) override;
+    Instant deadline() const override;
+    void expire() override;
 
-    // When the phase it is in takes too long, or the client is due to be told that it waits;
-    // TimerWheel::never when neither applies.
-    Instant deadline() const;
-    // That moment has passed.
-    void expire();
-
-    const Error& failure() const { return campaign_.failure(); }
-    End failure_end() const { return failure_end_; }
-    // What the client is told of another try, behind a failure.
-    policy::RetryAdvice advice() const;
-    // Of an answer that is done: what passed through pipes may have held an error.
-    End answer_end() const {
+    const Error& failure() const override { return campaign_.failure(); }
+    End failure_end() const override { return failure_end_; }
+    policy::RetryAdvice advice() const override;
+    // What passed through pipes may have held an error.
+    End answer_end() const override {
         return relay().passed_error() || disguised_ ? End::backend_error : End::ok;
     }
-    // The connection to the client cannot carry another answer.
-    bool client_must_close() const { return delivery_.client_must_close(); }
-    // Its end would look like that of the answer, which broke without the client's being told.
-    bool client_must_see_reset() const {
+    bool client_must_close() const override { return delivery_.client_must_close(); }
+    bool client_must_see_reset() const override {
         return outcome_ == Outcome::broken && !delivery_.ended_properly() &&
                relay().plan().out == http::Framing::until_close;
     }
+    void release() override;
+
+    // --- of one that is recorded ---
+    answer::Recording::Stage stage() const;
+    answer::InBand in_band() const { return relay().in_band(); }
 
     // The dispatch has a place for it now.
     upstream::Found take_place() override;

@@ -21,6 +21,8 @@ constexpr Stage stages[] = {
     {"ollama", nullptr, ollama_on_body},      // what its clients ask of servers of other kinds
     {"place", nullptr, place_on_body},        // what a choice between several places goes by
     {"usage", nullptr, usage_on_body},        // see to it that tokens are counted
+    // whether another one's answer will do
+    {"share", share_on_head, share_on_body, share_on_ready},
 };
 
 }  // namespace

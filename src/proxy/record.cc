@@ -154,6 +154,11 @@ std::string_view RecordWriter::write(const Exchange& exchange, Instant now,
         put_lane(",\"request_lane\":\"", "\",\"request_lane_reason\":\"", exchange.request_lane);
     if (exchange.lane.reason != nullptr)
         put_lane(",\"lane\":\"", "\",\"lane_reason\":\"", exchange.lane);
+    if (exchange.cache) {
+        put_text(",\"cache\":\"", cache::name_of(*exchange.cache));
+        if (exchange.cache_bypass != cache::Bypass::none)
+            put_text(",\"cache_cause\":\"", cache::name_of(exchange.cache_bypass));
+    }
     if (exchange.retries > 0) put_number(",\"retries\":", exchange.retries);
     if (exchange.resumed > 0) put_number(",\"resumed\":", exchange.resumed);
     if (exchange.queued.ns > 0) put_number(",\"queued_us\":", exchange.queued.as_micros());

@@ -1,7 +1,9 @@
 #include "sluice/proxy/service.h"
 
 #include "connection.h"
+#include "flight.h"
 #include "inquest.h"
+#include "replay.h"
 #include "sluice/io/socket.h"
 #include "sluice/net/address.h"
 #include "sluice/policy/hash.h"
@@ -27,6 +29,15 @@ bool is_plain_id(std::string_view id) {
     });
 }
 
+bool keeps_answers(const config::Settings& settings) {
+    const auto keeps = [](const config::CacheSetting& cache) {
+        return cache.answers != config::Sharing::never;
+    };
+    return keeps(settings.model_cache) ||
+           std::ranges::any_of(settings.models,
+                               [&](const auto& model) { return keeps(model.cache); });
+}
+
 }  // namespace
 
 std::string hop_of(std::uint64_t gateway) {
@@ -50,14 +61,18 @@ Service::Service(io::Loop& shard_loop, const config::Settings& all, LineSink& lo
       digest_seed(prng.next()),
       consumers(all.consumers),
       connections(all.connections_max),
-      exchanges(all.connections_max),
+      exchanges(2 * all.connections_max),  // a flight has one, too
       requests(all.connections_max),
       forwards(all.connections_max),
+      flight_slots(all.connections_max),
+      replays(all.connections_max),
+      flights(shard_loop, prng.next()),
       head_room(std::make_unique_for_overwrite<char[]>(head_room_bytes)) {
     // Whoever made the settings has compiled both once, to tell the user what is wrong.
     auto compiled_rules = policy::RuleTable::compile(all.rules);
     auto compiled_routes = policy::RouteTable::compile(all.routes);
     SLUICE_ASSERT(compiled_rules.ok() && compiled_routes.ok());
+    if (keeps_answers(all)) flights.keep_answers(all.cache_memory / all.shards);
     rules = std::move(compiled_rules).value();
     routes = std::move(compiled_routes).value();
 }
@@ -67,11 +82,12 @@ Service::~Service() = default;
 // --- other shards ---------------------------------------------------------------------------
 
 void Service::join(std::uint16_t shard, std::uint16_t shards, std::uint64_t seed,
-                   policy::Teacher& other_shards) {
+                   policy::Teacher& other_shards, Flights::Peers& peers) {
     SLUICE_ASSERT(shard < shards);
     teacher = shards > 1 ? &other_shards : nullptr;
     dispatch.join(shard, shards, seed, teacher);
     suspicion.join(shards - 1U, teacher);
+    flights.join(shard, shards, peers);
     constexpr std::uint64_t of_digests = 0x9e6c63d0676a9a99;
     digest_seed = policy::mix(seed ^ of_digests);
 }
@@ -134,6 +150,7 @@ void Service::drain() {
 
 void Service::cut_off() {
     stopping = true;
+    flights.cut_off();
     open.for_each([](OpenConnection& connection) { connection.cut_off(); });
 }
 
@@ -213,17 +230,83 @@ void Service::count(const Exchange& exchange) {
                                  routed ? std::string_view(exchange.model->name) : "",
                                  forwarded ? std::string_view(exchange.target->endpoint->url) : "");
     ++row.requests[class_of_status(exchange.status)][end];
-    row.prompt_tokens += exchange.usage.prompt;
-    row.completion_tokens += exchange.usage.completion;
-    row.cached_tokens += exchange.usage.cached;
-    if (forwarded) {
+    const bool shares = exchange.sharing != nullptr;
+    if (shares)
+        count_sharing(exchange, row);  // the tokens are the flight's
+    else
+        count_tokens(exchange, row);
+    if (exchange.cache) ++row.cache[static_cast<std::size_t>(*exchange.cache)];
+    if (exchange.cache == cache::Outcome::bypass)
+        ++row.bypasses[static_cast<std::size_t>(exchange.cache_bypass)];
+    if (forwarded && !shares) {
         const bool uncounted = !exchange.usage.known && exchange.status == 200;
         if (uncounted && !exchange.is_generic()) ++statistics.uncounted;
         statistics.overhead.observe(exchange.overhead);
+    }
+    if (forwarded) {
         if (exchange.streamed && exchange.first_byte != Instant{})
             statistics.first_token.observe(exchange.first_byte - exchange.begun);
     }
     if (routed) statistics.duration.observe(loop.now() - exchange.begun);
+    if (reporter != nullptr) reporter->statistics_changed();
+}
+
+// What a backend did not have to do again.
+void Service::count_sharing(const Exchange& exchange, Served& row) {
+    using enum cache::Outcome;
+    const bool saved = exchange.cache == hit || exchange.cache == joined || exchange.cache == stale;
+    if (!saved || exchange.status != 200) return;
+    row.saved_prompt_tokens += exchange.usage.prompt;
+    row.saved_completion_tokens += exchange.usage.completion;
+    row.saved_bytes += exchange.bytes_out;
+    if (exchange.sharing->answer().kept != nullptr)
+        row.saved_us += static_cast<std::uint64_t>(exchange.sharing->answer().kept->took_us());
+}
+
+// The tokens of a flight are counted once, for whoever began it.
+void Service::count_tokens(const Exchange& exchange, Served& row) {
+    row.prompt_tokens += exchange.usage.prompt;
+    row.completion_tokens += exchange.usage.completion;
+    row.cached_tokens += exchange.usage.cached;
+}
+
+Exchange* Service::begin_flight(Exchange& first) {
+    SLUICE_ASSERT(first.request != nullptr && first.model != nullptr);
+    Exchange* exchange = exchanges.create(*this);
+    if (exchange == nullptr) return nullptr;
+    exchange->id = first.id;
+    exchange->begun = first.begun;
+    exchange->begun_wall = first.begun_wall;
+    exchange->consumer = first.consumer;
+    exchange->key_id = first.key_id;
+    exchange->client = first.client;
+    exchange->door = first.door;
+    exchange->method = first.method;
+    exchange->method_text = first.method_text;
+    exchange->path = first.path;
+    exchange->endpoint = first.endpoint;
+    exchange->streamed = first.streamed;
+    exchange->usage_asked = first.usage_asked;
+    exchange->client_retry = first.client_retry;
+    exchange->priority = first.priority;
+    exchange->asked = first.asked;
+    exchange->catalog = first.catalog.share();
+    exchange->rule = first.rule;
+    exchange->model = first.model;
+    exchange->body_bytes = first.body_bytes;
+    exchange->request = std::exchange(first.request, nullptr);
+    return exchange;
+}
+
+void Service::settle_flight(Exchange& exchange) {
+    if (exchange.target != nullptr) {
+        count_tokens(exchange, statistics.row(exchange.consumer_name(), exchange.model->name,
+                                              exchange.target->endpoint->url));
+        if (!exchange.usage.known && exchange.status == 200) ++statistics.uncounted;
+        statistics.overhead.observe(exchange.overhead);
+    }
+    if (exchange.request != nullptr) exchange.forget_request();
+    exchanges.destroy(exchange);
     if (reporter != nullptr) reporter->statistics_changed();
 }
 

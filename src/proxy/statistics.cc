@@ -9,6 +9,14 @@ void Served::add(const Served& other) {
     prompt_tokens += other.prompt_tokens;
     completion_tokens += other.completion_tokens;
     cached_tokens += other.cached_tokens;
+    for (std::size_t i = 0; i < cache.size(); ++i)
+        cache[i] += other.cache[i];
+    for (std::size_t i = 0; i < bypasses.size(); ++i)
+        bypasses[i] += other.bypasses[i];
+    saved_prompt_tokens += other.saved_prompt_tokens;
+    saved_completion_tokens += other.saved_completion_tokens;
+    saved_bytes += other.saved_bytes;
+    saved_us += other.saved_us;
 }
 
 Served& Statistics::row(std::string_view consumer, std::string_view model,

@@ -41,7 +41,7 @@ void Shard::join_peers(std::size_t index, std::vector<int> peer_rings, std::uint
     index_ = index;
     peer_rings_ = std::move(peer_rings);
     service_.join(static_cast<std::uint16_t>(index),
-                  static_cast<std::uint16_t>(peer_rings_.size() + 1), prefix_seed, *this);
+                  static_cast<std::uint16_t>(peer_rings_.size() + 1), prefix_seed, *this, *this);
 }
 
 void Shard::listen(int listen_fd, std::size_t number) {
@@ -119,6 +119,8 @@ void Shard::on_message(std::uint64_t payload) {
             return service_.dispatch.receive(*message->placed);
         case Message::Kind::lesson:
             return service_.learn(message->lesson);
+        case Message::Kind::flight:
+            return service_.flights.receive(std::move(*message->flight));
         case Message::Kind::sign:
             if (message->seen_by_traffic) {
                 // Told to all, and only the watch's to heed.
@@ -215,6 +217,13 @@ void Shard::send_slots(std::uint32_t slot_pool, const policy::SlotMessage& slots
     post(loop_.ring(), ring_of(home == index_ ? slots.shard : home), std::move(message));
 }
 
+void Shard::send(std::uint16_t shard, std::unique_ptr<proxy::FlightMessage> flight) {
+    auto message = std::make_unique<Message>();
+    message->kind = Message::Kind::flight;
+    message->flight = std::move(flight);
+    post(loop_.ring(), ring_of(shard), std::move(message));
+}
+
 void Shard::tell_placed() {
     const auto news = service_.dispatch.take_news();
     if (news == nullptr) return;
@@ -293,7 +302,13 @@ std::shared_ptr<const Snapshot> Shard::take_snapshot() const {
         snapshot->prefixes = *counters;
     snapshot->requests_waiting = service_.dispatch.waiting();
     snapshot->connections_open = service_.connections.in_use();
-    snapshot->exchanges_in_flight = service_.exchanges.in_use();
+    snapshot->exchanges_in_flight = service_.exchanges.in_use() - service_.flights.under_way();
+    snapshot->flights = service_.flights.under_way();
+    if (const auto* store = service_.flights.store(); store != nullptr) {
+        snapshot->cache_bytes = store->bytes();
+        snapshot->cache_entries = store->entries();
+        snapshot->cache_evictions = store->counters().evictions;
+    }
     snapshot->buffers_in_use = loop_.buffers().in_use();
     snapshot->buffers_total = loop_.buffers().count();
     return snapshot;
@@ -315,6 +330,7 @@ void Shard::drain() {
 
 bool Shard::done() const {
     if (!draining_ || !service_.empty() || service_.pools.links() > 0) return false;
+    if (service_.flights.under_way() > 0) return false;
     if (watch_.has_value() && !watch_->stopped()) return false;
     if (health_watch_.has_value() && !health_watch_->stopped()) return false;
     return std::ranges::all_of(listeners_,

@@ -180,6 +180,7 @@ void Shards::serve(std::size_t index, io::Ring& ring, mem::BufferPool& buffers,
     }
     while (!shard.done())
         shard.turn();
+    shard.close();
     // What was posted goes out, and what came meanwhile is taken: the messages are their
     // receiver's. The rings stay until all are done: a message to one that is gone would be lost.
     shard.turn(Instant{});

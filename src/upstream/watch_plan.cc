@@ -187,7 +187,9 @@ Result<WatchPlan> WatchPlan::create(const config::Settings& settings,
                      .health = settings.model_health,
                      .queue = settings.model_queue,
                      .heartbeat = settings.model_heartbeat,
-                     .broken_stream = settings.model_broken_stream};
+                     .broken_stream = settings.model_broken_stream,
+                     .coalesce = settings.model_coalesce,
+                     .cache = settings.model_cache};
     for (const auto& model : settings.models)
         for (const auto& alias : model.aliases)
             plan.aliases.push_back(

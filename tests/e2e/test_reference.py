@@ -28,6 +28,8 @@ NO_HEADERS = {
     "ready", "model", "data",  # words before a colon
     "llama-server",  # a kind of server
     "x-gzip",  # a coding
+    "min-fresh", "max-age", "max-stale", "no-store", "only-if-cached",  # directives
+    "anti-*", "un-*", "de-*", "non-*",  # begins of words that negate
     "lm-studio", "sk-no-key-required",  # keys that stand for none
 }
 # Settings and flags are documented in configuration.md and by --help; llm reads and writes bodies.
@@ -113,7 +115,7 @@ class Reference(unittest.TestCase):
         self.same(self.document.names("Access log", first="field"), there, "fields of the log")
 
     def test_T5_every_end_and_every_cause_is_in_the_reference(self):
-        code = read(os.path.join(ROOT, "src", "proxy", "statistics.cc")) + \
+        code = read(os.path.join(ROOT, "src", "answer", "end.cc")) + \
             read(os.path.join(ROOT, "src", "answer", "break.cc"))
         def returned(function):
             body = re.search(rf"{function}\(.*?\n}}\n", code, re.S).group(0)
@@ -194,7 +196,9 @@ class Busy(unittest.TestCase):
         cls.gateway = Gateway(*settings({
             "consumers": [{"name": "me", "admin": True, "keys": [
                 {"id": "k1", "sha256": hashlib.sha256(KEY.encode()).hexdigest()}]}],
-            "models": {"m": {"backends": [{"url": cls.backend.url, "labels": {"a": "b"}}]},
+            "models": {"kept": {"backends": [{"url": cls.sim.url, "model": "sim"}],
+                                "cache": {"answers": "auto"}},
+                       "m": {"backends": [{"url": cls.backend.url, "labels": {"a": "b"}}]},
                        "sim": {"backends": [{"url": cls.sim.url}]}},
             "rules": [{"name": "r1", "when": {"model": "other"}, "use": "m"}],
             "routes": [{"path": "/tool", "backends": [{"url": cls.backend.url}]}],
@@ -223,6 +227,10 @@ class Busy(unittest.TestCase):
         yield None, ask("POST", chat, chat_body(model="sim", max_tokens=4, stream=True))
         yield None, ask("POST", "/v1/messages", chat_body(model="sim", max_tokens=4, stream=True),
                         (key, "anthropic-version: 2023-06-01"))
+        yield None, ask("POST", chat, chat_body(model="kept"))
+        for _ in range(2):
+            yield None, ask("POST", chat, chat_body(model="kept", max_tokens=4, temperature=0,
+                                                    stream=True))
         yield plain, ask("POST", chat, chat_body(model="other"))
         yield plain, ask("POST", "/tool/x", b"{}")
         yield broken, ask("POST", chat, chat_body(stream=True))

@@ -129,6 +129,9 @@ std::string Ledger::chat_body(const Case& made, std::string_view model, bool str
     if (made.asks_usage) body += "\"stream_options\":{\"include_usage\":true},";
     body += "\"model\" : \"";
     body += model;
+    // Each fourth may be shared, though nobody asks for the same: it goes through a recording.
+    if (made.number % 4 == 0)
+        return body + "\", \"temperature\":0,\"user\":\"" + std::to_string(made.number) + "\"}";
     return body + "\", \"temperature\":0.7}";
 }
 

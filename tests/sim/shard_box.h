@@ -44,12 +44,13 @@ public:
         expect(pool_.in_use() - lent <= nodes_.in_use() + 1, "a buffer is held by nobody");
         auto& service = shard_->service();
         expect(service.statistics.exchanges_begun - service.statistics.settled() ==
-                   service.exchanges.in_use(),
+                   service.exchanges.in_use() - service.flight_slots.in_use(),
                "an exchange is neither under way nor settled once");
         expect(service.forwards.in_use() <= service.exchanges.in_use(),
                "a request is forwarded for nobody");
-        expect(service.dispatch.placed() <= service.forwards.in_use(), "a place is held by nobody");
-        expect(service.dispatch.waiting() <= service.forwards.in_use(), "nobody waits in a line");
+        const std::size_t asking = service.forwards.in_use() + service.flight_slots.in_use();
+        expect(service.dispatch.placed() <= asking, "a place is held by nobody");
+        expect(service.dispatch.waiting() <= asking, "nobody waits in a line");
         expect(service.retries.in_flight() <= service.exchanges.in_use(),
                "a request that is settled counts for the retry budget");
         expect(service.requests.in_use() <= service.exchanges.in_use(),

@@ -10,12 +10,15 @@
 //     begun    head(), and bytes up to published()   ended
 //     ended    ending(): whole, or why not
 //
-// How much is kept. Up to `kept_max` bytes everything is, and whoever comes late gets it from the
-// first byte. Beyond that what all have read is let go, and nobody may join any more; behind() then
-// says how much the slowest has still to read, so that the writer can wait.
+// How much is kept. Who joins comes through a Door, which holds all bytes from the first one on: up
+// to `kept_max` bytes the writer holds one, too. Beyond that it lets go of it, and so must whoever
+// lets others in: then only what the slowest has still to read is in memory, and behind() says how
+// much that is, so that the writer can wait.
 #pragma once
 
 #include "sluice/answer/end.h"
+#include "sluice/answer/lane.h"
+#include "sluice/answer/relay.h"
 #include "sluice/base/clock.h"
 #include "sluice/base/result.h"
 #include "sluice/llm/usage.h"
@@ -28,7 +31,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,8 +42,28 @@ class Recording {
 
 public:
     enum class State : std::uint8_t { waiting, begun, ended };
+    // Where one can join; empty: nowhere any more.
+    class Door {
+    public:
+        Door() = default;
+        explicit operator bool() const { return block_ != nullptr; }
+
+    private:
+        friend class Recording;
+        friend class Cursor;
+        // Shared by all that may still read from it.
+        explicit Door(std::shared_ptr<Block> block) : block_(std::move(block)) {}
+        std::shared_ptr<Block> block_;  // the same
+    };
     // What the answer is waited for with.
     enum class Stage : std::uint8_t { server, line, load };
+
+    // Who answers, or was asked last.
+    struct Place {
+        std::shared_ptr<const upstream::Endpoint> server;  // shared with the catalogs that name it
+        std::string model;                                 // in the gateway
+        std::uint32_t retries = 0;
+    };
 
     struct Head {
         int status = 0;
@@ -50,8 +72,7 @@ public:
             fields;  // of the answer; each with its CRLF. What is a client's own is not here
         bool event_stream = false;
         sse::Form form = sse::Form::event_stream;
-        std::shared_ptr<const upstream::Endpoint> server;  // whose it is
-        std::uint32_t retries = 0;
+        Place place;
     };
 
     struct Ending {
@@ -59,12 +80,14 @@ public:
         End end = End::ok;
         Error error;  // not whole, or a refusal that passed: why
         policy::RetryAdvice advice;
-        std::string refusal;  // in the backend's words, where it has any
-        std::string model;    // that answered, in the gateway
+        InBand in_band;
+        Place place;
         llm::Usage usage;
         bool usage_estimated = false;
         std::uint32_t resumed = 0;
+        Duration queued;
         std::string hops;
+        LaneChoice lane;
     };
 
     // A run of bytes that came together: where it ends, and when that was since the first one.
@@ -73,17 +96,33 @@ public:
         Duration since_first;
     };
 
-    explicit Recording(std::size_t kept_max);
+    // `shared`: others may be told of it.
+    explicit Recording(std::size_t kept_max, bool shared = true);
     Recording(const Recording&) = delete;
     Recording& operator=(const Recording&) = delete;
     ~Recording();
+
+    bool is_shared() const { return shared_; }
+    // By whoever made it, or the writer.
+    Door door() const { return Door(first_); }
+
+    // --- who is told that there is more: shards, as bits ---
+    void add_shard(unsigned shard) { listening_.fetch_or(std::uint64_t{1} << shard); }
+    // Those that were not told since they last looked.
+    std::uint64_t take_untold() {
+        const std::uint64_t untold = listening_.load() & ~told_.load();
+        if (untold != 0) told_.fetch_or(untold);
+        return untold;
+    }
+    // That shard looks now, before it reads.
+    void note_look(unsigned shard) { told_.fetch_and(~(std::uint64_t{1} << shard)); }
 
     // --- by the writer ---
     void set_stage(Stage stage) { stage_.store(stage, std::memory_order_relaxed); }
     // What the head says; nobody sees it before begin(). A later one takes its place.
     void stage_status(int status, std::string_view reason);
     void stage_fields(std::string_view lines) { head_.fields = lines; }
-    void stage_server(std::shared_ptr<const upstream::Endpoint> server, std::uint32_t retries);
+    void stage_place(Place place);
     // Once; later calls change nothing.
     void begin(bool event_stream, sse::Form form);
     void append(std::string_view bytes);
@@ -98,18 +137,19 @@ public:
     std::size_t behind() const;
 
     // --- by anybody ---
-    State state() const { return state_.load(std::memory_order_acquire); }
+    State state() const { return state_.load(); }
     Stage stage() const { return stage_.load(std::memory_order_relaxed); }
     const Head& head() const {
-        SLUICE_ASSERT(state() != State::waiting);
+        SLUICE_ASSERT(begun_);
         return head_;
     }
-    bool has_head() const { return head_.status != 0; }  // behind `ended`
+    // Behind `ended`: an answer has begun.
+    bool has_head() const { return begun_; }
     const Ending& ending() const {
         SLUICE_ASSERT(state() == State::ended);
         return ending_;
     }
-    std::uint64_t published() const { return published_.load(std::memory_order_acquire); }
+    std::uint64_t published() const { return published_.load(); }
 
 private:
     friend class Cursor;
@@ -127,36 +167,38 @@ private:
         const std::uint64_t begin;  // of its first byte in the body
         const std::size_t capacity;
         std::unique_ptr<char[]> bytes;
-        std::shared_ptr<Block> next;  // valid where published() is behind this one's end
+        std::shared_ptr<Block> next;  // held by who may read this one; valid where published() is
+                                      // behind this one's end
         std::atomic<std::size_t>& in_memory;
     };
 
     const std::size_t kept_max_;
+    const bool shared_;
+    std::atomic<std::uint64_t> listening_{0};
+    std::atomic<std::uint64_t> told_{0};
     std::atomic<State> state_{State::waiting};
     std::atomic<Stage> stage_{Stage::server};
     std::atomic<std::uint64_t> published_{0};
     std::atomic<std::size_t> in_memory_{0};  // bytes of blocks; they are freed by whoever reads on
     Head head_;
+    bool begun_ = false;  // set before the state says so
     Ending ending_;
     Instant first_at_;
     std::vector<Run> runs_;
     std::shared_ptr<Block> last_;
-    bool let_go_ = false;
-    // Taken when somebody joins, and once when the begin is let go.
-    mutable std::mutex joining_;
     std::shared_ptr<Block> first_;  // null: the begin was let go
+    bool let_go_ = false;
 };
 
 // Where a listener is. Of one thread.
 class Cursor {
 public:
-    explicit Cursor(std::shared_ptr<Recording> recording);
+    // The recording's own door, which is open.
+    Cursor(std::shared_ptr<Recording> recording, Recording::Door door);
     ~Cursor();
     Cursor(const Cursor&) = delete;
     Cursor& operator=(const Cursor&) = delete;
 
-    // False: the begin of it is gone, and nothing can be read.
-    bool joined() const { return block_ != nullptr; }
     const Recording& recording() const { return *recording_; }
     const std::shared_ptr<Recording>& share() const { return recording_; }
     // The next bytes that are there and lie together; empty: none, for now or at all.
@@ -170,7 +212,7 @@ public:
 
 private:
     std::shared_ptr<Recording> recording_;
-    std::shared_ptr<Recording::Block> block_;  // null: it has not joined
+    std::shared_ptr<Recording::Block> block_;
     std::uint64_t position_ = 0;
 };
 

@@ -67,6 +67,15 @@ struct RelayScratch {
 // alone where possible.
 http::Framing choose_framing(http::Framing in, int client_minor, bool length_changes);
 
+// What the client of a stream was told by it of its failing.
+struct InBand {
+    bool passed_error = false;  // an error event has gone out
+    bool saw_done = false;      // and an end of its dialect
+    bool erred = false;         // an error event was kept from it
+    std::string error_text;     // that event
+    llm::ResponsesPlace place;  // of a stream of the Responses API
+};
+
 class Relay {
 public:
     explicit Relay(mem::NodePool& nodes) : held_(nodes) {}
@@ -153,6 +162,9 @@ public:
     bool spoke() const { return spoke_; }
     // The first error object that the stream held; its begin.
     const std::string& error_text() const { return error_text_; }
+    InBand in_band() const {
+        return {passed_error_, saw_done_, erred_, error_text_, responses_place()};
+    }
     // Where a stream of the Responses API stands.
     llm::ResponsesPlace responses_place() const {
         return place_ == nullptr ? llm::ResponsesPlace{} : *place_;

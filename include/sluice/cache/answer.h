@@ -59,6 +59,8 @@ public:
     std::span<const AnswerEvent> events() const { return events_; }
     const llm::Usage& usage() const { return usage_; }
     WallTime created() const { return created_; }
+    // How long it took to come, from its first byte on.
+    std::uint32_t took_us() const { return events_.empty() ? 0 : events_.back().us; }
 
     // What it takes: this object with its share counts, and the block. As asked for: what an
     // allocator adds by rounding up (mimalloc: an eighth at most) is not in it.

@@ -25,6 +25,7 @@ struct ConsumerSetting {
     std::map<std::string, std::string> labels;
     std::optional<std::uint8_t> priority;  // class in lines for slots; 0 is served first
     bool admin = false;                    // sees what all of them do
+    std::string group;                     // whose answers it shares; empty: nobody's
     std::vector<KeySetting> keys;
 
     bool operator==(const ConsumerSetting&) const = default;

@@ -95,6 +95,27 @@ enum class BrokenStream : std::uint8_t {
     cut,  // the connection is cut
 };
 
+// Which requests share one answer.
+enum class Sharing : std::uint8_t {
+    automatic,  // those that get the same one each time, as far as they say so
+    always,
+    never,
+};
+
+// Answers that are kept, and given again.
+struct CacheSetting {
+    enum class Share : std::uint8_t {
+        consumer,   // each consumer's answers are its own
+        group,      // the consumers of one `group` share them
+        everybody,  // whoever may ask
+    };
+    Sharing answers = Sharing::never;
+    Duration ttl = Duration::seconds(3600);  // how long one is given again
+    Share share = Share::consumer;           // also of those that are joined
+
+    bool operator==(const CacheSetting&) const = default;
+};
+
 struct BackendSetting {
     std::string url;    // http://host:port or unix:/path
     std::string model;  // the server's own name for it; empty: the same
@@ -141,6 +162,8 @@ struct ModelSetting {
     Duration heartbeat = Duration::seconds(15);  // a silent stream's client hears of us; 0: never
     bool resume = false;  // a stream whose backend dies goes on on another one
     BrokenStream broken_stream = BrokenStream::end;
+    Sharing coalesce = Sharing::automatic;  // requests that are under way at the same time
+    CacheSetting cache;
 
     bool operator==(const ModelSetting&) const = default;
 };

@@ -71,6 +71,7 @@ struct Settings {
     std::size_t connections_max = 20'000;             // a shard
     std::size_t connections_per_client_max = 10'000;  // an address, a shard
     std::size_t buffer_memory = 256 * limits::MiB;    // a shard; committed by use
+    std::size_t cache_memory = 64 * limits::MiB;      // for answers that are kept, all shards
     RelayMode relay = RelayMode::automatic;
     Duration pool_idle = Duration::seconds(4);  // llama-server closes after 5
     std::string access_log = "stderr";          // stderr, off, or a file
@@ -83,6 +84,8 @@ struct Settings {
     QueueSetting model_queue;
     Duration model_heartbeat = ModelSetting{}.heartbeat;
     BrokenStream model_broken_stream = BrokenStream::end;
+    Sharing model_coalesce = ModelSetting{}.coalesce;
+    CacheSetting model_cache;
 };
 
 // "250ms", "10s", "5m", "1h"; a bare 0.

@@ -24,6 +24,7 @@ struct Consumer {
     std::optional<std::uint8_t> priority;  // no header puts its requests before that
     ConsumerKey key = 0;                   // the same on every shard and after a restart
     bool admin = false;                    // sees what all of them do
+    std::string_view group;                // whose answers it shares; empty: nobody's
 };
 
 // A longer key is nobody's.

@@ -6,6 +6,8 @@
 
 #include "sluice/answer/lane.h"
 #include "sluice/base/clock.h"
+#include "sluice/cache/bypass.h"
+#include "sluice/cache/directives.h"
 #include "sluice/http/head.h"
 #include "sluice/llm/body_reader.h"
 #include "sluice/llm/edits.h"
@@ -21,6 +23,7 @@
 #include "sluice/proxy/catalog_use.h"
 #include "sluice/proxy/coded_body.h"
 #include "sluice/proxy/service.h"
+#include "sluice/proxy/sharing.h"
 
 #include <array>
 #include <cstdint>
@@ -75,6 +78,8 @@ struct RequestState {
     // What a backend without a name of its own for the model is asked for; empty: what the client
     // says.
     std::string asked_model;
+    cache::Directives directives;   // of its Cache-Control
+    std::string key_fields;         // see cache::fields_of_key()
     std::uint64_t charged = 0;      // bytes of body that the shard has taken into account
     std::uint64_t hash_key = 0;     // of what stays together, for Balance::hash
     std::uint64_t digest_made = 0;  // 0: not yet
@@ -124,6 +129,10 @@ struct Exchange {
     std::string_view rule;                   // that chose the model; in the service's table
     const upstream::Model* model = nullptr;  // that serves it, or is to
     const upstream::Target* target = nullptr;
+    // --- of sharing ---
+    std::unique_ptr<Sharing> sharing;  // null: its answer is nobody else's
+    std::optional<cache::Outcome> cache;
+    cache::Bypass cache_bypass = cache::Bypass::none;
     // --- of the answer ---
     int status = 0;
     bool answer_begun = false;     // bytes of an answer were queued for the client

@@ -41,10 +41,16 @@ std::string_view failure_code(int status);
 Reply unknown_model_reply(const Exchange& exchange, std::string_view model);
 // 413, naming the limit.
 Reply body_too_large_reply(const Exchange& exchange);
+// 504: only a kept answer was asked for.
+Reply nothing_kept_reply(const Exchange& exchange);
 // 503: the shard has no memory for it now.
 Reply out_of_memory_reply(const Exchange& exchange);
 
-enum class Verdict : std::uint8_t { next, respond };
+enum class Verdict : std::uint8_t {
+    next,
+    respond,
+    wait,  // until exchange.sharing is ready: then on_ready() says how it goes on
+};
 
 inline Verdict refuse(Reply& reply, Reply refusal) {
     reply = std::move(refusal);
@@ -56,6 +62,8 @@ struct Stage {
     // Either may be null.
     Verdict (*on_head)(Exchange&, const http::Head&, Reply&);
     Verdict (*on_body)(Exchange&, Reply&);
+    // Of one that may wait.
+    Verdict (*on_ready)(Exchange&, Reply&) = nullptr;
 };
 
 std::span<const Stage> pipeline();
@@ -85,5 +93,8 @@ Verdict rules_on_body(Exchange& exchange, Reply& reply);
 Verdict route_on_body(Exchange& exchange, Reply& reply);
 Verdict place_on_body(Exchange& exchange, Reply& reply);
 Verdict usage_on_body(Exchange& exchange, Reply& reply);
+Verdict share_on_head(Exchange& exchange, const http::Head& head, Reply& reply);
+Verdict share_on_body(Exchange& exchange, Reply& reply);
+Verdict share_on_ready(Exchange& exchange, Reply& reply);
 
 }  // namespace sluice::proxy

@@ -19,6 +19,7 @@
 #include "sluice/policy/suspicion.h"
 #include "sluice/proxy/catalog_use.h"
 #include "sluice/proxy/doors.h"
+#include "sluice/proxy/flights.h"
 #include "sluice/proxy/record.h"
 #include "sluice/proxy/statistics.h"
 #include "sluice/upstream/dispatch.h"
@@ -35,8 +36,10 @@
 namespace sluice::proxy {
 
 class Connection;
+class Flight;
 class Forward;
 class Inquests;
+class Replay;
 struct Exchange;
 struct RequestState;
 
@@ -84,7 +87,7 @@ struct Service {
 
     // There are other shards: see Dispatch::join().
     void join(std::uint16_t shard, std::uint16_t shards, std::uint64_t seed,
-              policy::Teacher& other_shards);
+              policy::Teacher& other_shards, Flights::Peers& peers);
     // What another shard has found out.
     void learn(const policy::Lesson& lesson);
     // What this one has: noted, and told to the others.
@@ -103,6 +106,12 @@ struct Service {
     // Records the exchange's end, once, and frees it.
     void settle(Exchange& exchange, End end, std::string_view client);
     void count(const Exchange& exchange);
+    static void count_tokens(const Exchange& exchange, Served& row);
+    static void count_sharing(const Exchange& exchange, Served& row);
+    // An exchange of its own for a flight, with the request of the one that begins it.
+    Exchange* begin_flight(Exchange& first);
+    // Counts what it has cost, and frees it.
+    void settle_flight(Exchange& exchange);
     // Few buffers are left: what may wait has to, so that heads and small answers still find one.
     bool low_on_buffers() const { return loop.buffers().available() < loop.buffers().count() / 8; }
     // Where buffers have just become scarce, or fewer yet, every connection looks what it has to do
@@ -149,6 +158,10 @@ struct Service {
     mem::Slab<Exchange> exchanges;
     mem::Slab<RequestState> requests;
     mem::Slab<Forward> forwards;
+    mem::Slab<Flight> flight_slots;
+    mem::Slab<Replay> replays;
+    Flights flights;
+    cache::KeyMaker keys;
     std::unordered_map<std::string, std::size_t> connections_by_client;  // address to number
     List<OpenConnection, &OpenConnection::open_hook> open;
     List<OpenConnection, &OpenConnection::reading_hook> read_on;  // the longest first

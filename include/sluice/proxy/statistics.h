@@ -6,6 +6,8 @@
 
 #include "sluice/answer/break.h"
 #include "sluice/answer/end.h"
+#include "sluice/cache/bypass.h"
+#include "sluice/cache/directives.h"
 #include "sluice/proxy/histogram.h"
 
 #include <array>
@@ -36,6 +38,14 @@ struct Served {
     std::uint64_t prompt_tokens = 0;
     std::uint64_t completion_tokens = 0;
     std::uint64_t cached_tokens = 0;  // of the prompt tokens
+    // How requests were served, as far as the cache goes, and why it was passed by.
+    std::array<std::uint64_t, cache::outcome_count> cache{};
+    std::array<std::uint64_t, cache::bypass_count> bypasses{};
+    // Of answers that were given again.
+    std::uint64_t saved_prompt_tokens = 0;
+    std::uint64_t saved_completion_tokens = 0;
+    std::uint64_t saved_bytes = 0;  // to clients, heads included
+    std::uint64_t saved_us = 0;     // that they took to come, the first time
 
     void add(const Served& other);
 };

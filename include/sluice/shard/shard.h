@@ -36,7 +36,8 @@ struct Message {
         sign,
         slots,
         placed,
-        lesson
+        lesson,
+        flight
     };
     Kind kind = Kind::drain;
     bool seen_by_traffic = false;  // health, sign: not by the watch
@@ -53,6 +54,7 @@ struct Message {
     std::shared_ptr<const upstream::Catalog> catalog;      // shared: one for all shards
     std::shared_ptr<const Snapshot> snapshot;              // shared: one for all peers
     std::shared_ptr<const upstream::DispatchNews> placed;  // shared: one for all peers
+    std::unique_ptr<proxy::FlightMessage> flight;
 };
 
 // Hands a message over to the ring behind `ring_fd`.
@@ -63,7 +65,8 @@ using MetricsWriter = void (*)(const Totals& totals, std::string_view consumer, 
 
 class Shard final : public proxy::Reporter,
                     public upstream::Dispatch::Peers,
-                    public policy::Teacher {
+                    public policy::Teacher,
+                    public proxy::Flights::Peers {
 public:
     // Everything outlives the shard. `seed` is for ids and jitter.
     Shard(io::Ring& ring, mem::BufferPool& buffers, mem::NodePool& nodes,
@@ -110,6 +113,8 @@ public:
     }
     // Drained: nothing is open and nothing is in flight.
     bool done() const;
+    // Behind that: other shards may still have something to say.
+    void close() { service_.flights.close(); }
 
     void statistics_changed() override;
     void saw_health(const std::shared_ptr<const upstream::Endpoint>& endpoint,
@@ -121,6 +126,7 @@ public:
     void left_running(std::uint32_t endpoint) override;
     void write_metrics(std::string_view consumer, std::string& out) override;
     void tell(const policy::Lesson& lesson) override;
+    void send(std::uint16_t shard, std::unique_ptr<proxy::FlightMessage> flight) override;
 
     proxy::Service& service() { return service_; }
     io::Loop& loop() { return loop_; }

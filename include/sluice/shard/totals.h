@@ -52,6 +52,10 @@ struct Snapshot {
     std::uint64_t requests_waiting = 0;  // in lines, for a slot or a model that loads
     std::uint64_t connections_open = 0;
     std::uint64_t exchanges_in_flight = 0;
+    std::uint64_t flights = 0;  // generations that others may listen to
+    std::uint64_t cache_bytes = 0;
+    std::uint64_t cache_entries = 0;
+    std::uint64_t cache_evictions = 0;
     std::uint64_t buffers_in_use = 0;
     std::uint64_t buffers_total = 0;
 };

@@ -30,8 +30,8 @@ struct Event {
     // Offset just behind the event (its empty line included) in the run given to next().
     std::size_t end = 0;
     // Its data: the value of the data line; several lines are joined with '\n' (then it is
-    // gathered); of JSON lines the line; of an event with an `error:` line and no data, that line's.
-    // Valid until the next call. Empty for comments.
+    // gathered); of JSON lines the line; of an event with an `error:` line and no data, that
+    // line's. Valid until the next call. Empty for comments.
     std::string_view data;
     // The value of its `event:` line, or empty. Valid until the next call. "error" in that case.
     std::string_view name;

@@ -32,7 +32,7 @@ TEST_CASE("a key that there is not is told with the one that was meant") {
         // Of later issues: not there today.
         {"limits: {cash: 1}",
          ":1:10: limits: there is no key 'cash' here: expected body, "
-         "connections, connections_per_client or buffers\n"},
+         "connections, connections_per_client, buffers or cache\n"},
         {with_backend("weigth: 2"),
          ":5:9: models.m.backends[0]: there is no key 'weigth' here; did you mean 'weight'?\n"},
     });
@@ -67,7 +67,8 @@ TEST_CASE("a value of another type is told with what was expected and what was f
         {"models: [a]", ":1:9: models: expected a map of models by their names, found a list\n"},
         {"models: {a: http://x}",
          ":1:13: models.a: expected a map with aliases, list, balance, hash, timeouts, backends, "
-         "fallback, breaker, health, queue, heartbeat, resume or broken_stream, found "
+         "fallback, breaker, health, queue, heartbeat, resume, broken_stream, coalesce "
+         "or cache, found "
          "'http://x'\n"},
         {"rules: {a: b}", ":1:8: rules: expected a list of maps, found a map\n"},
         {"rules: [a]",

@@ -1,0 +1,197 @@
+// Flights: which answers are under way or kept, and who listens to them; of one shard.
+//
+// Each key has a home, the shard that its digest names: there stands whether a flight is under way
+// for it, how many listen to that, and the answer that is kept. A request asks the home and is told
+// to lead (it begins a flight on its own shard, and listens to it like everybody else), to join one
+// that is under way, or gets an answer. Bytes do not pass the home: whoever listens reads the
+// recording (answer/recording.h) that the flight writes, on whatever shard both are.
+//
+//     message   from            to              what for
+//     ask       who wants       home            an answer, or whom to listen to
+//     told      home            who asked       that
+//     left      a listener      home            one listens no more; nobody does: the flight ends
+//     unwanted  home            the flight      nobody listens
+//     progress  the flight      who listens     there is more to read
+//     shut      the flight      home            it has become too long to be joined
+//     over      the flight      home            it has ended; an answer to keep may come with it
+//
+// Where the home is this shard nothing is sent and nothing is waited for.
+#pragma once
+
+#include "sluice/answer/recording.h"
+#include "sluice/base/list.h"
+#include "sluice/cache/directives.h"
+#include "sluice/cache/store.h"
+#include "sluice/io/loop.h"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+
+namespace sluice::proxy {
+
+class Flight;
+
+// One flight's name: an equal request in another form is another flight, for its events come as the
+// first one asked for them; kept answers serve all forms.
+struct FlightKey {
+    cache::Key key;
+    bool streamed = false;
+    bool with_usage = false;
+
+    bool operator==(const FlightKey&) const = default;
+};
+
+struct FlightQuestion {
+    FlightKey key;
+    bool joins = false;  // it may listen to another one's flight, and others to its own
+    bool reads = false;  // it may get a kept answer
+    cache::Directives directives;
+    Duration ttl;
+};
+
+struct FlightAnswer {
+    enum class Kind : std::uint8_t {
+        none,     // go by yourself
+        lead,     // write this recording
+        join,     // listen to it
+        hit,      // here it is
+        stale,    // here it is, though its time is over
+        refused,  // nothing is kept, and only that was asked for
+    };
+    Kind kind = Kind::none;
+    std::shared_ptr<answer::Recording> recording;  // shared by the flight and its listeners
+    answer::Recording::Door door;                  // to it
+    std::shared_ptr<const cache::Answer> kept;     // shared with the store
+    Duration age;
+};
+
+// Who waits for what the home says.
+class FlightAsker {
+public:
+    virtual void told(FlightAnswer&& answer) = 0;
+
+protected:
+    ~FlightAsker() = default;
+};
+
+struct FlightMessage {
+    enum class Kind : std::uint8_t { ask, told, left, unwanted, progress, shut, over };
+    Kind kind = Kind::ask;
+    std::uint16_t from = 0;                        // the shard that sends it
+    std::uint64_t ticket = 0;                      // ask, told
+    FlightQuestion question;                       // ask; of `left` and `over` the key
+    FlightAnswer answer;                           // told
+    std::shared_ptr<answer::Recording> recording;  // of all others: shared with its listeners
+    std::shared_ptr<const cache::Answer> kept;     // over: to be kept, shared with who gives it
+};
+
+class Flights {
+public:
+    // Takes messages to other shards.
+    class Peers {
+    public:
+        virtual void send(std::uint16_t shard, std::unique_ptr<FlightMessage> message) = 0;
+
+    protected:
+        ~Peers() = default;
+    };
+
+    // Who listens to a recording, on this shard.
+    class Listener {
+    public:
+        virtual void hear() = 0;  // there is more, or it has ended
+
+        ListHook listener_hook;
+
+    protected:
+        ~Listener() = default;
+    };
+
+    Flights(io::Loop& loop, std::uint64_t seed) : loop_(loop), seed_(seed) {}
+    ~Flights();
+
+    // There are other shards.
+    void join(std::uint16_t shard, std::uint16_t shards, Peers& peers);
+    // Answers are kept, in so many bytes of this shard.
+    void keep_answers(std::uint64_t bytes);
+
+    // --- a request ---
+    // Nothing: `asker` is told later, under the number that comes back in `ticket`.
+    std::optional<FlightAnswer> ask(const FlightQuestion& question, FlightAsker& asker,
+                                    std::uint64_t& ticket);
+    // It does not wait any more; whatever it is told is given back.
+    void forget(std::uint64_t ticket);
+    void listen(Listener& listener, const std::shared_ptr<answer::Recording>& recording);
+    // `key`: of the flight that it listened to.
+    void leave(Listener& listener, const FlightKey& key,
+               const std::shared_ptr<answer::Recording>& recording);
+    // What it was told is of no use to it: it leads no flight, and listens to none.
+    void give_back(const FlightKey& key, FlightAnswer&& answer);
+
+    // --- a flight ---
+    void begun(Flight& flight);
+    void progress(const std::shared_ptr<answer::Recording>& recording);
+    // Nobody may join it any more.
+    void shut(const FlightKey& key, const std::shared_ptr<answer::Recording>& recording);
+    void over(Flight& flight, const FlightKey& key,
+              const std::shared_ptr<answer::Recording>& recording,
+              std::shared_ptr<const cache::Answer> kept, Duration ttl);
+
+    // --- other shards ---
+    void receive(FlightMessage&& message);
+
+    // Ends those that are under way here.
+    void cut_off();
+    // This shard has ended: what is still said to it has no use any more.
+    void close() { closed_ = true; }
+    std::size_t under_way() const { return flights_.size(); }
+    // Null: no answers are kept.
+    const cache::Store* store() const { return store_.get(); }
+    cache::Store* store() { return store_.get(); }
+
+private:
+    struct KeyHash {
+        std::uint64_t seed;
+        std::size_t operator()(const FlightKey& key) const;
+    };
+    struct Home {
+        std::shared_ptr<answer::Recording> recording;  // shared by all who listen
+        answer::Recording::Door door;
+        std::uint16_t shard = 0;  // that it flies on
+        std::uint32_t listeners = 0;
+    };
+    struct Asked {
+        FlightAsker* asker;  // null: it waits no more
+        FlightKey key;
+    };
+    using Listeners = List<Listener, &Listener::listener_hook>;
+
+    std::uint16_t home_of(const FlightKey& key) const;
+    FlightAnswer decide(const FlightQuestion& question, std::uint16_t from);
+    std::optional<FlightAnswer> look_up(const FlightQuestion& question);
+    void left(const FlightKey& key, const std::shared_ptr<answer::Recording>& recording);
+    void ended(const FlightKey& key, const std::shared_ptr<answer::Recording>& recording,
+               std::shared_ptr<const cache::Answer> kept, Duration ttl);
+    void unwanted(const answer::Recording& recording);
+    void wake(const answer::Recording& recording);
+    void send(std::uint16_t shard, FlightMessage::Kind kind, const FlightKey& key,
+              std::shared_ptr<answer::Recording> recording);
+
+    io::Loop& loop_;
+    std::uint64_t seed_;
+    Peers* peers_ = nullptr;  // null: there is one shard
+    std::uint16_t shard_ = 0;
+    std::uint16_t shards_ = 1;
+    std::unique_ptr<cache::Store> store_;
+    std::unordered_map<FlightKey, Home, KeyHash> homes_{16, KeyHash{seed_}};
+    std::unordered_map<const answer::Recording*, Flight*> flights_;  // on this shard
+    std::unordered_map<const answer::Recording*, Listeners> listeners_;
+    std::unordered_map<std::uint64_t, Asked> asked_;
+    std::uint64_t last_ticket_ = 0;
+    bool closed_ = false;
+};
+
+}  // namespace sluice::proxy

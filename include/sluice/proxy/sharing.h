@@ -1,0 +1,71 @@
+// Sharing: what an exchange has to do with the answers that others get.
+//
+// Only exchanges have one whose answer may be shared: see stages/share.cc. It holds what the home
+// of its key has said until a Replay takes that over, and gives it back where none does.
+#pragma once
+
+#include "sluice/cache/answer.h"
+#include "sluice/cache/directives.h"
+#include "sluice/llm/endpoints.h"
+#include "sluice/proxy/flights.h"
+#include "sluice/proxy/pending.h"
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace sluice::proxy {
+
+class Sharing final : public Pending, public FlightAsker {
+public:
+    Sharing(Flights& flights, io::Loop& loop) : flights_(flights), loop_(loop) {}
+    ~Sharing();
+
+    void ask(FlightQuestion&& question);
+    bool ready() const override { return ready_; }
+    void told(FlightAnswer&& answer) override;
+
+    const FlightKey& key() const { return question_.key; }
+    const FlightQuestion& question() const { return question_; }
+    const FlightAnswer& answer() const { return answer_; }
+    // To be gone through once: held on to, it would keep all of the recording.
+    answer::Recording::Door take_door() { return std::exchange(answer_.door, {}); }
+    // Somebody listens or gives it from now on, and will leave it by himself.
+    void hand_over() { handed_over_ = true; }
+
+    // Behind `hit` and `stale`: puts the answer into the form that the request asks for. False: it
+    // has none, and another has to be made.
+    bool fit(const llm::Endpoint& endpoint, bool streamed, bool with_usage);
+    // Asks once more, for an answer that is not kept.
+    void ask_anew();
+    std::string_view body() const { return body_; }
+    std::string_view content_type() const { return content_type_; }
+    bool is_stream() const { return stream_; }
+    sse::Form form() const { return form_; }
+    // When each part of it came; empty where that is nobody's concern.
+    std::span<const cache::AnswerEvent> paced_events() const { return paced_; }
+
+    bool paced = false;  // it is given at the pace at which it came
+    cache::ScopeKind scope = cache::ScopeKind::consumer;
+    std::string scope_name;
+    bool keeps = false;  // the answer is to be kept
+
+private:
+    Flights& flights_;
+    io::Loop& loop_;
+    FlightQuestion question_;
+    FlightAnswer answer_;
+    std::uint64_t ticket_ = 0;  // 0: it waits for nothing
+    bool ready_ = false;
+    bool handed_over_ = false;
+    // --- of a kept answer ---
+    std::string converted_;
+    std::string_view body_;  // in that, or in the answer
+    std::string_view content_type_;
+    std::span<const cache::AnswerEvent> paced_;
+    bool stream_ = false;
+    sse::Form form_ = sse::Form::event_stream;
+};
+
+}  // namespace sluice::proxy
