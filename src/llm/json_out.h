@@ -19,9 +19,12 @@ inline std::string quoted_json(std::string_view text) {
 
 inline std::string json_array(std::span<const std::string> texts) {
     std::string out = "[";
-    for (const std::string& text : texts)
-        out += (out.size() > 1 ? "," : "") + quoted_json(text);
-    return out + "]";
+    for (const std::string& text : texts) {
+        if (out.size() > 1) out += ',';
+        out += quoted_json(text);
+    }
+    out += ']';
+    return out;
 }
 
 // One object, from its first brace to done().

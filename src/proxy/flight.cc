@@ -13,7 +13,7 @@ namespace {
 using answer::Recording;
 
 // How often it is looked whether the slowest of the listeners has caught up.
-constexpr Duration look_gap = Duration::millis(5);
+constexpr Duration catch_up_gap = Duration::millis(5);
 
 cache::Form form_of(const Recording::Head& head) {
     if (!head.event_stream) return cache::Form::document;
@@ -83,7 +83,7 @@ void Flight::advance() {
 
 void Flight::watch_deadline() {
     Instant due = forward_.deadline();
-    if (recording_->behind() > 0) due = std::min(due, service_.loop.now() + look_gap);
+    if (recording_->behind() > 0) due = std::min(due, service_.loop.now() + catch_up_gap);
     if (due == io::TimerWheel::never)
         service_.loop.timers().disarm(timer_);
     else

@@ -53,9 +53,9 @@ void Forward::release() {
 }
 
 answer::Recording::Stage Forward::stage() const {
-    using Stage = answer::Recording::Stage;
-    if (phase_ != Phase::queued) return Stage::server;
-    return waits_for_load_ ? Stage::load : Stage::line;
+    using enum answer::Recording::Stage;
+    if (phase_ != Phase::queued) return server;
+    return waits_for_load_ ? load : line;
 }
 
 void Forward::enter(Phase phase) {
