@@ -48,13 +48,17 @@ Eligible eligible(Eligible so_far, SharingSettings settings, Bypass body, bool d
             with_body(so_far.cache, settings.cache, body, deterministic)};
 }
 
-std::string fields_of_key(const http::Head& head) {
+std::string fields_of_key(std::string_view lines) {
     std::string out;
-    for (const http::Field& field : head.fields()) {
-        // One that the head takes for its own, it does not pass on as it is.
-        if (field.id != http::FieldId::other || !changes_the_answer(field.name)) continue;
-        if (head.connection_lists(field.name)) continue;
-        out.append(http::lower_case(field.name)).append(":").append(field.value).append("\n");
+    while (!lines.empty()) {
+        const auto end = std::min(lines.find("\r\n"), lines.size());
+        const auto line = lines.substr(0, end);
+        lines.remove_prefix(std::min(end + 2, lines.size()));
+        const auto colon = std::min(line.find(':'), line.size());
+        if (!changes_the_answer(line.substr(0, colon))) continue;
+        const auto value = std::min(line.find_first_not_of(" \t", colon + 1), line.size());
+        out.append(http::lower_case(line.substr(0, colon))).append(":");
+        out.append(line.substr(value)).append("\n");
     }
     return out;
 }

@@ -123,6 +123,7 @@ private:
     Search search_ = Search::off;
     bool in_metadata_ = false;
     bool user_id_next_ = false;
+    bool temperature_next_ = false;
     RequestKey key_ = RequestKey::other;    // of the value that comes next, at the top level
     RequestKey inner_ = RequestKey::other;  // the same inside "stream_options"
 };
@@ -186,6 +187,8 @@ const char* RequestHandler::on_key(int depth, const JsonText& key) {
         facts_.object_is_empty = false;
         user_id_next_ = false;
         in_metadata_ = is_word(key.text, "metadata");
+        temperature_next_ = is_word(key.text, "temperature");
+        facts_.names_seed |= is_word(key.text, "seed") || is_word(key.text, "options");
         return identify(key, false, key_);
     }
     if (depth == 3) {
@@ -225,6 +228,7 @@ const char* RequestHandler::on_number(int depth, const JsonNumber& number) {
         max_tokens_[static_cast<std::size_t>(key_)] = number.count;
         return nullptr;
     }
+    if (depth == 1 && temperature_next_) facts_.temperature_value = number.span;
     return take_other(depth, number.span);
 }
 

@@ -35,6 +35,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace sluice::cache {
 
@@ -64,7 +65,8 @@ Eligible eligible(SharingSettings settings, const llm::Endpoint& endpoint,
 // `body`, `deterministic`: what KeyMaker says of it.
 Eligible eligible(Eligible so_far, SharingSettings settings, Bypass body, bool deterministic);
 
-// What of a head goes to the backend and changes its answer, for KeyParts::fields: each such field
+// What of the lines that go to the backend, each with its CRLF, changes its answer, for
+// KeyParts::fields: each such field
 // as its name in small letters, ':', its value and a line's end, in the order of the head. Empty
 // (and nothing is allocated) where there is none. They are
 //   anthropic-*   the version, betas; but not anthropic-dangerous-direct-browser-access, which is
@@ -72,6 +74,6 @@ Eligible eligible(Eligible so_far, SharingSettings settings, Bypass body, bool d
 //   openai-*      betas, organisation, project: another account has other models and rights;
 //   x-portkey-*, helicone-*, x-litellm-*    how another gateway behind this one routes and shapes.
 // The client's credentials, where they go on to the backend, are KeyParts::credentials.
-std::string fields_of_key(const http::Head& head);
+std::string fields_of_key(std::string_view lines);
 
 }  // namespace sluice::cache

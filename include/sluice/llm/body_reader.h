@@ -75,7 +75,11 @@ struct RequestFacts {
     // The string "user_id" in "metadata": with some agents it names the session, see session_in().
     // Read without the checks above: no backend is chosen by it alone.
     Span user_id_value;
-    bool tools = false;  // "tools" is an array or an object that is not empty
+    // What may make it deterministic, read without the checks above: whether it does is said by the
+    // canonical form of the body.
+    Span temperature_value;   // of the number; empty: there is none
+    bool names_seed = false;  // "seed" is there, or Ollama's "options"
+    bool tools = false;       // "tools" is an array or an object that is not empty
 };
 
 // The session that a user_id tells of, its bytes as they are in the body: `..._session_ID`, or JSON

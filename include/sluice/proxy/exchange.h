@@ -79,7 +79,6 @@ struct RequestState {
     // says.
     std::string asked_model;
     cache::Directives directives;   // of its Cache-Control
-    std::string key_fields;         // see cache::fields_of_key()
     std::uint64_t charged = 0;      // bytes of body that the shard has taken into account
     std::uint64_t hash_key = 0;     // of what stays together, for Balance::hash
     std::uint64_t digest_made = 0;  // 0: not yet

@@ -1,13 +1,14 @@
 // share: whether another request's answer will do: one that is kept, or one that is under way.
 //
-// Nothing is read of a body whose model shares nothing; and of a generation only where its text
-// shows one of the words that make it deterministic, which costs a search.
+// The form of a body is only read where its model shares something; and of a generation where it
+// names what makes it deterministic.
+#include "body_span.h"
 #include "sluice/cache/eligible.h"
 #include "sluice/proxy/pipeline.h"
 #include "sluice/proxy/sharing.h"
 
-#include <array>
-#include <cstring>
+#include <string>
+#include <string_view>
 
 namespace sluice::proxy {
 namespace {
@@ -24,17 +25,20 @@ cache::Sharing of(config::Sharing setting) {
     return cache::Sharing::never;
 }
 
-// A word that lies in two buffers is not found: then nothing is shared, which is no harm.
-bool mentions_determinism(const mem::Chain& body) {
-    static constexpr std::array<std::string_view, 2> words = {"\"temperature\"", "\"seed\""};
-    bool found = false;
-    body.for_each([&found](const mem::Slice& slice) {
-        const std::string_view text = slice.text();
-        for (const auto word : words)
-            found |= ::memmem(text.data(), text.size(), word.data(), word.size()) != nullptr;
-        return !found;
+// Whether its text says something that may make it deterministic: then its form is worth reading.
+bool may_be_determined(const RequestState& request) {
+    const auto& facts = request.facts;
+    if (facts.names_seed) return true;
+    if (facts.temperature_value.empty()) return false;
+    bool zero = true;  // no digit but 0, up to an exponent
+    bool in_exponent = false;
+    for_each_part(request.body, facts.temperature_value, [&](std::string_view part) {
+        for (const char c : part) {
+            in_exponent |= c == 'e' || c == 'E';
+            zero &= in_exponent || c < '1' || c > '9';
+        }
     });
-    return found;
+    return zero;
 }
 
 cache::Scope scope_of(const Exchange& exchange) {
@@ -93,7 +97,6 @@ Verdict share_on_head(Exchange& exchange, const http::Head& head, Reply&) {
     if (exchange.is_generic() || exchange.endpoint == nullptr) return Verdict::next;
     if (head.has(http::FieldId::cache_control))
         exchange.request->directives = cache::read_directives(head);
-    exchange.request->key_fields = cache::fields_of_key(head);
     return Verdict::next;
 }
 
@@ -106,33 +109,24 @@ Verdict share_on_body(Exchange& exchange, Reply& reply) {
                                          .cache = exchange.service.flights.store() == nullptr
                                                       ? cache::Sharing::never
                                                       : of(setting.cache.answers)};
-    const auto& directives = request.directives;
-    auto eligible = cache::eligible(sharing, *exchange.endpoint, directives);
     const bool caches = sharing.cache != cache::Sharing::never;
-    // What is asked for anew may be kept.
-    bool renews = caches && eligible.cache == cache::Bypass::no_cache;
-    if (eligible.is_over() && !renews) {
-        if (caches) return bypass(exchange, reply, eligible.cause(), directives);
-        return Verdict::next;
-    }
+    if (!caches && sharing.join == cache::Sharing::never) return Verdict::next;
+    const auto& directives = request.directives;
+    const auto pass_by = [&](cache::Bypass cause) {
+        return caches ? bypass(exchange, reply, cause, directives) : Verdict::next;
+    };
     const bool asks_for_all =
         sharing.join == cache::Sharing::always || sharing.cache == cache::Sharing::always;
     const bool generates = exchange.endpoint->tokens == llm::Tokens::written;
-    const bool may_be = asks_for_all || !generates || mentions_determinism(request.body);
-    if (!may_be || request.multipart != nullptr) {
-        if (caches) return bypass(exchange, reply, cache::Bypass::not_determined, directives);
-        return Verdict::next;
-    }
+    const bool may_be = asks_for_all || !generates || may_be_determined(request);
+    if (!may_be || request.multipart != nullptr) return pass_by(cache::Bypass::not_determined);
+    auto eligible = cache::eligible(sharing, *exchange.endpoint, directives);
+    if (eligible.is_over()) return pass_by(eligible.cause());
     auto& keys = exchange.service.keys;
     const auto body = keys.read(*exchange.endpoint, request.body);
     const bool deterministic = body == cache::Bypass::none && keys.deterministic();
     eligible = cache::eligible(eligible, sharing, body, deterministic);
-    renews = renews && body == cache::Bypass::none &&
-             (deterministic || sharing.cache == cache::Sharing::always);
-    if (eligible.is_over() && !renews) {
-        if (caches) return bypass(exchange, reply, eligible.cause(), directives);
-        return Verdict::next;
-    }
+    if (eligible.is_over()) return pass_by(eligible.cause());
     const cache::Scope scope = scope_of(exchange);
     const bool streamed = exchange.streamed;
     FlightQuestion question{
@@ -141,7 +135,7 @@ Verdict share_on_body(Exchange& exchange, Reply& reply) {
                                  .backend_model = backend_model_of(exchange),
                                  .build = build_of(*exchange.model),
                                  .endpoint = request.target,
-                                 .fields = request.key_fields,
+                                 .fields = cache::fields_of_key(request.fields),
                                  .credentials = passes_credentials_on(*exchange.model)
                                                     ? std::string_view(request.credentials)
                                                     : std::string_view()}),
@@ -154,7 +148,7 @@ Verdict share_on_body(Exchange& exchange, Reply& reply) {
     exchange.sharing = std::make_unique<Sharing>(exchange.service.flights, exchange.service.loop);
     exchange.sharing->scope = scope.kind;
     exchange.sharing->scope_name = scope.name;
-    exchange.sharing->keeps = eligible.cache == cache::Bypass::none || renews;
+    exchange.sharing->keeps = eligible.cache == cache::Bypass::none;
     exchange.sharing->ask(std::move(question));
     return exchange.sharing->ready() ? share_on_ready(exchange, reply) : Verdict::wait;
 }
