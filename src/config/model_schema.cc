@@ -382,7 +382,7 @@ const Section& model_section() {
                   "each client "
                   "gets the whole answer. auto: those that get the same answer each time "
                   "(temperature 0, a seed, embeddings, rerank, tokenize)",
-                  "never"})
+                  "auto"})
             .map("cache", &M::cache, cache_section(), {"Answers that are kept", ""})
             .checked([](Reader& reader, const Node& node, ModelSetting& model) {
                 check_hash(reader, node, model.balance);

@@ -108,7 +108,7 @@ const Section& defaults_section() {
             .key(
                 "coalesce", &S::model_coalesce, sharings,
                 {"Which equal requests that are under way at the same time are one for the backend",
-                 "never"})
+                 "auto"})
             .map("cache", &S::model_cache, cache_section(), {"Answers that are kept", ""})
             .done();
     return section;

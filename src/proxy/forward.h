@@ -242,6 +242,10 @@ private:
     bool was_alive(const policy::Deadline& deadline) const;
     void expire_phase(const policy::Deadline& deadline);
 
+    // What is recorded has to be read.
+    config::RelayMode relay_mode() const {
+        return delivery_.is_recorded() ? config::RelayMode::buffer : service_.settings.relay;
+    }
     answer::Relay& relay() { return delivery_.relay(); }
     const answer::Relay& relay() const { return delivery_.relay(); }
     std::uint32_t server() const { return exchange_.target->endpoint->id; }

@@ -13,7 +13,7 @@ namespace sluice::proxy {
 
 // The lane of an answer whose head says so much; true: its events leave as they come.
 bool Forward::choose_answer_lane(answer::LaneFacts facts) {
-    facts.mode = service_.settings.relay;
+    facts.mode = relay_mode();
     facts.event_stream = event_stream_;
     facts.pipe_refused = pipe_refused_;
     exchange_.lane = answer::choose_lane(facts);

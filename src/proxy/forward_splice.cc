@@ -62,7 +62,7 @@ bool Forward::splice_body() {
 // False: this body, or what is left of it, stays in its lane.
 bool Forward::begin_run() {
     SLUICE_ASSERT(!event_stream_);
-    answer::LaneFacts facts{.mode = service_.settings.relay,
+    answer::LaneFacts facts{.mode = relay_mode(),
                             .in = relay().plan().in,
                             .out = relay().plan().out,
                             .bytes_ahead = opaque_bytes(),

@@ -9,7 +9,8 @@ in the middle of the stream, at its end; the backend answers, dies, stalls or en
 import threading
 import time
 
-from backend import DONE, LAST_CHUNK, answer_chat, chunk, delta, event, finish, head, sse_head
+from backend import (DONE, LAST_CHUNK, answer_chat, chunk, delta, event, finish, head, json_answer,
+                     sse_head)
 from harness import chat_request, main, request
 from pool_case import PoolCase, Told, backend, consumers, key_field, together
 from test_relay import metrics
@@ -120,7 +121,8 @@ class Coalescing(PoolCase):
         self.addCleanup(self.stage.let, *self.stage.steps)
         self.server = self.scripted(self.stage)
         self.gate = self.gateway({"m": {"backends": [backend(self.server)], "health": BLIND,
-                                        "queue": {"notice_first": "0"}, **(model or {})}},
+                                        "queue": {"notice_first": "0"}, "coalesce": "auto",
+                                        **(model or {})}},
                                  shards=shards, **top)
         return self.stage
 
@@ -155,6 +157,7 @@ class Coalescing(PoolCase):
                 stage.let("head", "event")
                 self.assertTrue(stage.reached["event"].wait(20))
                 late = Listener(self.gate, stream=True)
+                wait_until(lambda: b"one " in late.body, "it has what was said already")
                 stage.let("middle", "end")
                 texts = [self.whole(each) for each in [*made, late]]
                 self.assertEqual(set(texts), {texts[0]})
@@ -175,7 +178,8 @@ class Coalescing(PoolCase):
                     gate.wait(30)
                     answer_chat(peer, request_)
                 server = self.scripted(script)
-                gateway = self.gateway({"m": {"backends": [backend(server)], "health": BLIND}},
+                gateway = self.gateway({"m": {"backends": [backend(server)], "health": BLIND,
+                                        "coalesce": "auto"}},
                                        shards=shards)
 
                 def one(_):
@@ -198,7 +202,8 @@ class Coalescing(PoolCase):
                     barrier.wait(20)  # both are here
                     answer_chat(peer, asked)
                 server = self.scripted(script)
-                gateway = self.gateway({"m": {"backends": [backend(server)], "health": BLIND}})
+                gateway = self.gateway({"m": {"backends": [backend(server)], "health": BLIND,
+                                        "coalesce": "auto"}})
                 for told in together(2, lambda i: self.ask(gateway, **(second if i else first))):
                     self.assert_served(told)
 
@@ -230,7 +235,8 @@ class Coalescing(PoolCase):
             barrier.wait(20)
             answer_chat(peer, asked)
         server = self.scripted(script)
-        gateway = self.gateway({"m": {"backends": [backend(server)], "health": BLIND}},
+        gateway = self.gateway({"m": {"backends": [backend(server)], "health": BLIND,
+                                        "coalesce": "auto"}},
                                consumers=consumers(ann="key-of-ann", bob="key-of-bob"))
         keys = ("key-of-ann", "key-of-bob")
         for told in together(2, lambda i: self.ask(gateway, fields=[key_field(keys[i])],
@@ -368,7 +374,8 @@ class Coalescing(PoolCase):
                     started.wait(20)
                     script(peer, asked)
                 server = self.scripted(held)
-                gateway = self.gateway({"m": {"backends": [backend(server)], "health": BLIND}},
+                gateway = self.gateway({"m": {"backends": [backend(server)], "health": BLIND,
+                                        "coalesce": "auto"}},
                                        shards=shards)
                 data = chat_request(gateway.host, temperature=0, stream=True)
                 with Client(gateway.address, receive_buffer=4096) as slow, \
@@ -380,6 +387,35 @@ class Coalescing(PoolCase):
                     whole = fast.read().body
                     self.assertTrue(whole.endswith(DONE))
                     self.assertEqual(slow.read().body, whole)
+
+    def test_a_large_document_is_shared(self):
+        """It could leave through a pipe, were it not for the others."""
+        vector = ",".join(["0.125"] * 300_000)
+        document = f'{{"data":[{{"embedding":[{vector}]}}],"usage":{{"prompt_tokens":1}}}}'
+        for mode in ("auto", "splice"):
+            for shards in (1, 3):
+                with self.subTest(mode=mode, shards=shards):
+                    gate = threading.Event()
+                    self.addCleanup(gate.set)
+                    asked = []
+
+                    def script(peer, request_, gate=gate, asked=asked):
+                        asked.append(request_)
+                        gate.wait(30)
+                        peer.send(json_answer(document.encode()))
+                    server = self.scripted(script)
+                    gateway = self.gateway({"m": {"backends": [backend(server)], "health": BLIND,
+                                                  "coalesce": "auto"}}, shards=shards, relay=mode)
+
+                    def one(_, gateway=gateway):
+                        with Client(gateway.address) as client:
+                            return client.ask(request("POST", "/v1/embeddings",
+                                                      b'{"model":"m","input":"x"}',
+                                                      gateway.host)).body
+                    threading.Timer(1.0, gate.set).start()
+                    for body in together(4, one):
+                        self.assertEqual(body, document.encode())
+                    self.assertEqual(len(asked), 1)
 
     def test_a_thousand_are_one(self):
         for shards in (1, 3):
@@ -394,7 +430,8 @@ class Coalescing(PoolCase):
                         answer_chat(peer, request_)
                     server = self.scripted(script)
                     gateway = self.gateway({"m": {"backends": [backend(server)],
-                                                  "health": BLIND}}, shards=shards)
+                                                  "health": BLIND,
+                                        "coalesce": "auto"}}, shards=shards)
                     data = chat_request(gateway.host, temperature=0, stream=streamed)
                     clients = [Client(gateway.address) for _ in range(1000)]
                     try:

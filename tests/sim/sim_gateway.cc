@@ -52,6 +52,7 @@ config::Settings random_settings(Prng& prng) {
         model.timeouts = settings.model_timeouts;
         // One that fails a request by its plan is asked for the next one all the same.
         model.breaker = {.failures = 0, .error_rate = 0};
+        model.coalesce = config::Sharing::automatic;
         for (auto& backend : model.backends)
             backend.timeouts = settings.model_timeouts;
     }

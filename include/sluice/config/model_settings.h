@@ -162,7 +162,7 @@ struct ModelSetting {
     Duration heartbeat = Duration::seconds(15);  // a silent stream's client hears of us; 0: never
     bool resume = false;  // a stream whose backend dies goes on on another one
     BrokenStream broken_stream = BrokenStream::end;
-    Sharing coalesce = Sharing::automatic;  // requests that are under way at the same time
+    Sharing coalesce = Sharing::never;  // requests that are under way at the same time
     CacheSetting cache;
 
     bool operator==(const ModelSetting&) const = default;
