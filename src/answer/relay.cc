@@ -2,7 +2,6 @@
 
 #include "sluice/base/limits.h"
 #include "sluice/llm/failure_body.h"
-#include "sluice/llm/refusal.h"
 
 #include <charconv>
 #include <utility>
@@ -170,12 +169,6 @@ bool Relay::keep(const sse::Event& event, const llm::EventFacts& facts) {
     return !erred_;
 }
 
-// Where it leaves as it comes it leaves in any case.
-bool Relay::lacks_id(std::string_view error) const {
-    return !plan_.raw && !plan_.request_id.empty() &&
-           !llm::is_anthropic_error(error, plan_.request_id);
-}
-
 // An event that is longer than may be held passes in parts from here on.
 void Relay::give_up_long_event(RelayScratch& scratch, Reading& reading) {
     std::size_t waiting = reading.release_held ? 0 : held_.size();
@@ -289,8 +282,6 @@ void Relay::scan_events(std::string_view text, const http::BodyPiece& piece, Rel
             if (malformed_ || !(facts.silent || keep(event, facts))) return;
             if (place_ != nullptr && !facts.silent) place_->take(event.data, facts.number);
             ends_in_error = facts.error && plan_.must_finish && plan_.journal == nullptr;
-            erred_ |= ends_in_error && lacks_id(event.data);
-            if (erred_) return;
         }
         if (hidden && !oversized_) {
             reading.cut = true;

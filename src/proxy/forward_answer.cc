@@ -145,7 +145,6 @@ void Forward::begin_answer(const http::Head& head) {
                    .guessed = guessed,
                    .must_finish = head.status == 200 && exchange_.endpoint->says_finish(),
                    .responses = event_stream_ && exchange_.dialect() == llm::Dialect::responses,
-                   .request_id = delivery_.request_id(),
                    .raw = raw,
                    .journal = resume_ && !resumes_ ? &resume_->journal : nullptr,
                    .resumed = resumes_ ? &*resume_->stream : nullptr});

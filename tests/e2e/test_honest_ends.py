@@ -205,38 +205,6 @@ class Ends(PoolCase):
             answer, end = self.stream(gateway, CHAT)
             self.assertEqual((answer.body, end), (delta("hel") + own, ends))
 
-    def test_C8_a_messages_stream_ends_in_an_error_that_names_the_request_of_its_head(self):
-        begin = b"".join(DIALECTS[MESSAGES][:2])
-        whole = {"type": "error", "error": {"type": "overloaded_error", "message": "busy"},
-                 "request_id": "req_theirs"}
-        without = {name: value for name, value in whole.items() if name != "request_id"}
-        own = {"error": {"message": "no slot", "type": "server_error"}}
-        for said, fields in ((without, {}), (own, {}), (own, {"request_id": "req_theirs"}),
-                             (whole, {}), (without, {"request_id": "req_theirs"}),
-                             (whole, {"request_id": "req_theirs"})):
-            for together in (False, True):
-                with self.subTest(said, **fields, together=together):
-                    last = event(said, "error")
-                    body = (chunk(begin + last) if together else
-                            chunk(begin) + chunk(last[:9]) + chunk(last[9:]))
-                    gateway = self.serve(lambda peer, _, body=body, fields=fields: peer.send(
-                        sse_head(**fields) + body + LAST_CHUNK))
-                    answer, end = self.stream(gateway, MESSAGES)
-                    self.assertEqual((answer.status, end), (200, "goes on"), answer)
-                    self.assertTrue(answer.body.startswith(begin), answer)
-                    self.assert_broken(answer)
-                    rest = answer.body[len(begin):]
-                    ((which, data),) = named(rest)
-                    self.assertEqual((which, data["type"]), ("error", "error"))
-                    self.assertEqual(data["request_id"], answer.field("request-id"))
-                    self.assertEqual(data["error"]["message"], said["error"]["message"])
-                    # What has all of that is the backend's own, to the byte.
-                    self.assertEqual(rest == last, said == whole and fields != {})
-                    if said != own:
-                        self.assertEqual(data["error"]["type"], "overloaded_error")
-                    line_ = gateway.logged(id=answer.field("x-request-id"))
-                    self.assertEqual(line_["end"], "backend_error")
-
     def test_R7b_events_that_pass_through_pipes_end_so_too(self):
         for setting, ends in (("end", "goes on"), ("cut", "eof")):
             gateway = self.serve(self.breaks(delta("hel"))["reset"], "--relay", "splice",

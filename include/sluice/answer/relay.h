@@ -41,9 +41,6 @@ struct RelayPlan {
     bool guessed = false;
     bool must_finish = false;  // a stream that says how a generation ended
     bool responses = false;    // events of the Responses API, which are numbered
-    // What an error among the events has to name to be passed on as it is (Anthropic's dialect);
-    // empty: nothing. Outlives the relay's body.
-    std::string_view request_id = {};
     // Every byte leaves as it comes, framing included, and at once: events that nobody holds back.
     bool raw = false;
     // What the events say is kept, and an error among them breaks the stream; or the stream goes on
@@ -205,7 +202,6 @@ private:
                                 std::size_t& leftover);
     void rewrite_events(std::string_view run, std::string& rewritten);
     bool keep(const sse::Event& event, const llm::EventFacts& facts);
-    bool lacks_id(std::string_view error) const;
     void give_up_long_event(RelayScratch& scratch, Reading& reading);
     static void release_waiting(RelayScratch& scratch, Reading& reading);
     bool emit_raw(const mem::Slice& slice, const RelayScratch& scratch, std::size_t consumed,
