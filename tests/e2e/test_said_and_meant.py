@@ -162,7 +162,7 @@ class Refused(Config):
         self.refused("listen: ['127.0.0.1:8642',\n '0.0.0.0:2']\n" + MODEL, "no API keys",
                      at="2:2")
         self.refused("models:\n m: {backends: [{url: 'http://127.0.0.1:8642'}]}\n",
-                     "this gateway itself", at="2:22")
+                     "this gateway itself", at="2:23")
         self.refused("backends:\n - http://127.0.0.1:1/v1/models\n", "leave that away", at="2:4")
         self.refused("log: {access: /nope/x.log}\n", "there is no folder /nope/", at="1:15")
         self.refused(f"log: {{access: '{self.folder}'}}\n", "it is a folder", at="1:15")
