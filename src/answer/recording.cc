@@ -114,9 +114,10 @@ Cursor::Cursor(std::shared_ptr<Recording> recording, Recording::Door door)
 }
 
 Cursor::~Cursor() {
-    // Where nobody else is behind, block by block.
-    while (block_ != nullptr && block_.use_count() == 1 && block_->next != nullptr &&
-           recording_->published() >= block_->begin + block_->capacity)
+    // Where nobody else is behind, block by block. What is published beyond a block says that the
+    // next one is there.
+    while (block_ != nullptr && recording_->published() > block_->begin + block_->capacity &&
+           block_.use_count() == 1)
         block_ = std::exchange(block_->next, nullptr);
 }
 
