@@ -85,7 +85,8 @@ void Recording::append(const mem::Chain& bytes, Instant now) {
 void Recording::end(Ending&& ending) {
     SLUICE_ASSERT(state() != State::ended);
     ending_ = std::move(ending);
-    begun_ |= ending_.whole;
+    // Behind `begun` readers look at it.
+    if (!begun_ && ending_.whole) begun_ = true;
     state_.store(State::ended);
 }
 
