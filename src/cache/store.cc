@@ -48,17 +48,9 @@ std::uint32_t Store::find_entry(const Key& key, std::uint64_t hash) const {
 }
 
 Found Store::find(const Key& key, Instant now, std::optional<Duration> max_age) {
-    const std::uint32_t at = find_entry(key, hash_of(key));
-    if (at != none && is_over(entries_[at], now)) {
-        drop(at);
-        ++counters_.expired;
-    } else if (at != none) {
-        Entry& entry = entries_[at];
-        const Duration age = std::max(now - entry.created, Duration{});
-        if (age < entry.ttl && (!max_age || age <= *max_age)) return take(entry, age);
-    }
-    ++counters_.misses;
-    return {};
+    Directives directives;
+    directives.max_age = max_age;
+    return find(key, now, directives);
 }
 
 Found Store::find(const Key& key, Instant now, const Directives& directives) {

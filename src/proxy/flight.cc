@@ -91,9 +91,10 @@ void Flight::watch_deadline() {
 }
 
 void Flight::end(Answering::Outcome outcome) {
-    Recording::Ending ending{.whole = outcome == Answering::Outcome::done,
-                             .end = ending.whole ? forward_.answer_end() : forward_.failure_end()};
-    if (!ending.whole) {
+    const bool whole = outcome == Answering::Outcome::done;
+    Recording::Ending ending{.whole = whole,
+                             .end = whole ? forward_.answer_end() : forward_.failure_end()};
+    if (!whole) {
         ending.error = forward_.failure();
         ending.advice = forward_.advice();
         ending.in_band = forward_.in_band();

@@ -78,7 +78,6 @@ void Replay::begin() {
         if (!write_head(kept.status(), "OK", fields, exchange_.sharing->is_stream(),
                         exchange_.sharing->form()))
             return;
-        begun_at_ = service_.loop.now();
         state_ = State::giving;
         return;
     }
@@ -138,20 +137,8 @@ std::string_view Replay::kept_body() const {
     return exchange_.sharing->body();
 }
 
-// Of what is kept: where it is given at the pace at which it came, not everything is due at once.
-std::size_t Replay::due_bytes() const {
-    const auto events = exchange_.sharing->paced_events();
-    const std::int64_t passed = (service_.loop.now() - begun_at_).as_micros();
-    const auto next = std::ranges::find_if(
-        events, [passed](const cache::AnswerEvent& event) { return event.us > passed; });
-    if (next == events.end()) return kept_body().size();
-    return next == events.begin() ? 0 : std::prev(next)->end;
-}
-
 std::string_view Replay::next() const {
-    if (!is_kept()) return cursor_->next();
-    const std::size_t due = due_bytes();
-    return due > given_ ? kept_body().substr(given_, due - given_) : std::string_view();
+    return is_kept() ? kept_body().substr(given_) : cursor_->next();
 }
 
 void Replay::consume(std::size_t bytes) {
@@ -348,20 +335,13 @@ policy::Deadline Replay::client_deadline() const {
 }
 
 Instant Replay::deadline() const {
-    if (state_ == State::finished) return io::TimerWheel::never;
-    if (is_kept()) {
-        if (state_ != State::giving || given_ == kept_body().size()) return io::TimerWheel::never;
-        for (const auto& event : exchange_.sharing->paced_events())
-            if (event.end > given_) return begun_at_ + Duration::micros(event.us);
-        return io::TimerWheel::never;
-    }
+    if (state_ == State::finished || is_kept()) return io::TimerWheel::never;
     const auto clients = client_deadline();
     return std::min(clients ? clients.at : io::TimerWheel::never, delivery_.next_notice(hearing()));
 }
 
 void Replay::expire() {
     const Instant now = service_.loop.now();
-    if (is_kept()) return;  // advance() gives what is due
     if (const auto clients = client_deadline(); clients && clients.at <= now)
         return interrupt({Source::backend, Retry::no, policy::status_of(clients.name),
                           policy::describe(clients, exchange_.model->name)},

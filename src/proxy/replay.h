@@ -73,7 +73,6 @@ private:
     void fail(Error error, End end, policy::RetryAdvice advice);
     void leave();
     std::string_view kept_body() const;
-    std::size_t due_bytes() const;
     Delivery::Hearing hearing() const;
     std::string_view notice() const;
     policy::Deadline client_deadline() const;
@@ -84,7 +83,6 @@ private:
     Delivery delivery_;
     std::unique_ptr<answer::Cursor> cursor_;
     std::size_t given_ = 0;  // of what is kept
-    Instant begun_at_;       // when the first byte of that went out
     Error failure_;
     policy::RetryAdvice advice_;
     End failure_end_ = End::backend_error;

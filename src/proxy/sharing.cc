@@ -49,16 +49,12 @@ bool Sharing::fit(const llm::Endpoint& endpoint, bool streamed, bool with_usage)
     form_ = kept.form() == cache::Form::lines ? sse::Form::json_lines : sse::Form::event_stream;
     if (form && streamed && !kept_as_stream) form_ = llm::stream_form(*form);
     const bool of_chunks = form == llm::AnswerForm::chat || form == llm::AnswerForm::completion;
-    if (streamed == kept_as_stream && !(streamed && of_chunks)) {
-        if (paced) paced_ = kept.events();
-        return true;
-    }
+    if (streamed == kept_as_stream && !(streamed && of_chunks)) return true;
     if (!form) return false;
     auto made = !streamed        ? llm::answer_of_events(*form, body_)
                 : kept_as_stream ? llm::chunks_with_usage(body_, with_usage)
                                  : llm::events_of_answer(*form, body_, with_usage);
     if (!made) return false;
-    if (streamed == kept_as_stream && paced && made->size() == body_.size()) paced_ = kept.events();
     converted_ = std::move(*made);
     body_ = converted_;
     if (streamed == kept_as_stream) return true;

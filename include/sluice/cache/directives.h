@@ -58,9 +58,6 @@ struct StoredAge {
 Use use(std::optional<StoredAge> stored, const Directives& directives);
 
 // --- what the client is told ---
-inline constexpr std::string_view result_field = "x-sluice-cache";
-inline constexpr std::string_view age_field = "age";
-
 // How a request was served, as far as the cache goes.
 enum class Outcome : std::uint8_t { hit, miss, bypass, joined, stale };
 inline constexpr std::size_t outcome_count = static_cast<std::size_t>(Outcome::stale) + 1;

@@ -8,22 +8,20 @@
 #include "sluice/cache/directives.h"
 #include "sluice/llm/endpoints.h"
 #include "sluice/proxy/flights.h"
-#include "sluice/proxy/pending.h"
 
-#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 
 namespace sluice::proxy {
 
-class Sharing final : public Pending, public FlightAsker {
+class Sharing final : public FlightAsker {
 public:
     Sharing(Flights& flights, io::Loop& loop) : flights_(flights), loop_(loop) {}
     ~Sharing();
 
     void ask(FlightQuestion&& question);
-    bool ready() const override { return ready_; }
+    bool ready() const { return ready_; }
     void told(FlightAnswer&& answer) override;
 
     const FlightKey& key() const { return question_.key; }
@@ -43,10 +41,8 @@ public:
     std::string_view content_type() const { return content_type_; }
     bool is_stream() const { return stream_; }
     sse::Form form() const { return form_; }
-    // When each part of it came; empty where that is nobody's concern.
-    std::span<const cache::AnswerEvent> paced_events() const { return paced_; }
 
-    bool paced = false;  // it is given at the pace at which it came
+    io::Actor* waiter = nullptr;  // made ready with it
     cache::ScopeKind scope = cache::ScopeKind::consumer;
     std::string scope_name;
     bool keeps = false;  // the answer is to be kept
@@ -63,7 +59,6 @@ private:
     std::string converted_;
     std::string_view body_;  // in that, or in the answer
     std::string_view content_type_;
-    std::span<const cache::AnswerEvent> paced_;
     bool stream_ = false;
     sse::Form form_ = sse::Form::event_stream;
 };
