@@ -55,6 +55,8 @@ struct RingCore {
     void end(Operation& operation);
     void submit_accept(Operation& operation);
     void submit_receive(Operation& operation);
+    void submit_receive_of_one(Operation& operation);
+    void receive_in_turn(Operation& operation);
     void submit_poll(Operation& operation, Operation::Kind kind, int fd, unsigned events);
     void submit_gathered(Operation& operation, std::span<const iovec> parts, int flags);
     void submit_early();
@@ -154,14 +156,29 @@ void RingCore::submit_accept(Operation& operation) {
 }
 
 void RingCore::submit_receive(Operation& operation) {
+    if (operation.once_) return submit_receive_of_one(operation);
     auto& sqe = entry();
-    if (operation.once_)
-        io_uring_prep_recv(&sqe, operation.fd_, nullptr, 0, 0);
-    else
-        io_uring_prep_recv_multishot(&sqe, operation.fd_, nullptr, 0, 0);
+    io_uring_prep_recv_multishot(&sqe, operation.fd_, nullptr, 0, 0);
     sqe.flags |= IOSQE_BUFFER_SELECT;
     sqe.buf_group = buffer_group;
     io_uring_sqe_set_data64(&sqe, identify(operation));
+}
+
+void RingCore::submit_receive_of_one(Operation& operation) {
+    auto& sqe = entry();
+    io_uring_prep_recv(&sqe, operation.fd_, nullptr, 0, 0);
+    sqe.flags |= IOSQE_BUFFER_SELECT;
+    sqe.buf_group = buffer_group;
+    io_uring_sqe_set_data64(&sqe, identify(operation));
+}
+
+// Nobody overtakes those that found no buffer: a peer that sends more than is read would have all
+// of them, turn by turn, and others none.
+void RingCore::receive_in_turn(Operation& operation) {
+    if (starved.empty())
+        submit_receive(operation);
+    else
+        starved.push_back(operation);
 }
 
 void RingCore::submit_poll(Operation& operation, Operation::Kind kind, int fd, unsigned events) {
@@ -191,7 +208,8 @@ void RingCore::submit_gathered(Operation& operation, std::span<const iovec> part
 }
 
 // Fills up what the kernel may write into, published once a turn, and wakes as many starved
-// receives as there are new buffers: waking more would only starve them again.
+// receives as there are new buffers: waking more would only starve them again. Each gets one: a
+// multishot would take dozens.
 void RingCore::lend_buffers() {
     const int mask = io_uring_buf_ring_mask(limits::buffers_provided);
     int added = 0;
@@ -206,7 +224,7 @@ void RingCore::lend_buffers() {
     }
     if (added > 0) io_uring_buf_ring_advance(buffer_ring, added);
     for (std::size_t woken = 0; woken < lent && !starved.empty(); ++woken)
-        submit_receive(starved.pop_front());
+        submit_receive_of_one(starved.pop_front());
 }
 
 // One system call: submits what is queued, runs deferred work, waits.
@@ -311,8 +329,8 @@ void RingCore::complete_receive(Operation& operation, const io_uring_cqe& cqe) {
             return;
         }
         if (cqe.res > 0 &&
-            !operation.once_) {  // the kernel ended the multishot for reasons of its own
-            submit_receive(operation);
+            !operation.once_) {  // it was of one buffer, or the kernel ended the multishot
+            receive_in_turn(operation);
             completion.more = true;
         }
     }
@@ -378,13 +396,13 @@ void Ring::connect(Operation& operation, int fd, const sockaddr* address, sockle
 
 void Ring::receive(Operation& operation, int fd) {
     core_->begin(operation, Operation::Kind::receive, fd);
-    core_->submit_receive(operation);
+    core_->receive_in_turn(operation);
 }
 
 void Ring::receive_once(Operation& operation, int fd) {
     core_->begin(operation, Operation::Kind::receive, fd);
     operation.once_ = true;
-    core_->submit_receive(operation);
+    core_->receive_in_turn(operation);
 }
 
 void Ring::wait_readable(Operation& operation, int fd) {
