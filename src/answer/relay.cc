@@ -3,6 +3,7 @@
 #include "sluice/base/limits.h"
 #include "sluice/llm/failure_body.h"
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
 
@@ -19,6 +20,19 @@ constexpr std::size_t error_document_bytes_max = 64 * limits::KiB;
 
 bool is_chunked(http::Framing framing) {
     return framing == http::Framing::chunked;
+}
+
+// Takes the line end off the end of `text`, if there is one.
+bool take_line_end(std::string_view& text) {
+    const std::size_t size = text.ends_with(crlf) ? 2 : 1;
+    if (!text.ends_with('\n') && !text.ends_with('\r')) return false;
+    text.remove_suffix(size);
+    return true;
+}
+
+// Whether `text`, the end of what passed, ends an event: by an empty line, or a line of JSON.
+bool ends_event(std::string_view text, sse::Form form) {
+    return take_line_end(text) && (form == sse::Form::json_lines || take_line_end(text));
 }
 
 }  // namespace
@@ -428,6 +442,18 @@ bool Relay::end(mem::BufferPool& buffers, mem::Chain& out) {
     // What is still held is an event without its empty line: the client's to judge.
     if (!emit(std::exchange(held_, held_.empty_like()), buffers, out)) return false;
     if (is_chunked(plan_.out)) out.append(mem::Slice::of_static(last_chunk));
+    return true;
+}
+
+bool Relay::pass(std::string_view bytes, mem::BufferPool& buffers, mem::Chain& out) {
+    SLUICE_ASSERT(!bytes.empty() && !plan_.raw);
+    mem::Chain body = held_.empty_like();
+    if (!body.append_copy(buffers, bytes) || !emit(std::move(body), buffers, out)) return false;
+    if (!plan_.event_stream) return true;
+    constexpr std::size_t longest_end = 4;  // CR LF CR LF
+    passed_end_ += bytes.substr(bytes.size() - std::min(bytes.size(), longest_end));
+    if (passed_end_.size() > longest_end) passed_end_.erase(0, passed_end_.size() - longest_end);
+    oversized_ = !ends_event(passed_end_, plan_.form);
     return true;
 }
 

@@ -189,10 +189,22 @@ Instant Delivery::next_notice(const Hearing& hearing) const {
     return every.ns == 0 ? io::TimerWheel::never : std::max(told_, sent_at_) + every;
 }
 
-void Delivery::insert_notice(std::string_view notice) {
+std::string_view Delivery::notice(bool has_spoken, answer::Recording::Wait wait) {
+    using enum answer::Recording::Stage;
+    if (exchange_.counts_events) return "event: keepalive\ndata: {\"type\":\"keepalive\"}\n\n";
+    if (has_spoken) return ": still there\n\n";
+    if (wait.stage == server) return ": waiting\n\n";
+    if (wait.stage == load) return ": loading\n\n";
+    service_.text = ": queued ";
+    service_.text += std::to_string(wait.position);
+    service_.text += "\n\n";
+    return service_.text;
+}
+
+void Delivery::insert_notice(bool has_spoken, answer::Recording::Wait wait) {
     SLUICE_ASSERT(!is_recorded());
     mem::Chain out(service_.loop.nodes());
-    if (!relay_.insert(notice, service_.loop.buffers(), out)) return;
+    if (!relay_.insert(notice(has_spoken, wait), service_.loop.buffers(), out)) return;
     exchange_.bytes_out += out.size();
     sent_at_ = told_;
     client_->send(std::move(out));

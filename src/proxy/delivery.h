@@ -99,7 +99,8 @@ public:
     bool may_begin() const { return exchange_.answer_begun || first_notice().ns != 0; }
     // Something will be, or was: the next one is due later.
     void note_told(Instant now) { told_ = now; }
-    void insert_notice(std::string_view notice);
+    // What it waits with, or that its stream is still there.
+    void insert_notice(bool has_spoken, answer::Recording::Wait wait);
     Instant last_sent() const { return sent_at_; }
     // Bytes left by another way.
     void note_sent(std::uint64_t bytes);
@@ -123,6 +124,7 @@ private:
              answer::Recording* recording);
 
     Instant head_due() const;
+    std::string_view notice(bool has_spoken, answer::Recording::Wait wait);
     bool may_end_properly() const;
     std::string last_event(const Error& error, const llm::Refusal* refusal, std::string_view code,
                            const answer::InBand& in_band) const;

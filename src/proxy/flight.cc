@@ -67,7 +67,7 @@ void Flight::advance() {
         forward_.expire();
         outcome = forward_.advance();
     }
-    recording_->set_stage(forward_.stage());
+    recording_->set_wait(forward_.wait());
     if (outcome != Answering::Outcome::pending) return end(outcome);
     forward_.flush();
     if (!recording_->kept_whole() && !std::exchange(shut_, true))
@@ -84,6 +84,10 @@ void Flight::advance() {
 void Flight::watch_deadline() {
     Instant due = forward_.deadline();
     if (recording_->behind() > 0) due = std::min(due, service_.loop.now() + catch_up_gap);
+    // Its listeners are told of its place, which moves while it stands in line.
+    const Duration every = exchange_.model->setting.queue.notice_every;
+    if (recording_->wait().stage == Recording::Stage::line && every.ns != 0)
+        due = std::min(due, service_.loop.now() + every);
     if (due == io::TimerWheel::never)
         service_.loop.timers().disarm(timer_);
     else

@@ -52,10 +52,12 @@ void Forward::release() {
     service_.forwards.destroy(*this);
 }
 
-answer::Recording::Stage Forward::stage() const {
+answer::Recording::Wait Forward::wait() const {
     using enum answer::Recording::Stage;
-    if (phase_ != Phase::queued) return server;
-    return waits_for_load_ ? load : line;
+    if (phase_ != Phase::queued) return {};
+    if (waits_for_load_) return {.stage = load};
+    const auto position = service_.dispatch.position(*exchange_.model, *this);
+    return {.stage = line, .position = static_cast<std::uint32_t>(position)};
 }
 
 void Forward::enter(Phase phase) {

@@ -78,7 +78,7 @@ public:
     void release() override;
 
     // --- of one that is recorded ---
-    answer::Recording::Stage stage() const;
+    answer::Recording::Wait wait() const;
     answer::InBand in_band() const { return relay().in_band(); }
 
     // The dispatch has a place for it now.
@@ -235,7 +235,6 @@ private:
     Delivery::Hearing hearing() const;
     bool may_be_no_stream() const;
     bool has_spoken() const;
-    std::string_view notice();
     void tell();
     policy::Deadline phase_deadline() const;
     Instant server_alive() const;

@@ -49,26 +49,13 @@ void Forward::tell() {
     // What has left through a pipe may be a part of an event.
     if (delivery_.unsent() > 0 || tap_.active()) return;
     if (!exchange_.answer_begun) {
-        const bool in_line = phase_ == Phase::queued && !waits_for_load_;
-        const auto position = in_line ? service_.dispatch.position(*exchange_.model, *this) : 0;
-        if (!delivery_.commit(position)) return;
+        if (!delivery_.commit(wait().position)) return;
         form_ = relay().plan().form;
     }
     // Its head is out: where nobody else could answer, nothing is gained by keeping the rest.
     if (delivery_.withholding() && delivery_.withheld_bytes() > 0 && !exchange_.model->has_others())
         return stop_withholding();
-    if (hearing().open) delivery_.insert_notice(notice());
-}
-
-std::string_view Forward::notice() {
-    if (exchange_.counts_events) return "event: keepalive\ndata: {\"type\":\"keepalive\"}\n\n";
-    if (has_spoken()) return ": still there\n\n";
-    if (phase_ != Phase::queued) return ": waiting\n\n";
-    if (waits_for_load_) return ": loading\n\n";
-    service_.text = ": queued ";
-    service_.text += std::to_string(service_.dispatch.position(*exchange_.model, *this));
-    service_.text += "\n\n";
-    return service_.text;
+    if (hearing().open) delivery_.insert_notice(has_spoken(), wait());
 }
 
 // --- deadlines ------------------------------------------------------------------------------

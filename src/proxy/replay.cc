@@ -75,8 +75,9 @@ void Replay::begin() {
         fields = "Content-Type: ";
         fields.append(exchange_.sharing->content_type()).append("\r\n");
         exchange_.usage = kept.usage();
-        if (!write_head(kept.status(), "OK", fields, exchange_.sharing->is_stream(),
-                        exchange_.sharing->form()))
+        const bool stream = exchange_.sharing->is_stream();
+        if (!write_head(kept.status(), "OK", fields, stream, exchange_.sharing->form(),
+                        stream ? std::nullopt : std::optional(kept_body().size())))
             return;
         state_ = State::giving;
         return;
@@ -92,22 +93,27 @@ void Replay::begin() {
         state_ = fits ? State::giving : State::judging;
         return;
     }
-    const bool short_so_far = recording().published() <= document_bytes_awaited;
-    if (!head.event_stream && !ended() && short_so_far) return;
-    if (!write_head(head.status, head.reason, head.fields, head.event_stream, head.form)) return;
+    std::optional<std::uint64_t> length;
+    if (!head.event_stream) {
+        if (ended()) {
+            // Of a broken document nobody has heard anything yet: an error says more than a part.
+            if (!recording().ending().whole) return end_broken();
+            length = recording().published();
+        } else if (recording().published() <= document_bytes_awaited) {
+            return;
+        }
+    }
+    if (!write_head(head.status, head.reason, head.fields, head.event_stream, head.form, length))
+        return;
     state_ = State::giving;
 }
 
-// False: no buffer; it is over.
+// `length`: of a whole body. False: no buffer; it is over.
 bool Replay::write_head(int status, std::string_view reason, std::string_view fields,
-                        bool event_stream, sse::Form form) {
-    const bool length_known = ended() && !event_stream;
-    const std::uint64_t length = !length_known ? 0
-                                 : is_kept()   ? kept_body().size()
-                                               : recording().published();
-    const auto out = length_known ? http::Framing::length
-                                  : answer::choose_framing(http::Framing::chunked,
-                                                           delivery_.minor(), event_stream);
+                        bool event_stream, sse::Form form, std::optional<std::uint64_t> length) {
+    const auto out =
+        length ? http::Framing::length
+               : answer::choose_framing(http::Framing::chunked, delivery_.minor(), event_stream);
     if (out == http::Framing::until_close) delivery_.must_close();
     http::HeadWriter writer(service_.head_space());
     delivery_.begin_head(writer, status, reason);
@@ -120,7 +126,7 @@ bool Replay::write_head(int status, std::string_view reason, std::string_view fi
             delivery_.keep_request_id(named);
     }
     if (is_kept()) writer.field("age", cache::age_seconds(exchange_.sharing->answer().age));
-    delivery_.frame_head(writer, out, length);
+    delivery_.frame_head(writer, out, length.value_or(0));
     if (!delivery_.send_head(writer)) {
         fail(no_memory(), End::unavailable, {});
         return false;
@@ -154,7 +160,7 @@ void Replay::give() {
         const auto run = next().substr(0, Delivery::unsent_bytes_max);
         if (run.empty()) break;
         mem::Chain out(service_.loop.nodes());
-        if (!delivery_.relay().insert(run, service_.loop.buffers(), out)) {
+        if (!delivery_.relay().pass(run, service_.loop.buffers(), out)) {
             leave();
             failure_ = no_memory();
             failure_end_ = End::unavailable;
@@ -304,23 +310,9 @@ Delivery::Hearing Replay::hearing() const {
     const auto& plan = delivery_.relay().plan();
     const bool between_events =
         state_ != State::giving || (plan.event_stream && plan.form == sse::Form::event_stream &&
-                                    cursor_->position() == recording().published());
+                                    !delivery_.relay().inside_event());
     hearing.open = state_ != State::finished && between_events && delivery_.may_begin();
     return hearing;
-}
-
-std::string_view Replay::notice() const {
-    if (exchange_.counts_events) return "event: keepalive\ndata: {\"type\":\"keepalive\"}\n\n";
-    if (state_ == State::giving) return ": still there\n\n";
-    switch (recording().stage()) {
-        case Recording::Stage::line:
-            return ": queued\n\n";
-        case Recording::Stage::load:
-            return ": loading\n\n";
-        case Recording::Stage::server:
-            break;
-    }
-    return ": waiting\n\n";
 }
 
 // Its own; the flight keeps those of the model.
@@ -349,8 +341,9 @@ void Replay::expire() {
     if (delivery_.next_notice(hearing()) > now) return;
     delivery_.note_told(now);
     if (delivery_.unsent() > 0) return;
-    if (!exchange_.answer_begun && !delivery_.commit(0)) return;
-    if (hearing().open) delivery_.insert_notice(notice());
+    if (!exchange_.answer_begun && !delivery_.commit(recording().wait().position)) return;
+    const auto heard = hearing();
+    if (heard.open) delivery_.insert_notice(heard.has_spoken, recording().wait());
 }
 
 }  // namespace sluice::proxy

@@ -60,7 +60,7 @@ private:
     bool ended() const;
     void begin();
     bool write_head(int status, std::string_view reason, std::string_view fields, bool event_stream,
-                    sse::Form form);
+                    sse::Form form, std::optional<std::uint64_t> length);
     void give();
     std::string_view next() const;
     void consume(std::size_t bytes);
@@ -74,7 +74,6 @@ private:
     void leave();
     std::string_view kept_body() const;
     Delivery::Hearing hearing() const;
-    std::string_view notice() const;
     policy::Deadline client_deadline() const;
 
     Service& service_;

@@ -67,8 +67,15 @@ bool begins_with_notice(std::string_view body) {
                                });
 }
 
-// Without what the gateway said while it waited: comments, always in front of the first event.
-std::string without_notices(std::string_view body) {
+// Without what the gateway said while it waited: comments in front of the first event, and a
+// heartbeat between two that were long in coming.
+std::string without_notices(std::string_view told) {
+    constexpr std::string_view beat = "\n: still there\n\n";
+    std::string without_beats(told);
+    for (auto at = without_beats.find(beat); at != std::string::npos;
+         at = without_beats.find(beat, at))
+        without_beats.erase(at + 1, beat.size() - 1);
+    std::string_view body = without_beats;
     std::string kept;  // comments of the backend's own
     for (;;) {
         const bool ours = begins_with_notice(body);

@@ -6,7 +6,7 @@
 // framing of a transfer: whole events, documents as they come.
 //
 //     state    there is                              next
-//     waiting  nothing yet; stage() says for what    begun, or ended without an answer
+//     waiting  nothing yet; wait() says for what    begun, or ended without an answer
 //     begun    head(), and bytes up to published()   ended
 //     ended    ending(): whole, or why not
 //
@@ -57,6 +57,10 @@ public:
     };
     // What the answer is waited for with.
     enum class Stage : std::uint8_t { server, line, load };
+    struct Wait {
+        Stage stage = Stage::server;
+        std::uint32_t position = 0;  // in line, from 1; 0: not in one
+    };
 
     // Who answers, or was asked last.
     struct Place {
@@ -118,7 +122,7 @@ public:
     void note_look(unsigned shard) { told_.fetch_and(~(std::uint64_t{1} << shard)); }
 
     // --- by the writer ---
-    void set_stage(Stage stage) { stage_.store(stage, std::memory_order_relaxed); }
+    void set_wait(Wait wait) { wait_.store(wait, std::memory_order_relaxed); }
     // What the head says; nobody sees it before begin(). A later one takes its place.
     void stage_status(int status, std::string_view reason);
     void stage_fields(std::string_view lines) { head_.fields = lines; }
@@ -138,7 +142,7 @@ public:
 
     // --- by anybody ---
     State state() const { return state_.load(); }
-    Stage stage() const { return stage_.load(std::memory_order_relaxed); }
+    Wait wait() const { return wait_.load(std::memory_order_relaxed); }
     const Head& head() const {
         SLUICE_ASSERT(begun_);
         return head_;
@@ -177,7 +181,8 @@ private:
     std::atomic<std::uint64_t> listening_{0};
     std::atomic<std::uint64_t> told_{0};
     std::atomic<State> state_{State::waiting};
-    std::atomic<Stage> stage_{Stage::server};
+    std::atomic<Wait> wait_{Wait{}};
+    static_assert(std::atomic<Wait>::is_always_lock_free);
     std::atomic<std::uint64_t> published_{0};
     std::atomic<std::size_t> in_memory_{0};  // bytes of blocks; they are freed by whoever reads on
     Head head_;

@@ -116,6 +116,12 @@ public:
     bool break_off(std::string_view event, bool properly, mem::BufferPool& buffers,
                    mem::Chain& out);
 
+    // What another relay has read already passes as it is; an event of it may have its begin here
+    // and its end in a later call. False: no buffer.
+    [[nodiscard]] bool pass(std::string_view bytes, mem::BufferPool& buffers, mem::Chain& out);
+    // A part of an event is out, and its end is not.
+    bool inside_event() const { return oversized_; }
+
     // A comment, or another whole event of ours, between two of the stream. False when it is not
     // between two, or there is no buffer.
     bool insert(std::string_view event, mem::BufferPool& buffers, mem::Chain& out);
@@ -217,7 +223,9 @@ private:
     std::unique_ptr<llm::ResponsesPlace> place_;  // of a stream of that API
     std::unique_ptr<std::string> tail_;           // of a document whose middle was not read
     Document document_ = Document::undecided;
-    bool oversized_ = false;  // the event that is passing is longer than may be held
+    bool oversized_ =
+        false;  // the event that is passing is longer than may be held, or ours to pass
+    std::string passed_end_;  // of pass(): its last bytes, as many as may end an event
     bool out_of_buffers_ = false;
     bool saw_done_ = false;
     bool saw_error_ = false;
