@@ -172,7 +172,10 @@ void AnswerTable::replace_file() {
     remove_files(path_);
     ++counters_.replaced;
     // Without a file nothing is stored and nothing is found.
-    static_cast<void>(open_file());
+    if (const auto opened = open_file(); !opened) {
+        ++counters_.failures;
+        trouble_ = opened.error().message;
+    }
 }
 
 std::uint64_t AnswerTable::bytes() const {
@@ -184,7 +187,16 @@ std::uint64_t AnswerTable::bytes() const {
 
 void AnswerTable::begin() {
     if (in_transaction_ || statements_ == nullptr) return;
+    failed_ = false;
     in_transaction_ = statements_->begin.run() == Step::done;
+    if (!in_transaction_) note_failure();
+}
+
+void AnswerTable::note_failure() {
+    ++counters_.failures;
+    // What comes behind it in the same transaction is only what follows from it.
+    if (!failed_) trouble_ = statements_->database->message();
+    failed_ = true;
 }
 
 void AnswerTable::commit(WallTime now) {
@@ -196,9 +208,12 @@ void AnswerTable::commit(WallTime now) {
 }
 
 void AnswerTable::end_transaction() {
-    put_bytes_ = 0;
+    const bool has_put = std::exchange(put_bytes_, 0) > 0;
     const Step step = statements_->commit.run();
-    if (step != Step::done) {
+    if (step == Step::done) {
+        if (has_put && !failed_) trouble_.clear();
+    } else {
+        note_failure();
         statements_->rollback.run();
         entries_ = statements_->read(statements_->count);
     }
@@ -245,14 +260,16 @@ void AnswerTable::put(const cache::Key& key, const cache::Answer& answer, WallTi
     const std::string packed = cache::pack_answer(answer);
     if (put_bytes_ + packed.size() > 2 * answer_bytes_max_) commit(now);
     begin();
+    if (in_transaction_) {  // what is newer takes its place, or nothing does
+        statements_->purge_key.bind(1, view_of(key.digest));
+        run_delete(statements_->purge_key);
+    }
     if (!in_transaction_ || packed.size() > answer_bytes_max_ || over <= now.us ||
         !make_room(pages_for(packed.size()))) {
         ++counters_.refused;
         return;
     }
     const Digest digest = digest_of(key, since.us, ttl.as_micros(), packed);
-    statements_->purge_key.bind(1, view_of(key.digest));
-    run_delete(statements_->purge_key);
     Statement& put = statements_->put;
     put.bind(1, view_of(key.digest));
     put.bind(2, since.us);
@@ -265,6 +282,7 @@ void AnswerTable::put(const cache::Key& key, const cache::Answer& answer, WallTi
     put.bind(9, view_of(digest));
     put.bind(10, packed);
     const Step step = put.run();
+    if (step != Step::done) note_failure();
     ++(step == Step::done ? counters_.stored : counters_.refused);
     entries_ += step == Step::done ? 1 : 0;
     put_bytes_ += packed.size();

@@ -73,7 +73,9 @@ Database::Opened Database::open(const std::string& path, std::uint64_t pages_max
     std::unique_ptr<Database> database(new Database(handle));
     const std::string pragmas =
         "PRAGMA page_size=" + std::to_string(page_bytes) +
-        "; PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL"
+        "; PRAGMA locking_mode=EXCLUSIVE; PRAGMA application_id=" +
+        std::to_string(application) +  // before there is a journal that it would stay in
+        "; PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL"
         "; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-2048"
         "; PRAGMA max_page_count=" +
         std::to_string(pages_max) + "; PRAGMA wal_autocheckpoint=" + std::to_string(journal_pages) +
@@ -101,6 +103,10 @@ Statement Database::prepare(std::string_view sql) {
 
 bool Database::execute(const std::string& sql) {
     return sqlite3_exec(database_, sql.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK;
+}
+
+std::string Database::message() const {
+    return sqlite3_errmsg(database_);
 }
 
 std::int64_t Database::changes() const {

@@ -67,12 +67,15 @@ public:
     Database& operator=(const Database&) = delete;
 
     static constexpr std::uint64_t page_bytes = 4096;
+    // In the head of the file, from the moment it is made: that of no other program's.
+    static constexpr std::uint32_t application = 0x534C4345;  // "SLCE"
 
     // Null statements where it is broken: they fail at each step.
     Statement prepare(std::string_view sql);
     // Whether it went through.
     bool execute(const std::string& sql);
     std::int64_t changes() const;  // rows, of the last statement
+    std::string message() const;   // what the last failure was
 
 private:
     explicit Database(sqlite3* database) : database_(database) {}

@@ -30,6 +30,9 @@ class DiskAsker {
 public:
     // `ticket` is the look-up's. No answer: a miss.
     virtual void on_disk_answer(std::uint64_t ticket, KeptAnswer kept) = 0;
+    // The disk does not take answers, and why; or the file was no good, and an empty one took its
+    // place. Seldom, however often it happens; said to the first asker only.
+    virtual void on_disk_trouble(const std::string& /*what*/) {}
     // Each at most once, and both on the thread on which the other is called: what it takes to post
     // from there may be made and taken down (a ring wakes a ring).
     virtual void on_disk_begin() {}
@@ -88,6 +91,9 @@ public:
         std::atomic<std::uint64_t> unasked_{0};
     };
 
+    // Whether there could be one now; nothing is made. A file that is there and not a cache's is
+    // another one's, and stays.
+    static Status check(const std::string& path);
     // A channel for each asker.
     static Result<std::unique_ptr<AnswerDisk>> open(const std::string& path, DiskBounds bounds,
                                                     const std::vector<DiskAsker*>& askers);
@@ -103,6 +109,7 @@ private:
     bool do_some(Channel& channel);
     void do_job(Channel& channel, Channel::Job& job);
     void publish();
+    void tell_trouble();
     void wake();
 
     std::unique_ptr<AnswerTable> table_;  // the thread's
@@ -111,8 +118,10 @@ private:
     std::atomic<int> calls_{0};  // changes with each job; the thread waits for that
     std::atomic<bool> stopping_{false};
     // What the thread has counted, number by number.
-    static constexpr std::size_t published_numbers = 11;
+    static constexpr std::size_t published_numbers = 12;
     std::array<std::atomic<std::uint64_t>, published_numbers> published_{};
+    std::uint64_t replaced_told_ = 0;  // the thread's, as the next
+    Instant trouble_told_;             // 0: never
     std::thread thread_;
 };
 

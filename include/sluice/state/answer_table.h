@@ -56,6 +56,7 @@ struct TableCounters {
     std::uint64_t purged = 0;
     std::uint64_t unfit = 0;     // rows that were not what they said
     std::uint64_t replaced = 0;  // whole files
+    std::uint64_t failures = 0;  // times that the disk would not write
 };
 
 class Statement;
@@ -79,6 +80,8 @@ public:
     std::uint64_t entries() const { return entries_; }
     std::size_t answer_bytes_max() const { return answer_bytes_max_; }
     const TableCounters& counters() const { return counters_; }
+    // Why the disk does not take answers; empty: it does.
+    const std::string& trouble() const { return trouble_; }
 
 private:
     struct Statements;
@@ -88,6 +91,7 @@ private:
     bool make_tables();
     void replace_file();
     void begin();
+    void note_failure();
     void end_transaction();
     std::uint64_t run_delete(Statement& statement);
     bool make_room(std::uint64_t pages);
@@ -103,6 +107,8 @@ private:
     std::size_t put_bytes_ = 0;  // since the last commit
     bool in_transaction_ = false;
     bool broken_ = false;
+    bool failed_ = false;  // something, in this transaction
+    std::string trouble_;
     TableCounters counters_;
 };
 

@@ -5,7 +5,12 @@
 
 #include <doctest/doctest.h>
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <atomic>
+#include <cstdio>
 #include <map>
 #include <memory>
 #include <string>
@@ -28,6 +33,7 @@ public:
         told_.fetch_add(1);
         told_.notify_all();
     }
+    void on_disk_trouble(const std::string& what) override { troubles.push_back(what); }
     void on_disk_begin() override { ++begun; }
     void on_disk_end() override { ++ended; }
     void wait_for(int count) const {
@@ -36,6 +42,7 @@ public:
     }
 
     std::map<std::uint64_t, KeptAnswer> answers;
+    std::vector<std::string> troubles;
     int begun = 0;
     int ended = 0;
 
@@ -109,4 +116,62 @@ TEST_CASE("what a channel does not take is counted, and what it takes is done") 
     CHECK(disk->counters().entries > 50);
     CHECK(disk->counters().entries <= taken);
     CHECK(disk->counters().bytes <= std::uint64_t{16} << 20);
+}
+
+TEST_CASE("a file that is another one's is refused, and stays as it is") {
+    const Folder folder;
+    const auto refused = [&folder](const std::string& text) {
+        std::FILE* const file = std::fopen(folder.file().c_str(), "wb");
+        REQUIRE(file != nullptr);
+        std::fwrite(text.data(), 1, text.size(), file);
+        std::fclose(file);
+        Asker asker;
+        const auto disk = AnswerDisk::open(folder.file(), {std::uint64_t{16} << 20}, {&asker});
+        if (disk.ok()) return std::string("taken");
+        struct stat facts{};
+        CHECK(::stat(folder.file().c_str(), &facts) == 0);
+        CHECK(static_cast<std::size_t>(facts.st_size) == text.size());
+        return disk.error().message;
+    };
+    const std::string no_cache = "no cache of answers";
+    CHECK(refused("notes").find(no_cache) != std::string::npos);
+    CHECK(refused(std::string(10'000, 'x')).find(no_cache) != std::string::npos);
+    // A database of somebody else.
+    const std::string head("SQLite format 3\0", 16);
+    CHECK(refused(head + std::string(8000, '\0')).find(no_cache) != std::string::npos);
+    CHECK(refused("") == "taken");
+    // What it has made is its own, from the first moment on.
+    CHECK(AnswerDisk::check(folder.file()).ok());
+    CHECK(!AnswerDisk::check(folder.file() + "/x").ok());
+    CHECK(!AnswerDisk::check("/nowhere/at/all").ok());
+    CHECK(!AnswerDisk::check("/tmp").ok());
+}
+
+TEST_CASE("a file of ours that was damaged is told of, once, and replaced") {
+    const Folder folder;
+    {
+        Asker asker;
+        const auto disk = open(folder, {&asker});
+        for (std::uint64_t i = 0; i < 20; ++i)
+            CHECK(disk->channel(0).put(key_of(i), answer_of(i, 1), wall_now(), hour));
+    }
+    struct stat facts{};
+    REQUIRE(::stat(folder.file().c_str(), &facts) == 0);
+    const int fd = ::open(folder.file().c_str(), O_WRONLY);
+    REQUIRE(fd >= 0);
+    const std::string garbage(4096, '\x5A');
+    for (off_t at = 4096; at < facts.st_size; at += 4096)
+        CHECK(::pwrite(fd, garbage.data(), garbage.size(), at) == 4096);
+    ::close(fd);
+    Asker asker;
+    {
+        const auto disk = open(folder, {&asker});
+        for (std::uint64_t i = 0; i < 20; ++i)
+            CHECK(disk->channel(0).find(key_of(i), i));
+        asker.wait_for(20);
+        for (const auto& [ticket, kept] : asker.answers)
+            CHECK(kept.answer == nullptr);
+    }
+    REQUIRE(asker.troubles.size() == 1);
+    CHECK(asker.troubles[0].find("damaged") != std::string::npos);
 }

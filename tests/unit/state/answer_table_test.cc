@@ -7,8 +7,10 @@
 
 #include <fcntl.h>
 #include <sqlite3.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
+#include <csignal>
 #include <cstdio>
 #include <string>
 
@@ -281,4 +283,46 @@ TEST_CASE("a file has one process, and a place that is none is told") {
     const auto nowhere = AnswerTable::open(folder.file() + "/x", {std::uint64_t{8} << 20});
     REQUIRE(!nowhere.ok());
     CHECK(nowhere.error().message.find("Not a directory") != std::string::npos);
+}
+
+TEST_CASE("a disk that takes nothing is told of, and forgotten when it takes something again") {
+    const Folder folder;
+    const auto table = open(folder);
+    put(*table, 1);
+    table->commit(start);
+    CHECK(table->trouble().empty());
+    rlimit whole{};
+    REQUIRE(::getrlimit(RLIMIT_FSIZE, &whole) == 0);
+    std::signal(SIGXFSZ, SIG_IGN);
+    rlimit none = whole;
+    none.rlim_cur = 0;
+    REQUIRE(::setrlimit(RLIMIT_FSIZE, &none) == 0);
+    for (std::uint64_t i = 2; i < 5; ++i) {
+        put(*table, i);
+        table->commit(start);
+    }
+    const std::string trouble = table->trouble();
+    const std::uint64_t failures = table->counters().failures;
+    REQUIRE(::setrlimit(RLIMIT_FSIZE, &whole) == 0);
+    CHECK(!trouble.empty());
+    CHECK(failures > 0);
+    CHECK(has(*table, 1));
+    CHECK(!has(*table, 2));
+    put(*table, 9);
+    table->commit(start);
+    CHECK(table->trouble().empty());
+    CHECK(has(*table, 9));
+    CHECK(table->counters().failures == failures);
+}
+
+TEST_CASE("what is too large for the file takes the place of what was there, and nothing does") {
+    const Folder folder;
+    const auto table = open(folder, std::uint64_t{4} << 20);
+    put(*table, 1);
+    CHECK(has(*table, 1));
+    const auto large = cache::Answer::make({}, std::string(table->answer_bytes_max() + 1, 'x'));
+    table->put(key_of(1), *large, start, Duration::seconds(60), start);
+    CHECK(table->counters().refused == 1);
+    CHECK(table->find(key_of(1), start).answer == nullptr);
+    CHECK(table->entries() == 0);
 }
