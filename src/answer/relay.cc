@@ -24,9 +24,8 @@ bool is_chunked(http::Framing framing) {
 
 // Takes the line end off the end of `text`, if there is one.
 bool take_line_end(std::string_view& text) {
-    const std::size_t size = text.ends_with(crlf) ? 2 : 1;
     if (!text.ends_with('\n') && !text.ends_with('\r')) return false;
-    text.remove_suffix(size);
+    text.remove_suffix(text.ends_with(crlf) ? 2 : 1);
     return true;
 }
 
@@ -414,8 +413,7 @@ bool Relay::emit_size_line(std::uint64_t size, mem::BufferPool& buffers, mem::Ch
     char line[18];
     const auto [digits_end, code] = std::to_chars(line, line + 16, size, 16);
     SLUICE_ASSERT(code == std::errc{});
-    digits_end[0] = '\r';
-    digits_end[1] = '\n';
+    std::ranges::copy(crlf, digits_end);
     mem::Slice size_line = buffers.write({line, static_cast<std::size_t>(digits_end + 2 - line)});
     if (size_line.empty()) {
         out_of_buffers_ = true;
