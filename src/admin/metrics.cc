@@ -249,6 +249,34 @@ void write_shards(Text& text, const shard::Totals& totals) {
     }
 }
 
+// A disk of answers is one for all shards.
+void write_disk(Text& text, const state::DiskCounters& disk) {
+    const auto one = [&text](const char* name, const char* type, const char* help,
+                             std::uint64_t value) {
+        text.family(name, type, help);
+        text.sample("", value);
+    };
+    one("sluice_cache_disk_hits_total", "counter", "Answers that were found on the disk.",
+        disk.table.hits);
+    one("sluice_cache_disk_misses_total", "counter",
+        "Looks on the disk that found none, or one whose time is over.",
+        disk.table.misses + disk.unasked);
+    one("sluice_cache_disk_bytes", "gauge", "The file of kept answers, without its journal.",
+        disk.bytes);
+    one("sluice_cache_disk_entries", "gauge", "Answers in it.", disk.entries);
+    one("sluice_cache_disk_stored_total", "counter", "Answers that were written.",
+        disk.table.stored);
+    one("sluice_cache_disk_evictions_total", "counter", "Answers that made room for others.",
+        disk.table.evicted);
+    one("sluice_cache_disk_dropped_total", "counter",
+        "Answers that were not written: too large for the file, or the disk was too slow.",
+        disk.table.refused + disk.dropped);
+    one("sluice_cache_disk_damaged_total", "counter",
+        "Answers on the disk that were not what they said, and were dropped.", disk.table.unfit);
+    one("sluice_cache_disk_failures_total", "counter", "Times that the disk would not write.",
+        disk.table.failures);
+}
+
 void write_pools(Text& text, const shard::Totals& totals) {
     std::map<std::string, shard::PoolGauges> by_url;
     for (const auto& snapshot : totals.by_shard()) {
@@ -366,6 +394,7 @@ void write_metrics(const shard::Totals& totals, std::string_view consumer, std::
     write_counts(text, sum);
     write_durations(text, sum);
     write_shards(text, totals);
+    if (totals.disk()) write_disk(text, *totals.disk());
     write_pools(text, totals);
     write_targets(text, totals);
 }

@@ -9,6 +9,7 @@
 #include "sluice/proxy/pipeline.h"
 #include "sluice/shard/listen_plan.h"
 #include "sluice/shard/log_writer.h"
+#include "sluice/state/answer_disk.h"
 #include "sluice/upstream/watch_plan.h"
 
 #include <unistd.h>
@@ -101,6 +102,7 @@ config::Checks checks() {
         .address = [](std::string_view text) { return as_status(net::Address::parse(text)); },
         .host = [](std::string_view text) { return proxy::HostList::check(text); },
         .log = [](std::string_view text) { return shard::LogWriter::check(std::string(text)); },
+        .kept = [](std::string_view text) { return state::AnswerDisk::check(std::string(text)); },
         .path = [](std::string_view text) { return http::check_path(text); },
         .route = check_route,
         .rewrite =

@@ -65,6 +65,7 @@ void block_signals() {
     const sigset_t awaited = set_of({SIGINT, SIGTERM, SIGHUP, SIGUSR1});
     pthread_sigmask(SIG_BLOCK, &awaited, nullptr);
     std::signal(SIGPIPE, SIG_IGN);
+    std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error where it is written
 }
 
 // Returns when the gateway shall end. Whoever rotates logs says SIGHUP or SIGUSR1: nothing ends.
@@ -142,7 +143,7 @@ int serve(const config::Settings& settings) {
     if (const auto read = check_flags(settings); !read)
         return fail(read.error().message, exit_bad_flag);
     if (const auto usable = io::Ring::probe(); !usable) return fail(usable.error().message);
-    auto log = shard::LogWriter::open(settings.access_log, settings.shards);
+    auto log = shard::LogWriter::open(settings.access_log, shard::Shards::log_channels(settings));
     if (!log) return fail(log.error().message);
 
     shard::Shards shards(settings, **log, admin::write_metrics);

@@ -47,6 +47,10 @@ std::uint32_t Store::find_entry(const Key& key, std::uint64_t hash) const {
     return index_.find(hash, [&](std::uint32_t at) { return entries_[at].key == key; });
 }
 
+bool Store::holds(const Key& key) const {
+    return find_entry(key, hash_of(key)) != none;
+}
+
 Found Store::find(const Key& key, Instant now, std::optional<Duration> max_age) {
     Directives directives;
     directives.max_age = max_age;

@@ -42,6 +42,20 @@ const Section& limits_section() {
     return section;
 }
 
+const Section& kept_answers_section() {
+    using S = Settings;
+    static const Section section =
+        Table<S>("Where kept answers are beside the memory of `limits.cache`.")
+            .key("disk", &S::cache_disk, kept_file(),
+                 {"A file for them, of this gateway alone: what is kept is written there, too, and "
+                  "found again where memory has it no more, also after a restart",
+                  "/var/lib/sluice/answers.db"})
+            .key("disk_bytes", &S::cache_disk_bytes, Size{4 * limits::MiB, std::size_t{1} << 40},
+                 {"How large it may become, its journal included; the oldest make room", "4GiB"})
+            .done();
+    return section;
+}
+
 const Section& client_timeouts_section() {
     using S = Settings;
     using T = Timeouts;
@@ -340,6 +354,8 @@ const Section& root_section() {
             .key("shards", &S::shards, Whole<std::size_t>{1, 64, "threads"},
                  {"Threads, each with its own ring", "2"})
             .map("limits", itself, limits_section(), {"What the gateway takes at most", ""})
+            .map("cache", itself, kept_answers_section(),
+                 {"Where answers are kept; which ones say the models, or `defaults`", ""})
             .map("timeouts", itself, client_timeouts_section(), {"Deadlines of clients", ""})
             .key("relay", &S::relay,
                  Choice<RelayMode>{{{"auto", RelayMode::automatic},

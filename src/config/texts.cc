@@ -91,6 +91,13 @@ Text log_target() {
             }};
 }
 
+Text kept_file() {
+    return {"a file", [](Reader& reader, const Node&, std::string& text) {
+                text = with_home(text);
+                return judged(reader.checks().kept, text);
+            }};
+}
+
 Text plain_text(std::string what) {
     return {std::move(what), {}};
 }

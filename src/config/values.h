@@ -135,6 +135,7 @@ struct Text {
 
 Text plain_text(std::string what);
 Text log_target();                // `~/` is the home folder
+Text kept_file();                 // so it is there
 Text any_text(std::string what);  // also an empty one, in quotes
 Text backend_url();               // of a service behind a route
 Text server_url();                // of a model server

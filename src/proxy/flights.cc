@@ -26,7 +26,13 @@ FlightAnswer lead(std::shared_ptr<answer::Recording> recording) {
 
 }  // namespace
 
+Flights::Flights(io::Loop& loop, std::uint64_t seed)
+    : loop_(loop),
+      seed_(seed),
+      patience_(this, [](void* self) { static_cast<Flights*>(self)->give_up_looks(); }) {}
+
 Flights::~Flights() {
+    loop_.timers().disarm(patience_);
     SLUICE_ASSERT(listeners_.empty() && flights_.empty());
 }
 
@@ -67,9 +73,11 @@ void Flights::send(std::uint16_t shard, Kind kind, const FlightKey& key,
 std::optional<FlightAnswer> Flights::ask(const FlightQuestion& question, FlightAsker& asker,
                                          std::uint64_t& ticket) {
     const std::uint16_t home = home_of(question.key);
-    if (home == shard_) return decide(question, shard_);
+    const bool here = home == shard_;
+    if (here && !ask_disk(question, shard_, last_ticket_ + 1)) return decide(question, shard_);
     ticket = ++last_ticket_;
     asked_.emplace(ticket, Asked{&asker, question.key});
+    if (here) return std::nullopt;
     auto message = std::make_unique<FlightMessage>();
     message->kind = Kind::ask;
     message->from = shard_;
@@ -107,7 +115,8 @@ FlightAnswer Flights::decide(const FlightQuestion& question, std::uint16_t from)
 
 std::optional<FlightAnswer> Flights::look_up(const FlightQuestion& question) {
     if (!question.reads || store_ == nullptr) return std::nullopt;
-    auto found = store_->find(question.key.key, loop_.now(), question.directives);
+    // A message comes before the turn has its time, and the last one may be long ago.
+    auto found = store_->find(question.key.key, monotonic_now(), question.directives);
     if (!found) return std::nullopt;
     const bool stale = found.age >= found.ttl;
     return FlightAnswer{.kind = stale ? FlightAnswer::Kind::stale : FlightAnswer::Kind::hit,
@@ -137,6 +146,7 @@ void Flights::leave(Listener& listener, const FlightKey& key,
 void Flights::give_back(const FlightKey& key, FlightAnswer&& answer) {
     using enum FlightAnswer::Kind;
     const auto recording = std::move(answer.recording);
+    const auto door = std::move(answer.door);  // gone before what it leads to
     if (recording == nullptr || !recording->is_shared()) return;
     const bool here = home_of(key) == shard_;
     if (answer.kind == lead && here) return ended(key, recording, nullptr, {});
@@ -205,8 +215,11 @@ void Flights::ended(const FlightKey& key, const std::shared_ptr<answer::Recordin
                     std::shared_ptr<const cache::Answer> kept, Duration ttl) {
     const auto found = homes_.find(key);
     if (found != homes_.end() && found->second.recording == recording) homes_.erase(found);
-    if (kept != nullptr && store_ != nullptr)
-        store_->insert(key.key, std::move(kept), loop_.now(), ttl);
+    if (kept == nullptr || store_ == nullptr) return;
+    const auto stored = store_->insert(key.key, kept, monotonic_now(), ttl);
+    if (disk_ == nullptr) return;
+    if (stored == cache::Stored::stored || stored == cache::Stored::replaced)
+        disk_->put(key.key, std::move(kept), wall_now(), ttl);
 }
 
 void Flights::unwanted(const answer::Recording& recording) {
@@ -227,26 +240,36 @@ void Flights::cut_off() {
 
 // --- other shards ---------------------------------------------------------------------------
 
+void Flights::told(std::uint64_t ticket, FlightAnswer&& answer) {
+    const auto found = asked_.find(ticket);
+    SLUICE_ASSERT(found != asked_.end());
+    const Asked asked = found->second;
+    asked_.erase(found);
+    if (asked.asker == nullptr) return give_back(asked.key, std::move(answer));
+    asked.asker->told(std::move(answer));
+}
+
+void Flights::tell(std::uint16_t shard, std::uint64_t ticket, FlightAnswer&& answer) {
+    if (shard == shard_) return told(ticket, std::move(answer));
+    auto message = std::make_unique<FlightMessage>();
+    message->kind = Kind::told;
+    message->from = shard_;
+    message->ticket = ticket;
+    message->answer = std::move(answer);
+    peers_->send(shard, std::move(message));
+}
+
 void Flights::receive(FlightMessage&& message) {
     if (closed_) return;
     const FlightKey& key = message.question.key;
     switch (message.kind) {
-        case Kind::ask: {
-            auto answer = std::make_unique<FlightMessage>();
-            answer->kind = Kind::told;
-            answer->from = shard_;
-            answer->ticket = message.ticket;
-            answer->answer = decide(message.question, message.from);
-            return peers_->send(message.from, std::move(answer));
-        }
-        case Kind::told: {
-            const auto found = asked_.find(message.ticket);
-            SLUICE_ASSERT(found != asked_.end());
-            const Asked asked = found->second;
-            asked_.erase(found);
-            if (asked.asker == nullptr) return give_back(asked.key, std::move(message.answer));
-            return asked.asker->told(std::move(message.answer));
-        }
+        case Kind::ask:
+            if (ask_disk(message.question, message.from, message.ticket)) return;
+            return tell(message.from, message.ticket, decide(message.question, message.from));
+        case Kind::told:
+            return told(message.ticket, std::move(message.answer));
+        case Kind::found:
+            return found(message.ticket, std::move(message.on_disk));
         case Kind::left:
             return left(key, message.recording);
         case Kind::unwanted:

@@ -44,6 +44,11 @@ void Shard::join_peers(std::size_t index, std::vector<int> peer_rings, std::uint
                   static_cast<std::uint16_t>(peer_rings_.size() + 1), prefix_seed, *this, *this);
 }
 
+void Shard::keep_on_disk(state::AnswerDisk& disk, std::size_t channel) {
+    disk_ = &disk;
+    service_.flights.keep_on_disk(disk.channel(channel));
+}
+
 void Shard::listen(int listen_fd, std::size_t number) {
     entrances_.push_back({this, number});
     listeners_.push_back(std::make_unique<net::Listener>(
@@ -270,6 +275,7 @@ void Shard::reconcile() {
 void Shard::write_metrics(std::string_view consumer, std::string& out) {
     if (metrics_writer_ == nullptr) return;
     totals_.learn(take_snapshot());
+    if (disk_ != nullptr) totals_.see_disk(disk_->counters());
     metrics_writer_(totals_, consumer, out);
 }
 
@@ -330,7 +336,7 @@ void Shard::drain() {
 
 bool Shard::done() const {
     if (!draining_ || !service_.empty() || service_.pools.links() > 0) return false;
-    if (service_.flights.under_way() > 0) return false;
+    if (service_.flights.under_way() > 0 || service_.flights.looks() > 0) return false;
     if (watch_.has_value() && !watch_->stopped()) return false;
     if (health_watch_.has_value() && !health_watch_->stopped()) return false;
     return std::ranges::all_of(listeners_,

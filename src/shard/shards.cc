@@ -1,5 +1,6 @@
 #include "sluice/shard/shards.h"
 
+#include "disk_posts.h"
 #include "sluice/base/limits.h"
 #include "sluice/io/socket.h"
 #include "sluice/net/listening.h"
@@ -47,6 +48,11 @@ Shards::Shards(const config::Settings& settings, LogWriter& log, MetricsWriter m
       all_done_(static_cast<std::ptrdiff_t>(settings.shards)),
       hop_(proxy::hop_of(random_seed())) {}
 
+// The disk's thread has one, too.
+std::size_t Shards::log_channels(const config::Settings& settings) {
+    return settings.shards + (settings.cache_disk.empty() ? 0 : 1);
+}
+
 Shards::~Shards() {
     if (may_serve_.try_wait() == false) may_serve_.count_down();
     join();
@@ -65,7 +71,20 @@ Status Shards::prepare() {
     rings_ready_.wait();
     for (const auto& worker : workers_)
         if (!worker.failure.empty()) return Error::gateway(worker.failure);
-    return Done{};
+    return settings_.cache_disk.empty() ? Done{} : open_disk();
+}
+
+Status Shards::open_disk() {
+    std::vector<int> rings;
+    for (const auto& worker : workers_)
+        rings.push_back(worker.ring_fd);
+    disk_posts_ =
+        std::make_unique<DiskPosts>(settings_.cache_disk, log_.channel(workers_.size()), rings);
+    auto disk = state::AnswerDisk::open(settings_.cache_disk, {settings_.cache_disk_bytes},
+                                        disk_posts_->askers());
+    if (!disk) return Error::gateway("cache.disk: " + disk.error().message);
+    disk_ = std::move(disk).value();
+    return disk_posts_->begun();
 }
 
 Status Shards::make_caller() {
@@ -168,6 +187,7 @@ void Shards::serve(std::size_t index, io::Ring& ring, mem::BufferPool& buffers,
         ++shards.serving_;
         shards.found_.notify_one();
     });
+    if (disk_ != nullptr) shard.keep_on_disk(*disk_, index);
     std::vector<int> peers;
     for (std::size_t i = 0; i < workers_.size(); ++i)
         if (i != index) peers.push_back(workers_[i].ring_fd);
@@ -236,6 +256,7 @@ void Shards::join() {
     if (std::exchange(joined_, true)) return;
     for (auto& worker : workers_)
         if (worker.thread.joinable()) worker.thread.join();
+    disk_ = nullptr;  // writes what it has taken
     for (const auto& address : addresses_)
         if (address.is_unix()) ::unlink(address.path().c_str());
 }

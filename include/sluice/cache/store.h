@@ -85,6 +85,9 @@ public:
     // What a request with these directives may have, see use(): also a stale one.
     Found find(const Key& key, Instant now, const Directives& directives);
 
+    // Also where its time is over: nothing newer is known of it.
+    bool holds(const Key& key) const;
+
     // From now on it is found for `ttl`. `age`: what it has of that behind it already (one that
     // comes from a disk). The caller has seen that it is complete and a success.
     Stored insert(const Key& key, std::shared_ptr<const Answer> answer, Instant now, Duration ttl,

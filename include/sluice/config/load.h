@@ -63,6 +63,7 @@ struct Checks {
     std::function<Status(std::string_view)> address;  // to listen on
     std::function<Status(std::string_view)> host;     // an allowed name
     std::function<Status(std::string_view)> log;      // a file to write to
+    std::function<Status(std::string_view)> kept;     // a file for answers
     std::function<Status(std::string_view)> path;     // that a request could have
     std::function<Status(std::string_view)> route;    // a path that can be a route's
     std::function<Status(const RewriteSetting&)> rewrite;

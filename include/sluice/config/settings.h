@@ -72,6 +72,8 @@ struct Settings {
     std::size_t connections_per_client_max = 10'000;  // an address, a shard
     std::size_t buffer_memory = 256 * limits::MiB;    // a shard; committed by use
     std::size_t cache_memory = 64 * limits::MiB;      // for answers that are kept, all shards
+    std::string cache_disk;  // the file of answers that are kept there, too; empty: none
+    std::size_t cache_disk_bytes = 1024 * limits::MiB;
     RelayMode relay = RelayMode::automatic;
     Duration pool_idle = Duration::seconds(4);  // llama-server closes after 5
     std::string access_log = "stderr";          // stderr, off, or a file

@@ -14,8 +14,11 @@
 //     progress  the flight      who listens     there is more to read
 //     shut      the flight      home            it has become too long to be joined
 //     over      the flight      home            it has ended; an answer to keep may come with it
+//     found     the disk        home            what it has, or that it has nothing
 //
-// Where the home is this shard nothing is sent and nothing is waited for.
+// Where the home is this shard nothing is sent, and nothing is waited for but the disk: where there
+// is one, the home looks there for what it has not in memory, before it tells anybody to lead. One
+// look serves all who ask meanwhile. Who waits too long for it goes on as if nothing were there.
 #pragma once
 
 #include "sluice/answer/recording.h"
@@ -23,12 +26,15 @@
 #include "sluice/cache/directives.h"
 #include "sluice/cache/store.h"
 #include "sluice/io/loop.h"
+#include "sluice/state/answer_disk.h"
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 namespace sluice::proxy {
 
@@ -78,14 +84,15 @@ protected:
 };
 
 struct FlightMessage {
-    enum class Kind : std::uint8_t { ask, told, left, unwanted, progress, shut, over };
+    enum class Kind : std::uint8_t { ask, told, left, unwanted, progress, shut, over, found };
     Kind kind = Kind::ask;
     std::uint16_t from = 0;                        // the shard that sends it
-    std::uint64_t ticket = 0;                      // ask, told
+    std::uint64_t ticket = 0;                      // ask, told, found
     FlightQuestion question;                       // ask; of `left` and `over` the key
     FlightAnswer answer;                           // told
     std::shared_ptr<answer::Recording> recording;  // of all others: shared with its listeners
     std::shared_ptr<const cache::Answer> kept;     // over: to be kept, shared with who gives it
+    state::KeptAnswer on_disk;                     // found
 };
 
 class Flights {
@@ -110,13 +117,15 @@ public:
         ~Listener() = default;
     };
 
-    Flights(io::Loop& loop, std::uint64_t seed) : loop_(loop), seed_(seed) {}
+    Flights(io::Loop& loop, std::uint64_t seed);
     ~Flights();
 
     // There are other shards.
     void join(std::uint16_t shard, std::uint16_t shards, Peers& peers);
     // Answers are kept, in so many bytes of this shard.
     void keep_answers(std::uint64_t bytes);
+    // And on that disk, too, which outlives this. What it finds comes as a message.
+    void keep_on_disk(state::AnswerDisk::Channel& disk) { disk_ = &disk; }
 
     // --- a request ---
     // Nothing: `asker` is told later, under the number that comes back in `ticket`.
@@ -148,6 +157,8 @@ public:
     // This shard has ended: what is still said to it has no use any more.
     void close() { closed_ = true; }
     std::size_t under_way() const { return flights_.size(); }
+    // Looks on the disk that have not come back: until then this shard has to be there.
+    std::size_t looks() const { return looks_.size(); }
     // Null: no answers are kept.
     const cache::Store* store() const { return store_.get(); }
     cache::Store* store() { return store_.get(); }
@@ -167,6 +178,20 @@ private:
         FlightAsker* asker;  // null: it waits no more
         FlightKey key;
     };
+    // On the disk, and who waits for what comes of it.
+    struct Look {
+        struct Waiter {
+            FlightQuestion question;
+            std::uint16_t from;
+            std::uint64_t ticket;
+        };
+        std::uint64_t number;
+        cache::Key key;
+        Duration ttl;
+        Instant since;
+        bool given_up = false;  // nobody waits for it any more
+        std::vector<Waiter> waiters;
+    };
     using Listeners = List<Listener, &Listener::listener_hook>;
 
     std::uint16_t home_of(const FlightKey& key) const;
@@ -175,6 +200,12 @@ private:
     void left(const FlightKey& key, const std::shared_ptr<answer::Recording>& recording);
     void ended(const FlightKey& key, const std::shared_ptr<answer::Recording>& recording,
                std::shared_ptr<const cache::Answer> kept, Duration ttl);
+    void told(std::uint64_t ticket, FlightAnswer&& answer);
+    void tell(std::uint16_t shard, std::uint64_t ticket, FlightAnswer&& answer);
+    bool ask_disk(const FlightQuestion& question, std::uint16_t from, std::uint64_t ticket);
+    void found(std::uint64_t number, state::KeptAnswer&& kept);
+    void give_up_looks();
+    void tell_waiters(std::vector<Look::Waiter>&& waiters);
     void unwanted(const answer::Recording& recording);
     void wake(const answer::Recording& recording);
     void send(std::uint16_t shard, FlightMessage::Kind kind, const FlightKey& key,
@@ -191,6 +222,10 @@ private:
     std::unordered_map<const answer::Recording*, Listeners> listeners_;
     std::unordered_map<std::uint64_t, Asked> asked_;
     std::uint64_t last_ticket_ = 0;
+    state::AnswerDisk::Channel* disk_ = nullptr;  // null: there is none
+    std::deque<Look> looks_;                      // the oldest first; at most a channel's jobs
+    std::uint64_t last_look_ = 0;
+    io::Timer patience_;  // armed while somebody waits for the disk
     bool closed_ = false;
 };
 

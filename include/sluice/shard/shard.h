@@ -85,6 +85,9 @@ public:
         serving_ = serving;
     }
 
+    // What is kept is kept there, too: this shard's channel is the one of that number.
+    void keep_on_disk(state::AnswerDisk& disk, std::size_t channel);
+
     // Takes over a listening socket, and accepts from it once there is a catalog: until then
     // clients wait for some microseconds, and none is told that nothing is known.
     // `number` is its place in the settings.
@@ -160,6 +163,7 @@ private:
     std::size_t index_ = 0;
     std::vector<int> peer_rings_;
     Totals totals_;
+    const state::AnswerDisk* disk_ = nullptr;  // null: there is none
     io::Timer reconcile_;  // armed while something was counted that the peers do not know
     MetricsWriter metrics_writer_ = nullptr;
     void* told_owner_ = nullptr;

@@ -36,10 +36,13 @@ struct Findings {
     std::string awaited;                  // who has not answered yet
 };
 
+class DiskPosts;
+
 class Shards {
 public:
-    // `settings` must outlive the object.
+    // `settings` must outlive the object. `log`: with the channels that log_channels() says.
     Shards(const config::Settings& settings, LogWriter& log, MetricsWriter metrics);
+    static std::size_t log_channels(const config::Settings& settings);
     ~Shards();  // joins; drain() must have been called if start() succeeded
 
     // Binds the addresses and makes the rings. Nothing is accepted yet. This, start() and drain()
@@ -70,6 +73,7 @@ private:
 
     Status bind_addresses();
     Status make_caller();
+    Status open_disk();
     Result<int> open_first(const net::Address& address);
     Result<int> bind(const net::Address& address, std::size_t number);
     void run(std::size_t index);
@@ -93,7 +97,9 @@ private:
     upstream::WatchPlan plan_;
     NameWatch names_;
     std::string hop_;
-    std::mutex mutex_;  // start only: guards the findings
+    std::unique_ptr<DiskPosts> disk_posts_;    // with the disk
+    std::unique_ptr<state::AnswerDisk> disk_;  // null: answers are kept in memory only
+    std::mutex mutex_;                         // start only: guards the findings
     std::condition_variable found_;
     std::unique_ptr<Findings> findings_;
     std::size_t serving_ = 0;  // shards that have a catalog

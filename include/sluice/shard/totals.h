@@ -8,11 +8,13 @@
 #include "sluice/io/ring.h"
 #include "sluice/policy/prefix_index.h"
 #include "sluice/proxy/statistics.h"
+#include "sluice/state/answer_disk.h"
 #include "sluice/upstream/health.h"
 
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -65,9 +67,13 @@ public:
     void learn(std::shared_ptr<const Snapshot> snapshot);  // shared: one copy for all peers
     // What the shards other than this one have sent to a server.
     upstream::Traffic traffic_of_peers(std::size_t shard, std::uint32_t endpoint) const;
+    // What all shards have one of; none where there is no disk.
+    void see_disk(const state::DiskCounters& disk) { disk_ = disk; }
+    const std::optional<state::DiskCounters>& disk() const { return disk_; }
     const std::vector<std::shared_ptr<const Snapshot>>& by_shard() const { return by_shard_; }
 
 private:
+    std::optional<state::DiskCounters> disk_;
     std::vector<std::shared_ptr<const Snapshot>> by_shard_;  // null until heard of
 };
 

@@ -44,6 +44,8 @@ TEST_CASE("what was put is found, with its age") {
     CHECK(found.answer->body() == "one");
     CHECK(store.find(key_of(1), at(20)).answer->body() == "uno");
     CHECK(store.entries() == 2);
+    CHECK(store.holds(key_of(1)));
+    CHECK(!store.holds(key_of(3)));
     CHECK(store.counters().hits == 3);
     CHECK(store.counters().misses == 1);
     CHECK(store.counters().inserts == 3);

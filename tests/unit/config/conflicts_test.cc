@@ -108,10 +108,14 @@ TEST_CASE("T1: what is known to everybody, is meant for strangers, or is one els
 }
 
 TEST_CASE(
-    "T1: a log that cannot be opened and what is wrong with a server's URL have their place") {
+    "T1: a file that cannot be opened and what is wrong with a server's URL have their place") {
     Checks checks;
     checks.log = [](std::string_view) -> Status { return Error::gateway("no such folder"); };
     checks.server = [](std::string_view) -> Status { return Error::gateway("an endpoint"); };
+    checks.kept = checks.log;
+    CHECK(problems_of("cache: {disk: /nope}", checks) == ":1:15: cache.disk: no such folder\n");
+    CHECK(problems_of("cache: {disk_bytes: 1MiB}", checks) ==
+          ":1:21: cache.disk_bytes: expected a size from 4MiB to 1024GiB, found '1MiB'\n");
     CHECK(problems_of("log: {access: /nope}", checks) == ":1:15: log.access: no such folder\n");
     CHECK(problems_of("discover: false", checks).empty());
     CHECK(problems_of("backends:\n - http://a/v1/models\n - url: http://b/x", checks) ==
