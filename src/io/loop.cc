@@ -1,6 +1,7 @@
 #include "sluice/io/loop.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace sluice::io {
 namespace {
@@ -26,15 +27,24 @@ void Loop::retire(Actor& actor) {
 void Loop::turn(Instant deadline) {
     const bool work_left = !ready_.empty();
     ring_.turn(now_, work_left ? now_ : std::min(deadline, wheel_.next()));
-    now_ = monotonic_now();
+    const Instant before = std::exchange(now_, monotonic_now());
+    SLUICE_ASSERT(now_ >= before);  // what is due stays due
     wheel_.advance(now_);
 
     for (int round = 0; round < rounds_max && !ready_.empty(); ++round) {
         Actors batch;
         batch.splice_back(ready_);
-        while (!batch.empty()) batch.pop_front().advance();
+        while (!batch.empty()) {
+            Actor& actor = batch.pop_front();
+            SLUICE_ASSERT(!actor.retired_);  // retire() has taken it out of here
+            actor.advance();
+        }
     }
-    while (!retired_.empty()) retired_.pop_front().bury();
+    while (!retired_.empty()) {
+        Actor& actor = retired_.pop_front();
+        SLUICE_ASSERT(actor.retired_);
+        actor.bury();
+    }
 }
 
 }  // namespace sluice::io

@@ -33,6 +33,7 @@ std::ptrdiff_t Pipe::fill(int fd, std::size_t most) {
     SLUICE_ASSERT(empty());
     SLUICE_ASSERT(most > 0);
     const auto moved = move(fd, write_fd_, most);
+    SLUICE_ASSERT(std::cmp_less_equal(moved, most) || moved < 0);
     if (moved > 0) size_ += static_cast<std::size_t>(moved);
     return moved;
 }
@@ -42,6 +43,7 @@ std::ptrdiff_t Pipe::drain(int fd, std::size_t most) {
     SLUICE_ASSERT(most > 0);
     const auto moved = move(read_fd_, fd, std::min(size_, most));
     SLUICE_ASSERT(moved != 0);
+    SLUICE_ASSERT(moved < 0 || std::cmp_less_equal(moved, size_));
     if (moved > 0) size_ -= static_cast<std::size_t>(moved);
     return moved;
 }
@@ -52,6 +54,7 @@ std::ptrdiff_t Pipe::copy(const Pipe& other) {
         const auto copied = ::tee(other.read_fd_, write_fd_, other.size_, SPLICE_F_NONBLOCK);
         if (copied < 0 && errno == EINTR) continue;
         if (copied < 0) return -errno;
+        SLUICE_ASSERT(std::cmp_less_equal(copied, other.size_));
         size_ = static_cast<std::size_t>(copied);
         return copied;
     }
@@ -64,6 +67,7 @@ std::size_t Pipe::read(char* to, std::size_t most) {
         const auto taken = ::read(read_fd_, to, std::min(size_, most));
         if (taken < 0 && errno == EINTR) continue;
         SLUICE_ASSERT(taken > 0);  // what is in it cannot be refused
+        SLUICE_ASSERT(std::cmp_less_equal(taken, size_));
         size_ -= static_cast<std::size_t>(taken);
         return static_cast<std::size_t>(taken);
     }
@@ -82,6 +86,7 @@ Pipe* PipePool::lease() {
     }
     ++lent_;
     Pipe* pipe = free_.back().release();
+    SLUICE_ASSERT(pipe->empty());  // else somebody would send another one's bytes
     free_.pop_back();
     return pipe;
 }
@@ -89,6 +94,7 @@ Pipe* PipePool::lease() {
 void PipePool::give_back(Pipe& pipe) {
     SLUICE_ASSERT(lent_ > 0);
     --lent_;
+    SLUICE_ASSERT(lent_ < pipes_max_);
     std::unique_ptr<Pipe> owned(&pipe);
     if (pipe.empty()) free_.push_back(std::move(owned));
 }

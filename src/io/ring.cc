@@ -117,6 +117,8 @@ void RingCore::reuse_arrays() {
 
 std::uint64_t RingCore::identify(const Operation& operation) const {
     const Slot& slot = table[operation.slot_];
+    // The kernel hears of nothing that its completion could not find again.
+    SLUICE_ASSERT(slot.operation == &operation);
     return user_data(Tag::operation, std::uint64_t{slot.generation} << 32 | operation.slot_);
 }
 
@@ -129,6 +131,7 @@ void RingCore::begin(Operation& operation, Operation::Kind kind, int fd) {
     }
     operation.slot_ = free_slots.back();
     free_slots.pop_back();
+    SLUICE_ASSERT(table[operation.slot_].operation == nullptr);
     table[operation.slot_].operation = &operation;
     operation.kind_ = kind;
     operation.fd_ = fd;
@@ -141,6 +144,9 @@ void RingCore::end(Operation& operation) {
     SLUICE_ASSERT(operation.in_flight());
     SLUICE_ASSERT(in_flight > 0);
     Slot& slot = table[operation.slot_];
+    SLUICE_ASSERT(slot.operation == &operation);
+    // Who waits for a buffer is neither told nor cancelled yet: it has not ended.
+    SLUICE_ASSERT(!operation.waiting_.linked());
     slot.operation = nullptr;
     slot.generation = (slot.generation + 1) & generation_mask;
     free_slots.push_back(operation.slot_);
@@ -149,6 +155,7 @@ void RingCore::end(Operation& operation) {
 }
 
 void RingCore::submit_accept(Operation& operation) {
+    SLUICE_ASSERT(operation.kind_ == Operation::Kind::accept && !operation.cancelled_);
     auto& sqe = entry();
     io_uring_prep_multishot_accept(&sqe, operation.fd_, nullptr, nullptr,
                                    SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -165,6 +172,8 @@ void RingCore::submit_receive(Operation& operation) {
 }
 
 void RingCore::submit_receive_of_one(Operation& operation) {
+    // One that is to end is not armed again: its cancel has passed by.
+    SLUICE_ASSERT(operation.kind_ == Operation::Kind::receive && !operation.cancelled_);
     auto& sqe = entry();
     io_uring_prep_recv(&sqe, operation.fd_, nullptr, 0, 0);
     sqe.flags |= IOSQE_BUFFER_SELECT;
@@ -175,6 +184,7 @@ void RingCore::submit_receive_of_one(Operation& operation) {
 // Nobody overtakes those that found no buffer: a peer that sends more than is read would have all
 // of them, turn by turn, and others none.
 void RingCore::receive_in_turn(Operation& operation) {
+    SLUICE_ASSERT(operation.kind_ == Operation::Kind::receive && !operation.cancelled_);
     if (starved.empty())
         submit_receive(operation);
     else
@@ -222,6 +232,8 @@ void RingCore::lend_buffers() {
         ++lent;
         lent_ids[buffer.id] = true;
     }
+    // More would overwrite entries that the kernel has not looked at.
+    SLUICE_ASSERT(lent <= limits::buffers_provided);
     if (added > 0) io_uring_buf_ring_advance(buffer_ring, added);
     for (std::size_t woken = 0; woken < lent && !starved.empty(); ++woken)
         submit_receive_of_one(starved.pop_front());
@@ -270,8 +282,11 @@ void RingCore::reap() {
 
     std::vector<Operation*> told;
     told.swap(cancelled);
-    for (Operation* operation : told)
+    for (Operation* operation : told) {
+        // It is in no list and not in the kernel: nothing else ends it.
+        SLUICE_ASSERT(operation->cancelled_ && !operation->waiting_.linked());
         deliver(*operation, {.result = -ECANCELED});
+    }
 }
 
 void RingCore::complete(const io_uring_cqe& cqe) {
@@ -322,6 +337,8 @@ void RingCore::complete_receive(Operation& operation, const io_uring_cqe& cqe) {
         else
             buffers.give_back(id);
     }
+    // Bytes come in a buffer of ours or not at all.
+    SLUICE_ASSERT((cqe.res > 0) == !completion.slice.empty());
     if (!completion.more && !operation.cancelled_) {
         if (cqe.res == -ENOBUFS) {
             ++counters.starved;
@@ -388,6 +405,8 @@ void Ring::accept(Operation& operation, int listen_fd) {
 }
 
 void Ring::connect(Operation& operation, int fd, const sockaddr* address, socklen_t size) {
+    SLUICE_ASSERT(address != nullptr);
+    SLUICE_ASSERT(size > 0 && size <= sizeof(sockaddr_storage));
     core_->begin(operation, Operation::Kind::connect, fd);
     auto& sqe = core_->entry();
     io_uring_prep_connect(&sqe, fd, address, size);
@@ -446,12 +465,14 @@ int Ring::fd() const {
 
 void Ring::post(int ring_fd, std::uint64_t payload) {
     SLUICE_ASSERT((payload & ~payload_mask) == 0);
+    SLUICE_ASSERT(ring_fd >= 0);
     auto& sqe = core_->entry();
     io_uring_prep_msg_ring(&sqe, ring_fd, 0, user_data(Tag::message, payload), 0);
     io_uring_sqe_set_data64(&sqe, user_data(Tag::ignored, 0));
 }
 
 void Ring::on_message(void* owner, MessageHandler handler) {
+    SLUICE_ASSERT(handler != nullptr);
     core_->message_owner = owner;
     core_->message_handler = handler;
 }

@@ -1,5 +1,7 @@
 #include "sluice/io/socket.h"
 
+#include "sluice/base/assert.h"
+
 #include <fcntl.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
@@ -16,6 +18,7 @@
 namespace sluice::io {
 
 Result<int> open_listener(const sockaddr* address, socklen_t size, ListenOptions options) {
+    SLUICE_ASSERT(address != nullptr && options.backlog > 0);
     const int fd = ::socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) return Error::gateway(std::strerror(errno));
     const int on = 1;
@@ -69,10 +72,12 @@ void set_no_delay(int fd) {
 }
 
 void set_receive_buffer(int fd, int bytes) {
+    SLUICE_ASSERT(fd >= 0 && bytes > 0);
     ::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
 }
 
 void set_send_buffer(int fd, int bytes) {
+    SLUICE_ASSERT(fd >= 0 && bytes > 0);
     ::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
 }
 
@@ -108,29 +113,35 @@ Hangup hangup(int fd) {
 }
 
 void shut_down(int fd) {
+    SLUICE_ASSERT(fd >= 0);
     ::shutdown(fd, SHUT_RDWR);
 }
 
 void shut_down_sending(int fd) {
+    SLUICE_ASSERT(fd >= 0);
     ::shutdown(fd, SHUT_WR);
 }
 
 void close_socket(int fd) {
+    SLUICE_ASSERT(fd >= 0);
     ::close(fd);
 }
 
 void reset_socket(int fd) {
+    SLUICE_ASSERT(fd >= 0);
     const linger at_once{.l_onoff = 1, .l_linger = 0};
     ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
     ::close(fd);
 }
 
 int accept_now(int listen_fd) {
+    SLUICE_ASSERT(listen_fd >= 0);
     const int fd = ::accept4(listen_fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     return fd >= 0 ? fd : -errno;
 }
 
 void close_with_farewell(int fd, const char* farewell, std::size_t size) {
+    SLUICE_ASSERT(fd >= 0 && size > 0);
     [[maybe_unused]] const auto sent = ::send(fd, farewell, size, MSG_NOSIGNAL | MSG_DONTWAIT);
     ::close(fd);
 }

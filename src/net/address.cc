@@ -53,6 +53,8 @@ Result<Address> ask_system(const std::string& host, std::uint16_t port, int flag
         chosen = at;
         break;
     }
+    SLUICE_ASSERT(found != nullptr);  // the system found at least one
+    SLUICE_ASSERT(chosen->ai_addrlen <= sizeof(sockaddr_storage));
     sockaddr_storage storage{};
     std::memcpy(&storage, chosen->ai_addr, chosen->ai_addrlen);
     const Address address(storage, chosen->ai_addrlen);
@@ -213,6 +215,8 @@ Result<Url> parse_url(std::string_view text) {
     } else {
         return Error::gateway(quoted + ": '" + host + "' is no name of a machine");
     }
+    // One of both says where it is.
+    SLUICE_ASSERT((url.address.family() == AF_UNSPEC) == !url.name.empty());
     return url;
 }
 

@@ -1,10 +1,10 @@
 #include "sluice/net/listener.h"
 
+#include "sluice/io/socket.h"
+
 #include <cerrno>
 #include <string_view>
 #include <utility>
-
-#include "sluice/io/socket.h"
 
 namespace sluice::net {
 namespace {
@@ -33,6 +33,7 @@ Listener::Listener(io::Loop& loop, int listen_fd, void* owner, Sink sink)
           listener.loop_.make_ready(listener);
       }) {
     SLUICE_ASSERT(listen_fd >= 0);
+    SLUICE_ASSERT(sink != nullptr);
 }
 
 Listener::~Listener() {
@@ -42,6 +43,7 @@ Listener::~Listener() {
 
 void Listener::start() {
     SLUICE_ASSERT(!stopping_);
+    SLUICE_ASSERT(!stopped());
     loop_.ring().accept(accept_, fd_);
 }
 
@@ -54,6 +56,7 @@ void Listener::stop() {
 }
 
 void Listener::on_accept(io::Completion&& completion) {
+    SLUICE_ASSERT(!stopped());  // the socket stays as long as it is waited at
     if (completion.result >= 0)
         waiting_.push_back(completion.result);
     else if (completion.result != -ECANCELED)
@@ -82,6 +85,7 @@ void Listener::advance() {
 }
 
 void Listener::run_short(int error) {
+    SLUICE_ASSERT(error > 0 && !stopped());
     ++paused_;
     if ((error == EMFILE || error == ENFILE) && spare_fd_ >= 0) {
         io::close_socket(spare_fd_);

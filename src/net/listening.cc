@@ -32,10 +32,12 @@ Address ip4(in_addr_t address, std::uint16_t port) {
 }
 
 in_addr_t bits4(const Address& address) {
+    SLUICE_ASSERT(address.family() == AF_INET);
     return reinterpret_cast<const sockaddr_in*>(address.raw())->sin_addr.s_addr;
 }
 
 const in6_addr& bits6(const Address& address) {
+    SLUICE_ASSERT(address.family() == AF_INET6);
     return reinterpret_cast<const sockaddr_in6*>(address.raw())->sin6_addr;
 }
 
@@ -60,6 +62,7 @@ bool same_host(const Address& a, const Address& b) {
 
 // Nobody can bind what is another machine's.
 bool is_of_this_machine(const Address& address) {
+    SLUICE_ASSERT(!address.is_unix());
     if (address.is_loopback() || is_any(address)) return true;
     sockaddr_storage name{};
     std::memcpy(&name, address.raw(), address.size());
@@ -172,6 +175,7 @@ std::string holder_of_port(std::uint16_t port) {
 }
 
 std::string holder_of_path(const Address& address) {
+    SLUICE_ASSERT(address.is_unix());
     const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) return {};
     ucred peer{};

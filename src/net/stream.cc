@@ -55,6 +55,9 @@ void Stream::attach(int fd) {
 }
 
 void Stream::begin(State state, int fd) {
+    // One that is used anew has nothing left of what it was before.
+    SLUICE_ASSERT(received_.empty() && outbound_.empty());
+    SLUICE_ASSERT(!receive_.in_flight() && !send_.in_flight());
     state_ = state;
     fd_ = fd;
     error_ = receive_error_ = 0;
@@ -77,6 +80,7 @@ void Stream::on_connect(io::Completion&& completion) {
     connect_in_flight_ = false;
     if (state_ == State::closing) return join();
     SLUICE_ASSERT(state_ == State::connecting);
+    SLUICE_ASSERT(!receive_.in_flight() && bytes_sent_ == 0);
     if (completion.result < 0) return record_receive_error(-completion.result);
     state_ = State::open;
     loop_.make_ready(*owner_);
@@ -110,6 +114,7 @@ void Stream::close() {
 void Stream::join() {
     SLUICE_ASSERT(state_ == State::closing);
     if (receive_.in_flight() || send_.in_flight()) return;
+    SLUICE_ASSERT(!connect_in_flight_);
     outbound_.clear();
     received_.clear();
     if (fd_ >= 0 && resets_)
@@ -155,11 +160,14 @@ void Stream::on_receive(io::Completion&& completion) {
         if (!completion.more) join();
         return;
     }
+    SLUICE_ASSERT(state_ == State::open);
     if (awaited) {
+        SLUICE_ASSERT(!completion.more && completion.slice.empty());
         if (receive_wanted_) receive_on();
         return loop_.make_ready(*owner_);
     }
     if (completion.result > 0) {
+        SLUICE_ASSERT(!ended_);
         bytes_received_ += static_cast<std::uint64_t>(completion.result);
         keep(std::move(completion.slice));
     } else if (completion.result == 0) {
@@ -206,6 +214,7 @@ void Stream::flush() {
         }
         return;
     }
+    SLUICE_ASSERT(!finished_sending_);  // a FIN goes behind all that was queued
     std::array<iovec, gathered_max> parts;
     std::size_t count = 0;
     outbound_.for_each([&](const mem::Slice& slice) {
@@ -221,6 +230,7 @@ void Stream::on_send(io::Completion&& completion) {
     if (state_ == State::closing) return join();
     if (awaited) return loop_.make_ready(*owner_);
     if (completion.result < 0) return record_error(-completion.result);
+    SLUICE_ASSERT(state_ == State::open);
     bytes_sent_ += static_cast<std::uint64_t>(completion.result);
     outbound_.consume(static_cast<std::size_t>(completion.result));
     loop_.make_ready(*owner_);
