@@ -72,6 +72,7 @@ Model& Catalog::add(std::string_view name, const llm::ModelEntry& entry, Target 
         add_name(name, {models_.back().get(), {}});
         found = by_name_.find(name);
     }
+    SLUICE_ASSERT(found != by_name_.end());
     Model& model = *found->second.model;
     model.context = std::max(model.context, target.setting.context);
     model.targets.push_back(std::move(target));
@@ -97,7 +98,9 @@ bool Catalog::add_alias(std::string_view alias, std::string_view model, bool lis
 
 // The first of several that Ollama would take for one keeps the name.
 void Catalog::add_name(std::string_view name, Named named) {
-    const auto added = by_name_.emplace(std::string(name), std::move(named)).first;
+    SLUICE_ASSERT(named.model != nullptr);
+    const auto [added, is_new] = by_name_.emplace(std::string(name), std::move(named));
+    SLUICE_ASSERT(is_new);
     if (!is_wildcard(name)) by_plain_name_.try_emplace(plain_name(name), &added->second);
 }
 
@@ -111,6 +114,7 @@ void Catalog::await(const Endpoint& endpoint) {
 }
 
 void Catalog::seal() {
+    SLUICE_ASSERT(list_json_.empty());
     for (const auto& model : models_)
         model->fallbacks = {.any = all_of(model->setting.fallback.any),
                             .context_length = all_of(model->setting.fallback.context_length),
@@ -133,6 +137,7 @@ void Catalog::seal() {
     if (all.size() > names_in_text_max)
         names_ += " and " + std::to_string(all.size() - names_in_text_max) + " more";
     list_json_ = llm::openai_list(all);
+    SLUICE_ASSERT(!list_json_.empty());  // by which a sealed one is known
 }
 
 std::vector<llm::ListedModel> Catalog::listed() const {
@@ -153,6 +158,7 @@ llm::ListedModel Catalog::listed_as(std::string_view name, const Model& model) {
 }
 
 std::string Catalog::told() const {
+    SLUICE_ASSERT(!list_json_.empty());
     const auto all = listed();
     return list_json_ + llm::ollama_tags(all) + llm::ollama_running(all) + ollama_version_;
 }
@@ -166,11 +172,13 @@ Catalog::Found Catalog::look_up(std::string_view name, Likeness likeness) const 
     if (likeness == Likeness::as_ollama) return {};
     const std::size_t at = wildcards_.find(name);
     if (at == config::WildcardTable::none) return {};
+    SLUICE_ASSERT(at < models_.size());
     return {models_[at].get(), name};
 }
 
 Match Catalog::match(std::string_view name) const {
     const Found found = look_up(name);
+    SLUICE_ASSERT(found.model != nullptr || found.meant.empty());
     return {found.model, std::string(found.meant)};
 }
 

@@ -20,16 +20,19 @@ void Demand::roll(Instant now, Duration window) {
         noted_ = false;
         begun_ = begun_ + window;
     }
+    SLUICE_ASSERT(now - begun_ < window);
 }
 
 void Demand::note(Instant now, Duration window) {
     roll(now, window);
+    SLUICE_ASSERT(!noted_ || watching_);
     if (!watching_) begun_ = now;
     watching_ = noted_ = true;
 }
 
 bool Demand::steady(Instant now, Duration window) {
     roll(now, window);
+    SLUICE_ASSERT(watching_ || past_ == 0);  // forget() leaves nothing behind
     return past_ == all;
 }
 

@@ -65,6 +65,7 @@ Dispatch::TargetState& Dispatch::state_of(const Target& target) {
         state.identity =
             policy::hash_text(target.endpoint->url, policy::hash_text(target.upstream_name));
     }
+    SLUICE_ASSERT(state.endpoint == target.endpoint->id);  // a number stays a target's
     return state;
 }
 
@@ -81,7 +82,10 @@ void Dispatch::set_capacity(SlotPool& pool, std::uint32_t id, std::uint32_t slot
     pool.id = id;
     pool.capacity = slots;
     pool.peers = peers_;
+    // Lent here or borrowed, never both.
+    SLUICE_ASSERT(!pool.home || !pool.share);
     const auto home = static_cast<std::uint16_t>(id % shards_);
+    SLUICE_ASSERT(shards_ == 1 || peers_ != nullptr);
     if (pool.home) return pool.home->set_capacity(slots);
     if (pool.share) return;
     // What is under way already was let in without a slot.
@@ -96,6 +100,7 @@ void Dispatch::set_capacity(SlotPool& pool, std::uint32_t id, std::uint32_t slot
 // --- placing --------------------------------------------------------------------------------
 
 bool Dispatch::suits(const Wish& wish, std::size_t index) const {
+    SLUICE_ASSERT(index < policy::candidates_max);  // `tried` has a bit for each
     if (is_tried(wish, index)) return false;
     return wish.context_min == 0 || wish.model->targets[index].setting.context > wish.context_min;
 }
@@ -168,9 +173,12 @@ Found Dispatch::place(const Wish& wish, Place& place) {
     if (choice.outcome == policy::Choice::Outcome::full)
         return {.finding = Finding::busy, .again = {}};
     if (!choice.chosen()) return exhausted(wish, false, now);
+    SLUICE_ASSERT(choice.index < count);
+    SLUICE_ASSERT(!is_tried(wish, choice.index));
     const Target& chosen = targets[choice.index];
     if (!is_here(chosen)) return {.finding = Finding::busy, .asks = chosen.slot_pool, .again = {}};
     take(*wish.model, chosen, place);
+    SLUICE_ASSERT(place.held() && &place.target() == &chosen);
     if (wish.prompt != nullptr && balances_by_prefix(*wish.model))
         record_prompt(*wish.prompt, chosen.id);
     return {.finding = Finding::placed, .again = {}};
@@ -238,6 +246,8 @@ std::size_t Dispatch::free_elsewhere(const Wish& wish) {
 }
 
 void Dispatch::take(const Model& model, const Target& target, Place& place) {
+    SLUICE_ASSERT(&target >= model.targets.data());
+    SLUICE_ASSERT(&target < model.targets.data() + model.targets.size());
     TargetState& state = state_of(target);
     SlotPool& pool = pool_of(target);
     const bool acquired = pool.acquire();
@@ -337,6 +347,7 @@ void Dispatch::receive(std::uint32_t slot_pool, const policy::SlotMessage& messa
         pool.early.push_back(message);
         return;
     }
+    SLUICE_ASSERT(pool.home.has_value() != pool.share.has_value());
     if (pool.home) pool.home->receive(message);
     if (pool.share) pool.share->receive(message);
     serve_lines();
@@ -346,6 +357,7 @@ void Dispatch::receive(std::uint32_t slot_pool, const policy::SlotMessage& messa
 void Dispatch::tell(DispatchNews::Change::Of of, std::uint32_t id, std::uint32_t slot_pool,
                     std::int32_t more) {
     SLUICE_ASSERT(shards_ > 1);
+    SLUICE_ASSERT(more == 1 || more == -1);                          // one request came or went
     if (news_ == nullptr) news_ = std::make_shared<DispatchNews>();  // shared: by all peers
     news_->add(of, id, slot_pool, more);
 }
@@ -357,6 +369,7 @@ std::shared_ptr<const DispatchNews> Dispatch::take_news() {
 
 void Dispatch::receive(const DispatchNews& news) {
     for (const auto& change : news.changes) {
+        SLUICE_ASSERT(change.more != 0);  // settle() has taken out what came to nothing
         const auto more = static_cast<std::uint32_t>(change.more);  // modulo 2^32
         if (change.of == DispatchNews::Change::Of::target) {
             grown(targets_, change.id).in_flight_elsewhere += more;
@@ -368,6 +381,7 @@ void Dispatch::receive(const DispatchNews& news) {
     }
     std::span<const std::uint64_t> hashes(news.hashes);
     for (const auto& prompt : news.prompts) {
+        SLUICE_ASSERT(prompt.hashes <= hashes.size());
         prefixes().learn(hashes.first(prompt.hashes), prompt.backend);
         hashes = hashes.subspan(prompt.hashes);
     }

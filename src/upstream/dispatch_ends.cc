@@ -104,8 +104,10 @@ void Dispatch::learn(const policy::ServedAt& served) {
 
 // `end` is null where the try says nothing about the backend.
 void Dispatch::over(const Place& place, const TryEnd* end) {
+    SLUICE_ASSERT(!place.held());  // so that it cannot end again
     const Target& target = *place.target_;
     const Instant now = loop_.now();
+    SLUICE_ASSERT(place.begun_ <= now);
     TargetState& state = state_of(target);
     if (end == nullptr) {
         state.breaker.abandon(place.attempt_);
@@ -113,9 +115,12 @@ void Dispatch::over(const Place& place, const TryEnd* end) {
         const auto change = judge(state, place, *end);
         if (change && peers_ != nullptr) peers_->breaker_changed(target, change);
     }
+    SLUICE_ASSERT(placed_ > 0);
     --placed_;
+    SLUICE_ASSERT(state.endpoint < traffic_.size() && traffic_[state.endpoint].in_flight > 0);
     --traffic_[state.endpoint].in_flight;
     const auto index = static_cast<std::size_t>(&target - place.model_->targets.data());
+    SLUICE_ASSERT(index < place.model_->targets.size());
     const Left held{.target = target.id,
                     .endpoint = state.endpoint,
                     .slot_pool = target.slot_pool,
@@ -138,6 +143,7 @@ void Dispatch::free(const Left& place) {
     TargetState& state = *targets_[place.target];
     SLUICE_ASSERT(state.in_flight > 0);
     --state.in_flight;
+    SLUICE_ASSERT(place.slot_pool < slot_pools_.size() && slot_pools_[place.slot_pool] != nullptr);
     if (place.slotted) slot_pools_[place.slot_pool]->release();
     if (place.told) tell(DispatchNews::Change::Of::target, place.target, place.slot_pool, -1);
     if (place.model >= lines_.size() || lines_[place.model] == nullptr) return;
@@ -154,6 +160,7 @@ std::size_t Dispatch::left_running() const {
 // False: it is not kept for the server's sake.
 bool Dispatch::keep(const Left& place) {
     if (left_forgotten_ || left_.size() >= left_max) return false;
+    SLUICE_ASSERT(place.until > place.since);
     Left& kept = left_.emplace_back(place);
     if (health_.tells(kept.endpoint)) kept.until = std::max(kept.until, kept.since + told_for);
     ++traffic_[kept.endpoint].left_running;
@@ -174,6 +181,7 @@ void Dispatch::free_left(std::uint32_t endpoint, const Sign& sign) {
         left.until = over > 0 ? Instant{} : std::max(left.until, loop_.now() + told_for);
         over -= over > 0 ? 1 : 0;
     }
+    SLUICE_ASSERT(over == 0);  // it was counted by the same marks
     free_overdue();
 }
 
@@ -186,6 +194,7 @@ void Dispatch::free_overdue() {
             next = std::min(next, left.until);
             return false;
         }
+        SLUICE_ASSERT(traffic_[left.endpoint].left_running > 0);
         --traffic_[left.endpoint].left_running;
         free(left);
         return any = true;
@@ -204,6 +213,7 @@ void Dispatch::forget_left() {
     for (Left& left : left_)
         left.until = Instant{};
     free_overdue();
+    SLUICE_ASSERT(left_.empty());
 }
 
 }  // namespace sluice::upstream

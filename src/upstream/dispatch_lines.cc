@@ -20,6 +20,7 @@ bool Dispatch::anybody_waits(const Model& model) const {
 Dispatch::Line& Dispatch::line_for(const Wish& wish, ModelLines& lines) {
     const std::size_t count = std::min(wish.model->targets.size(), policy::candidates_max);
     static_assert(policy::candidates_max <= 64);
+    SLUICE_ASSERT(count > 0);  // nobody waits for no target, and no shift is by 64
     const std::uint64_t all = ~std::uint64_t{0} >> (64 - count);
     std::uint64_t targets = 0;
     for (std::size_t i = 0; i < count; ++i)
@@ -47,9 +48,11 @@ std::size_t Dispatch::waiting_on_box(const Model& model) const {
 }
 
 void Dispatch::count_waiting(Line& line, int more) {
+    SLUICE_ASSERT(more == 1 || more == -1);
     SLUICE_ASSERT(more > 0 || line.lines.waiting > 0);
     line.lines.waiting += static_cast<std::size_t>(more);
     waiting_ += static_cast<std::size_t>(more);
+    SLUICE_ASSERT(waiting_ >= line.lines.waiting);
     if (shards_ > 1) tell(DispatchNews::Change::Of::line, line.lines.model, 0, more);
 }
 
@@ -76,6 +79,7 @@ bool Dispatch::wait(const Wish& wish, Waiting& waiting, std::uint8_t priority,
     count_waiting(line, 1);
     // A line keeps its turn unless who is next in it is of another class now.
     if (began || Turns::rank_of(line, now) < line.rank) turns_->file(line, now);
+    SLUICE_ASSERT(line.turn_hook.linked());  // or it would never be served
     tell_demand();
     return true;
 }
@@ -88,6 +92,7 @@ void Dispatch::leave(const Model& model, Waiting& waiting) {
     count_waiting(line, -1);
     if (line.queue.empty() || Turns::rank_of(line, loop_.now()) != line.rank)
         turns_->file(line, loop_.now());
+    SLUICE_ASSERT(line.queue.empty() != line.turn_hook.linked());
     tell_demand();
     serve_lines();
 }
@@ -121,6 +126,7 @@ void Dispatch::serve_lines() {
         while (!lines.empty()) {
             Line& line = lines.front();
             auto& next = static_cast<Waiting&>(line.queue.front());
+            SLUICE_ASSERT(next.line_ == &line);
             const Found found = next.take_place();
             if (found.waits()) {
                 next.asks_ = found.asks;
@@ -128,7 +134,9 @@ void Dispatch::serve_lines() {
                 stuck.push_back(line);
                 continue;
             }
-            line.queue.pop_next();
+            // Whoever was asked is who leaves the line, whatever that has brought about.
+            const policy::Waiter& served = line.queue.pop_next();
+            SLUICE_ASSERT(&served == &next);
             next.line_ = nullptr;
             count_waiting(line, -1);
             turns_->file(line, now);  // never in a class before this one
@@ -149,6 +157,7 @@ void Dispatch::tell_demand() {
             if (const auto asked = line.asks()) {
                 // Nobody here takes any other slot before this one is served, and what nobody
                 // takes must not be kept from other shards.
+                SLUICE_ASSERT(*asked < slot_pools_.size() && slot_pools_[*asked] != nullptr);
                 ++slot_pools_[*asked]->wanted;
                 return;
             }
@@ -165,6 +174,7 @@ void Dispatch::tell_demand() {
 }
 
 void Dispatch::return_idle_slots() {
+    SLUICE_ASSERT(shards_ > 1);  // with one there is nobody to return them to
     for (const auto& pool : slot_pools_)
         if (pool != nullptr && pool->share) pool->share->tick();
     tell_demand();

@@ -57,7 +57,10 @@ struct Dispatch::Left {
 
 // The slots that some targets share, as far as this shard may use them.
 struct Dispatch::SlotPool final : policy::SlotSender {
-    void send(const policy::SlotMessage& message) override { peers->send_slots(id, message); }
+    void send(const policy::SlotMessage& message) override {
+        SLUICE_ASSERT(peers != nullptr);  // only shards that are several send any
+        peers->send_slots(id, message);
+    }
 
     bool bounded() const { return home.has_value() || share.has_value(); }
     std::uint32_t available() const {
@@ -133,6 +136,7 @@ struct Dispatch::ModelLines {
         return *picky.back();
     }
     bool any_for(std::size_t target) const {
+        SLUICE_ASSERT(target < policy::candidates_max);
         if (!ordinary.queue.empty()) return true;
         return std::ranges::any_of(picky, [&](const auto& line) {
             return !line->queue.empty() && (line->targets >> target & 1) != 0;
@@ -164,6 +168,7 @@ struct Dispatch::Turns {
         if (line.turn_hook.linked()) line.turn_hook.unlink();
         if (line.queue.empty()) return;
         line.rank = rank_of(line, now);
+        SLUICE_ASSERT(line.rank < by_rank.size());
         by_rank[line.rank].push_back(line);
     }
     // Time has passed.

@@ -17,6 +17,9 @@ Fetch::Fetch(io::Loop& loop, io::Actor& owner)
 void Fetch::start(const Endpoint& endpoint, std::string_view path, std::string_view key,
                   Duration timeout, std::size_t bytes_max, Until until, std::string_view json) {
     SLUICE_ASSERT(idle());
+    SLUICE_ASSERT(!deadline_.armed());
+    SLUICE_ASSERT(path.starts_with('/'));
+    SLUICE_ASSERT(timeout.ns > 0 && bytes_max > 0);
     running_ = true;
     parser_ = http::Parser(http::Parser::Side::response);  // the last answer may have broken off
     head_done_ = timed_out_ = refused_ = false;
@@ -49,9 +52,11 @@ void Fetch::stop() {
 
 void Fetch::advance() {
     if (!running_) {
+        SLUICE_ASSERT(outcome_.has_value() && !deadline_.armed());
         if (stream_.closed()) loop_.make_ready(owner_);
         return;
     }
+    SLUICE_ASSERT(!stream_.closed());  // only finish() closes it
     if (stream_.open()) {
         stream_.start_receiving();
         stream_.flush();
@@ -71,6 +76,7 @@ void Fetch::advance() {
 }
 
 void Fetch::read_answer() {
+    SLUICE_ASSERT(running_ && stream_.open());
     while (!stream_.received().empty())
         text_ += stream_.received().pop_front().text();
     if (text_.size() + answer_.body.size() > bytes_max_)
@@ -87,12 +93,15 @@ void Fetch::read_answer() {
         }
         text_.erase(0, head.bytes);
     }
+    SLUICE_ASSERT(answer_.status >= 200);  // what comes before is not the answer
     if (until_ == Until::head) return finish(std::move(answer_));
     pieces_.clear();
     std::size_t consumed = 0;
     const auto progress = parser_.parse_body(text_, pieces_, consumed);
-    for (const auto& piece : pieces_)
+    for (const auto& piece : pieces_) {
+        SLUICE_ASSERT(piece.begin <= piece.end && piece.end <= text_.size());
         answer_.body.append(text_, piece.begin, piece.end - piece.begin);
+    }
     text_.clear();
     if (progress == http::Progress::failed) return finish(parser_.error());
     if (progress == http::Progress::complete) finish(std::move(answer_));
@@ -100,6 +109,7 @@ void Fetch::read_answer() {
 
 void Fetch::finish(Result<FetchAnswer> outcome) {
     SLUICE_ASSERT(running_);
+    SLUICE_ASSERT(!outcome_.has_value());  // it ends once
     running_ = false;
     outcome_.emplace(std::move(outcome));
     loop_.timers().disarm(deadline_);

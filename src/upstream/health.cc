@@ -38,6 +38,7 @@ std::string_view plain_path(Kind kind) {
 
 std::string_view health_name(Health health) {
     constexpr std::string_view names[] = {"up", "loading", "down"};
+    SLUICE_ASSERT(static_cast<std::size_t>(health) < std::size(names));
     return names[static_cast<std::size_t>(health)];
 }
 
@@ -59,7 +60,9 @@ public:
               auto& probe = *static_cast<Probe*>(self);
               probe.due_ = true;
               probe.loop_.make_ready(probe);
-          }) {}
+          }) {
+        SLUICE_ASSERT(server_.endpoint != nullptr);
+    }
 
     void follow(Kind kind) {
         kind_ = kind;
@@ -166,6 +169,9 @@ void HealthWatch::Probe::advance() {
 }
 
 void HealthWatch::Probe::ask(Step step, std::string_view path, Duration timeout) {
+    // One question at a time, and only of one that is served.
+    SLUICE_ASSERT(step != Step::none && step_ == Step::none);
+    SLUICE_ASSERT(followed_ && !stopping_);
     step_ = step;
     fetch_.start(*server_.endpoint, path, server_.key.value(), timeout, answer_bytes_max,
                  any_answer_will_do() ? Fetch::Until::head : Fetch::Until::end);
@@ -174,6 +180,7 @@ void HealthWatch::Probe::ask(Step step, std::string_view path, Duration timeout)
 void HealthWatch::Probe::see(Step step) {
     const auto& outcome = fetch_.outcome();
     SLUICE_ASSERT(outcome.has_value());
+    SLUICE_ASSERT(step != Step::none);
     if (outcome->ok()) return see_status(step, outcome->value());
     const std::string& why = outcome->error().message;
     if (fetch_.refused()) return become(Health::down, why);
@@ -229,6 +236,8 @@ void HealthWatch::Probe::live() {
 // One that works on nothing works on nobody's request. Requests are on their way while it answers,
 // so what is said of those that were left is the worst of two answers.
 void HealthWatch::Probe::see_slots(std::string_view body) {
+    // Requests that were left before it was asked the time before are in both answers.
+    SLUICE_ASSERT(asked_before_ <= asked_ && asked_ <= loop_.now());
     auto busy = llm::count_busy_slots(body);
     if (!busy) return live();
     const Traffic traffic = traffic_of_(owner_, server_.endpoint->id);
@@ -255,7 +264,9 @@ void HealthWatch::Probe::become(Health health, const std::string& cause) {
 }
 
 void HealthWatch::Probe::schedule() {
+    SLUICE_ASSERT(step_ == Step::none && !stopping_);
     const Duration usual = server_.setting.interval;
+    SLUICE_ASSERT(usual.ns > 0);
     Duration gap = usual;
     if (health_ == Health::loading) gap = std::min(usual, loading_gap);
     if (health_ == Health::down) gap = std::min(usual, down_gap_max);
@@ -276,6 +287,7 @@ HealthWatch::HealthWatch(io::Loop& loop, std::vector<WatchedServer> servers, std
     for (auto& server : servers) {
         const std::uint32_t id = server.endpoint->id;
         if (id >= probes_.size()) probes_.resize(id + 1);
+        SLUICE_ASSERT(probes_[id] == nullptr);  // a server is in the plan once
         probes_[id] = std::make_unique<Probe>(loop, std::move(server), seed + id, owner, changed,
                                               traffic_of, has_signed);
     }

@@ -53,6 +53,7 @@ Listing::Listing(io::Loop& loop, io::Actor& watch, WatchPlan::Server planned, st
       fetch_(loop, *this),
       next_(this, [](void* self) { static_cast<Listing*>(self)->ask(); }),
       heard_(plan_.generic()) {
+    SLUICE_ASSERT(plan_.endpoint != nullptr);
     fetch_.add_line(std::move(hop_line));
 }
 
@@ -92,6 +93,8 @@ void Listing::advance() {
             return end_round();
         }
         case Step::question:
+            SLUICE_ASSERT(fetch_.outcome().has_value());
+            SLUICE_ASSERT(question_ < questions_for(kind_).size());
             if (const auto& outcome = fetch_.outcome();
                 outcome->ok() && outcome->value().status == 200)
                 (this->*questions_for(kind_)[question_].learn)(outcome->value().body);
@@ -104,6 +107,8 @@ void Listing::advance() {
 }
 
 void Listing::begin_round() {
+    SLUICE_ASSERT(step_ == Step::rest);
+    SLUICE_ASSERT(!plan_.generic());  // a route's backend is not asked what it serves
     loop_.timers().disarm(next_);
     // Whoever starts a gateway waits for the first round.
     shows_left_ = heard_ ? shows_in_round : 0;
@@ -117,11 +122,14 @@ void Listing::ask_for_list(Step step, bool without_version) {
 }
 
 void Listing::ask_for(std::string_view path, std::string_view json) {
+    SLUICE_ASSERT(step_ != Step::rest);  // the answer will be looked at
     fetch_.start(*plan_.endpoint, path, plan_.key.value(), answer_timeout,
                  llm::model_list_bytes_max, Fetch::Until::end, json);
 }
 
 void Listing::end_round() {
+    SLUICE_ASSERT(step_ == Step::rest && !next_.armed());
+    SLUICE_ASSERT(!stopping_);
     compose();
     heard_ = true;
     const bool nobody = plan_.origin == WatchPlan::Origin::discovered && entries_.empty();
@@ -136,6 +144,7 @@ bool Listing::may_have_other_list() const {
     constexpr int ok = 200;
     constexpr int not_found = 404;
     constexpr int method_not_allowed = 405;
+    SLUICE_ASSERT(!trouble_.empty());
     return !is_sluice_ &&
            (list_status_ == ok || list_status_ == not_found || list_status_ == method_not_allowed);
 }
@@ -188,6 +197,7 @@ void Listing::learn_list(const FetchAnswer& answer) {
 }
 
 void Listing::give_up_list(std::string trouble) {
+    SLUICE_ASSERT(!trouble.empty());  // without words its list would count as known
     if (plan_.origin != WatchPlan::Origin::configured) listed_.clear();
     trouble_ = std::move(trouble);
 }
@@ -215,7 +225,9 @@ std::span<const Listing::Question> Listing::questions_for(Kind kind) {
 }
 
 void Listing::ask_next() {
+    SLUICE_ASSERT(trouble_.empty());  // who has no list is asked nothing more
     const auto questions = questions_for(kind_);
+    SLUICE_ASSERT(question_ <= questions.size());
     if (question_ == 0 && (list_changed_ || loop_.now() - details_asked_ >= details_gap)) {
         list_changed_ = true;
         details_asked_ = loop_.now();
@@ -238,6 +250,7 @@ bool Listing::ask_to_show() {
         return entry.context == 0 && !shown_.contains(entry.id);
     });
     if (next == entries_.end()) return false;
+    SLUICE_ASSERT(shows_left_ > 0);
     --shows_left_;
     asked_to_show_ = next->id;
     std::string json = R"({"model":")";
@@ -250,6 +263,8 @@ bool Listing::ask_to_show() {
 // What it does not tell is not asked for again; who does not answer is, in another round.
 void Listing::learn_shown() {
     const auto& outcome = fetch_.outcome();
+    SLUICE_ASSERT(outcome.has_value());
+    SLUICE_ASSERT(kind_ == Kind::ollama);
     if (!outcome->ok()) {
         shows_left_ = 0;
         return;

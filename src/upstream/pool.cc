@@ -22,10 +22,17 @@ bool Link::spoiled() const {
 }
 
 void Link::advance() {
-    if (stream.closed()) return pool_.pools_.loop_.retire(*this);
+    if (stream.closed()) {
+        // Nobody closes an idle one but who takes it off the list.
+        SLUICE_ASSERT(!idle_hook_.linked() && !idle_timer_.armed());
+        return pool_.pools_.loop_.retire(*this);
+    }
     if (!idle_hook_.linked()) return;  // closing
     if (!spoiled()) {
-        if (exchanges_ == 0 && stream.open()) pool_.listen(*this);  // opened ahead, connected now
+        if (exchanges_ == 0 && stream.open()) {  // opened ahead, connected now
+            SLUICE_ASSERT(this == pool_.ahead_);
+            pool_.listen(*this);
+        }
         return;
     }
     if (!stream.connecting()) ++pool_.counters_.idle_closed_by_peer;
@@ -33,6 +40,8 @@ void Link::advance() {
 }
 
 void Link::bury() {
+    SLUICE_ASSERT(stream.closed());
+    SLUICE_ASSERT(pool_.links_ > 0);
     --pool_.links_;
     pool_.pools_.slab_.destroy(*this);
 }
@@ -40,10 +49,13 @@ void Link::bury() {
 // --- Pool -----------------------------------------------------------------------------------
 
 Pool::Pool(Pools& pools, std::shared_ptr<const Endpoint> endpoint)
-    : pools_(pools), endpoint_(std::move(endpoint)) {}
+    : pools_(pools), endpoint_(std::move(endpoint)) {
+    SLUICE_ASSERT(endpoint_ != nullptr);
+}
 
 Pool::~Pool() {
     SLUICE_ASSERT(links_ == 0);
+    SLUICE_ASSERT(idle_count_ == 0 && ahead_ == nullptr);
 }
 
 Link* Pool::lease(io::Actor& user, Freshness freshness) {
@@ -57,6 +69,10 @@ Link* Pool::lease(io::Actor& user, Freshness freshness) {
     if (freshness != Freshness::fresh && !idle_.empty()) {
         // The most recently used one: the others may grow old and leave.
         Link& link = idle_.back();
+        SLUICE_ASSERT(idle_count_ > 0);
+        SLUICE_ASSERT(!link.stream.closed());
+        // One that carried nothing yet is the one that was opened ahead.
+        SLUICE_ASSERT(link.exchanges_ > 0 || &link == ahead_);
         link.idle_hook_.unlink();
         --idle_count_;
         pools_.loop_.timers().disarm(link.idle_timer_);
@@ -87,11 +103,14 @@ Link* Pool::connect() {
     ++links_;
     ++counters_.connects;
     link->stream.connect(endpoint_->address());
+    SLUICE_ASSERT(link->stream.connecting());  // also where that has failed: its error() tells
     return link;
 }
 
 void Pool::give_back(Link& link, bool reusable) {
     SLUICE_ASSERT(!link.idle_hook_.linked());
+    SLUICE_ASSERT(&link.pool_ == this);
+    SLUICE_ASSERT(link.exchanges_ > 0 && &link != ahead_);  // it was leased
     link.stream.set_owner(link);
     const bool usable = reusable && link.stream.open() && !link.spoiled() &&
                         link.stream.unsent() == 0 && pools_.idle_max_.ns > 0;
@@ -118,12 +137,15 @@ void Pool::listen(Link& link) {
 
 void Pool::wait_for_request(Link& link) {
     SLUICE_ASSERT(link.idle_hook_.linked());
+    SLUICE_ASSERT(pools_.idle_max_.ns > 0);  // else links are not kept
+    SLUICE_ASSERT(idle_count_ < links_);
     ++idle_count_;
     pools_.loop_.timers().arm(link.idle_timer_, pools_.loop_.now() + pools_.idle_max_);
 }
 
 void Pool::retire_idle(Link& link) {
     SLUICE_ASSERT(link.idle_hook_.linked());
+    SLUICE_ASSERT(idle_count_ > 0);
     if (&link == ahead_) {
         ahead_ = nullptr;
         demand_.forget();
@@ -158,6 +180,7 @@ void Pool::advance() {
     if (!demand_.steady(pools_.loop_.now(), window())) return;
     Link* link = connect();
     if (link == nullptr) return;
+    SLUICE_ASSERT(ahead_ == nullptr);  // it would be one of the idle, of which there are none
     ++counters_.preconnects;
     ahead_ = link;
     // Behind those that are known to work.
@@ -168,6 +191,7 @@ void Pool::advance() {
 void Pool::close_idle() {
     while (!idle_.empty())
         retire_idle(idle_.front());
+    SLUICE_ASSERT(idle_count_ == 0 && ahead_ == nullptr);
 }
 
 // --- Pools ----------------------------------------------------------------------------------

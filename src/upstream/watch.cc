@@ -25,6 +25,8 @@ bool wants_key(const Listing& server) {
 // What to write for a server that refused to tell of its models.
 std::string key_advice_for(const Listing& server) {
     const auto& plan = server.plan();
+    // A route's backend, which has neither, is not asked and so refuses no key.
+    SLUICE_ASSERT(plan.list_models || !plan.models.empty());
     if (!plan.key.empty())
         return "it does not take the key that the settings have for it: look whether that is the "
                "right one";
@@ -58,6 +60,7 @@ Watch::Watch(io::Loop& loop, WatchPlan plan, void* owner, Publish publish)
       default_model_(std::move(plan.default_model)),
       routes_(std::move(plan.routes)),
       route_queue_(std::move(plan.route_queue)) {
+    SLUICE_ASSERT(publish != nullptr);
     for (auto& server : plan.servers)
         servers_.push_back(
             std::make_unique<Listing>(loop, *this, std::move(server), plan.hop_line));
@@ -68,6 +71,7 @@ Watch::~Watch() {
 }
 
 void Watch::start() {
+    SLUICE_ASSERT(!stopping_);
     if (published_.empty()) publish_news();
     for (const auto& server : servers_)
         server->ask();
@@ -90,8 +94,10 @@ void Watch::advance() {
 
 // Where something has changed.
 void Watch::publish_news() {
+    SLUICE_ASSERT(!stopping_);
     auto catalog = build();
     std::string said = catalog->told();
+    SLUICE_ASSERT(!said.empty());  // empty stands for: nothing was published
     for (const auto& server : servers_)
         if (!server->heard()) said += " " + std::to_string(server->plan().endpoint->id);
     for (const auto& model : catalog->models())
@@ -209,6 +215,7 @@ void Watch::add_model(Catalog& catalog, const Listing& server, const WatchPlan::
     if (target.slots == 0 && one_engine) target.slots = server.props().total_slots.value_or(0);
     if (target.setting.context == 0 && one_engine) target.setting.context = server.props().context;
     Model& model = catalog.add(named.name, entry, std::move(target));
+    SLUICE_ASSERT(!model.targets.empty());
     if (model.targets.size() > 1) return;
     model.id = model_numbers_.of(named.name);
     const auto said = std::ranges::find(models_, named.name, &config::ModelSetting::name);
@@ -270,9 +277,11 @@ void Watch::add_aliases(Catalog& catalog, const Listing& server) const {
 void Watch::add_routes(Catalog& catalog) {
     for (std::size_t i = 0; i < routes_.size(); ++i) {
         const auto& [setting, endpoints] = routes_[i];
+        SLUICE_ASSERT(setting.backends.size() == endpoints.size());
         // No name of a model holds a line end.
         const std::string number = "\n" + std::to_string(i);
         Model& model = catalog.add_route(setting.path);
+        SLUICE_ASSERT(catalog.routes().size() == i + 1);  // it is found by its number
         model.id = model_numbers_.of(number);
         model.setting.name = setting.path;
         model.setting.balance = setting.balance;

@@ -39,6 +39,7 @@ public:
                                       : target.name + ":" + std::to_string(target.port);
         const auto [found, is_new] =
             by_place_.try_emplace(place + target.path, plan_.servers.size());
+        SLUICE_ASSERT(found->second <= plan_.servers.size());
         if (!is_new) return plan_.servers[found->second];
         auto endpoint = std::make_shared<Endpoint>();  // shared: see Server::endpoint
         endpoint->id = static_cast<std::uint32_t>(plan_.servers.size());
@@ -46,6 +47,7 @@ public:
         endpoint->target = std::move(target);
         plan_.servers.push_back(
             {.endpoint = std::move(endpoint), .origin = origin, .health = health_});
+        SLUICE_ASSERT(plan_.servers[found->second].endpoint->id == found->second);
         return plan_.servers.back();
     }
 
@@ -69,6 +71,7 @@ Status plan_route(WatchPlan& plan, const config::RouteSetting& route, Servers& s
         }
         plan.routes.back().endpoints.push_back(server.endpoint);
     }
+    SLUICE_ASSERT(plan.routes.back().endpoints.size() == route.backends.size());
     return Done{};
 }
 
@@ -169,6 +172,7 @@ Result<net::Url> parse_server_url(std::string_view text) {
 }
 
 std::string asked_url(const net::Url& server, std::string_view path) {
+    SLUICE_ASSERT(path.starts_with('/') && !server.path.ends_with('/'));
     const std::string begin = server.address.is_unix()
                                   ? server.address.to_string() + ":http://" + server.host
                                   : "http://" + server.host;
