@@ -13,6 +13,7 @@ namespace {
 // What an exchange listens to; null: nothing, or what is kept.
 std::unique_ptr<answer::Cursor> begin_listening(Service& service, Exchange& exchange) {
     Sharing& sharing = *exchange.sharing;
+    SLUICE_ASSERT(sharing.ready());
     const FlightAnswer& answer = sharing.answer();
     if (answer.recording == nullptr) return nullptr;
     auto cursor = std::make_unique<answer::Cursor>(answer.recording, sharing.take_door());
@@ -31,6 +32,7 @@ std::unique_ptr<answer::Cursor> begin_listening(Service& service, Exchange& exch
 
 Answering* begin_answering(Service& service, Exchange& exchange, io::Actor& owner,
                            net::Stream& client, Upload* upload) {
+    SLUICE_ASSERT(exchange.model != nullptr && !exchange.answer_begun);
     if (exchange.sharing != nullptr) {
         const bool kept = exchange.sharing->answer().kept != nullptr;
         auto cursor = begin_listening(service, exchange);

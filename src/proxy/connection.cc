@@ -41,6 +41,8 @@ Connection::Connection(Service& service, int fd, std::string client, const Door&
 }
 
 void Connection::bury() {
+    SLUICE_ASSERT(state_ == State::closing && stream_.closed());
+    SLUICE_ASSERT(upload_ == nullptr);
     SLUICE_ASSERT(exchange_ == nullptr);
     SLUICE_ASSERT(answering_ == nullptr);
     service_.loop.timers().disarm(timer_);
@@ -50,6 +52,8 @@ void Connection::bury() {
 }
 
 void Connection::enter(State state) {
+    // Nothing follows the end; it may be asked for twice.
+    SLUICE_ASSERT(state_ != State::closing || state == State::closing);
     if (reading_hook.linked()) service_.end_reading_on(*this);
     state_ = state;
     entered_ = service_.loop.now();
@@ -71,9 +75,51 @@ void Connection::advance() {
         run();
     }
     if (state_ == State::closing) return;
+    check_state();
     stream_.flush();
     if (answering_ != nullptr) answering_->flush();
     watch_deadline();
+}
+
+// What holds whenever the connection has done what it could, and waits.
+void Connection::check_state() const {
+    switch (state_) {
+        case State::idle:
+            SLUICE_ASSERT(!close_after_);  // else it would be on its way out
+            SLUICE_ASSERT(!body_pending_);
+            [[fallthrough]];
+        case State::head:
+            SLUICE_ASSERT(exchange_ == nullptr);
+            SLUICE_ASSERT(answering_ == nullptr && upload_ == nullptr);
+            return;
+        case State::body:
+            SLUICE_ASSERT(exchange_ != nullptr && exchange_->request != nullptr);
+            SLUICE_ASSERT(answering_ == nullptr);
+            return;
+        case State::deciding:
+            SLUICE_ASSERT(exchange_ != nullptr && exchange_->sharing != nullptr);
+            SLUICE_ASSERT(answering_ == nullptr);
+            return;
+        case State::forwarding:
+            SLUICE_ASSERT(exchange_ != nullptr);
+            SLUICE_ASSERT(answering_ != nullptr);
+            return;
+        case State::discarding:
+            SLUICE_ASSERT(body_pending_);
+            SLUICE_ASSERT(reading_hook.linked());  // others may have to take its place
+            [[fallthrough]];
+        case State::finishing:
+            SLUICE_ASSERT(exchange_ != nullptr);
+            SLUICE_ASSERT(answering_ == nullptr && upload_ == nullptr);
+            return;
+        case State::lingering:
+            SLUICE_ASSERT(exchange_ == nullptr);
+            SLUICE_ASSERT(answering_ == nullptr && upload_ == nullptr);
+            SLUICE_ASSERT(reading_hook.linked());
+            return;
+        case State::closing:
+            return;
+    }
 }
 
 void Connection::run() {
@@ -108,6 +154,7 @@ bool Connection::step() {
 // --- reading --------------------------------------------------------------------------------
 
 bool Connection::read_head() {
+    SLUICE_ASSERT(exchange_ == nullptr);  // the one before is settled
     auto& received = stream_.received();
     if (received.empty()) {
         if (stream_.ended()) leave(End::client_gone);
@@ -141,6 +188,7 @@ void Connection::begin_exchange(const http::Head& head) {
         return close_gracefully();
     }
     exchange_->id = service_.request_id(head.find(http::FieldId::x_request_id));
+    SLUICE_ASSERT(exchange_->request != nullptr && !exchange_->answer_begun);
     exchange_->door = &door_;
     exchange_->method = head.method;
     exchange_->method_text = head.method_text;
@@ -170,7 +218,9 @@ bool Connection::run_head_stages(const http::Head& head) {
     for (const Stage& stage : pipeline()) {
         if (stage.on_head == nullptr) continue;
         Reply answer;
-        if (stage.on_head(*exchange_, head, answer) == Verdict::next) continue;
+        const Verdict verdict = stage.on_head(*exchange_, head, answer);
+        if (verdict == Verdict::next) continue;
+        SLUICE_ASSERT(verdict == Verdict::respond);  // only the whole request may have to wait
         reply(std::move(answer));
         return false;
     }
@@ -180,6 +230,7 @@ bool Connection::run_head_stages(const http::Head& head) {
 // --- answering ------------------------------------------------------------------------------
 
 bool Connection::forward() {
+    SLUICE_ASSERT(answering_ != nullptr && exchange_ != nullptr);
     auto& received = stream_.received();
     const std::size_t ahead_max = service_.low_on_buffers() ? 1 : parse_ahead_slices_max;
     if (received.slices() >= ahead_max) stream_.hold_receiving();
@@ -216,6 +267,8 @@ void Connection::reply_to_failure() {
     const Error error = answering_->failure();
     const End end = answering_->failure_end();
     const policy::RetryAdvice advice = answering_->advice();
+    SLUICE_ASSERT(error.status >= 400);
+    SLUICE_ASSERT(!exchange_->answer_begun);  // else it would have broken
     end_forward();
     Reply answer = error_reply(*exchange_, error.status, error.message, failure_code(error.status));
     answer.end = end;
@@ -226,6 +279,7 @@ void Connection::reply_to_failure() {
 }
 
 void Connection::refuse(const Error& error) {
+    SLUICE_ASSERT(error.status >= 400 && answering_ == nullptr);
     close_after_ = more_comes_ = true;
     if (exchange_ == nullptr) {
         exchange_ = service_.begin_exchange();
@@ -245,6 +299,8 @@ void Connection::refuse(const Error& error) {
 void Connection::reply(Reply&& answer) {
     SLUICE_ASSERT(exchange_ != nullptr);
     SLUICE_ASSERT(answering_ == nullptr);
+    SLUICE_ASSERT(!exchange_->answer_begun);  // a request has one answer
+    SLUICE_ASSERT(answer.status >= 200 && answer.status < 600);
     if (upload_ != nullptr) end_upload();
     more_comes_ |= body_pending_;
     // What is left of the body is read if it is short, or the connection is given up.
@@ -303,6 +359,7 @@ void Connection::reply_without_buffers() {
 
 // The answer is queued; the next request waits until it is out.
 bool Connection::finish() {
+    SLUICE_ASSERT(exchange_ != nullptr && upload_ == nullptr);
     if (stream_.unsent() > 0) return false;
     settle(settle_as_);
     if (close_after_ || (stream_.ended() && stream_.received().empty())) {
@@ -316,6 +373,7 @@ bool Connection::finish() {
 }
 
 void Connection::close_gracefully() {
+    SLUICE_ASSERT(exchange_ == nullptr && answering_ == nullptr);
     if (stream_.resets_at_close()) return leave(End::ok);
     stream_.received().clear();
     stream_.finish_sending();
@@ -345,6 +403,7 @@ void Connection::stop_reading_on() {
 }
 
 bool Connection::linger() {
+    SLUICE_ASSERT(exchange_ == nullptr && reading_hook.linked());
     auto& received = stream_.received();
     reading_on_.took(received.size(), service_.loop.now());
     received.clear();
@@ -357,6 +416,7 @@ bool Connection::linger() {
 // --- endings --------------------------------------------------------------------------------
 
 void Connection::end_forward() {
+    SLUICE_ASSERT(answering_ != nullptr);
     std::exchange(answering_, nullptr)->release();
     if (upload_ != nullptr) end_upload();
 }

@@ -85,6 +85,7 @@ private:
     void close_gracefully();
     void begin_reading_on();
     void enter(State state);
+    void check_state() const;
 
     bool worth_discarding() const;
     // How often a client is looked after that is not listened to, while a backend works for it.

@@ -18,6 +18,7 @@ constexpr std::size_t discarded_bytes_max = 64 * limits::KiB;
 bool Connection::read_body() {
     if (upload_ != nullptr) return begin_upload();
     if (exchange_->request->coded != nullptr) return read_coded_body();
+    SLUICE_ASSERT(answering_ == nullptr);  // nobody is sent a body that is not whole
     auto& received = stream_.received();
     RequestState& request = *exchange_->request;
     auto& pieces = service_.relay.pieces;
@@ -28,6 +29,7 @@ bool Connection::read_body() {
         pieces.clear();
         std::size_t consumed = 0;
         progress = parser_.parse_body(slice.text(), pieces, consumed);
+        SLUICE_ASSERT(consumed <= slice.size());
         exchange_->bytes_in += consumed;
         if (progress == http::Progress::failed) {
             refuse(parser_.error());
@@ -73,6 +75,9 @@ bool Connection::charge_body(std::uint64_t bytes) {
 }
 
 void Connection::body_complete() {
+    // Whole, or on its way past us; and as it is read.
+    SLUICE_ASSERT(!body_pending_ || upload_ != nullptr);
+    SLUICE_ASSERT(exchange_->request->coded == nullptr);
     stage_ = 0;
     run_body_stages();
 }
@@ -80,11 +85,13 @@ void Connection::body_complete() {
 // From the next stage on, up to one that waits.
 void Connection::run_body_stages() {
     const auto stages = pipeline();
+    SLUICE_ASSERT(exchange_->request != nullptr && stage_ <= stages.size());
     for (; stage_ < stages.size(); ++stage_) {
         const Stage& stage = stages[stage_];
         if (stage.on_body == nullptr) continue;
         Reply answer;
         const bool resumes = state_ == State::deciding;
+        SLUICE_ASSERT(!resumes || stage.on_ready != nullptr);
         const auto verdict =
             resumes ? stage.on_ready(*exchange_, answer) : stage.on_body(*exchange_, answer);
         if (verdict == Verdict::respond) return reply(std::move(answer));
@@ -102,6 +109,7 @@ void Connection::run_body_stages() {
 
 // What a stage waits for may be there.
 bool Connection::decide() {
+    SLUICE_ASSERT(exchange_->sharing != nullptr);
     if (client_left()) {
         leave(End::client_gone);
         return false;
@@ -112,6 +120,8 @@ bool Connection::decide() {
 }
 
 void Connection::begin_answer() {
+    SLUICE_ASSERT(answering_ == nullptr);
+    SLUICE_ASSERT(exchange_->model != nullptr);  // the stages have seen to it
     answering_ = begin_answering(service_, *exchange_, *this, stream_, upload_.get());
     if (answering_ == nullptr)
         return reply(error_reply(*exchange_, 503, "Too many requests are under way. Try later.",
@@ -127,6 +137,7 @@ void Connection::begin_answer() {
 // what is on its way into buffers is waited for.
 bool Connection::prepare_upload(const http::Head& head) {
     SLUICE_ASSERT(upload_ == nullptr && body_pending_);
+    SLUICE_ASSERT(stream_.received().size() >= head.bytes);
     const std::uint64_t here = stream_.received().size() - head.bytes;
     const std::uint64_t length = exchange_->body_bytes_declared;
     answer::RequestLaneFacts facts{.mode = service_.settings.relay,
@@ -149,6 +160,7 @@ bool Connection::prepare_upload(const http::Head& head) {
 
 // Nothing is on its way into buffers any more, so it is known how much is left for the pipe.
 bool Connection::begin_upload() {
+    SLUICE_ASSERT(body_pending_ && exchange_->is_generic());
     if (stream_.receiving()) return false;
     const answer::RequestLaneFacts facts{.mode = service_.settings.relay,
                                          .in = http::Framing::length,
@@ -174,6 +186,7 @@ bool Connection::begin_upload() {
 
 // What was not taken of it has still to come from the client.
 void Connection::end_upload() {
+    SLUICE_ASSERT(upload_ != nullptr);
     upload_->stop();
     upload_ = nullptr;
     body_pending_ = parser_.opaque_bytes() > 0;
@@ -181,6 +194,7 @@ void Connection::end_upload() {
 
 // When the client has been too slow with it. A wait for the backend does not count.
 Instant Connection::upload_deadline() const {
+    SLUICE_ASSERT(upload_ != nullptr);
     if (!upload_->waits_for_client()) return io::TimerWheel::never;
     const auto& timeouts = service_.settings.timeouts;
     Instant due = io::TimerWheel::never;
@@ -191,6 +205,7 @@ Instant Connection::upload_deadline() const {
 }
 
 void Connection::give_up_upload() {
+    SLUICE_ASSERT(upload_ != nullptr && answering_ != nullptr);
     Error error = body_too_slow();
     if (exchange_->answer_begun) return answering_->interrupt(std::move(error), End::timeout);
     answering_->abandon();
@@ -208,12 +223,14 @@ bool Connection::worth_discarding() const {
 }
 
 bool Connection::discard_body() {
+    SLUICE_ASSERT(exchange_->answer_begun && body_pending_);
     auto& received = stream_.received();
     while (!received.empty()) {
         mem::Slice slice = received.pop_front();
         service_.relay.pieces.clear();
         std::size_t consumed = 0;
         const auto progress = parser_.parse_body(slice.text(), service_.relay.pieces, consumed);
+        SLUICE_ASSERT(consumed <= slice.size());
         reading_on_.took(consumed, service_.loop.now());
         slice.drop_front(consumed);
         if (progress == http::Progress::failed || reading_on_.bytes() > discarded_bytes_max)

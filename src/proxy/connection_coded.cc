@@ -13,6 +13,7 @@ constexpr std::size_t decoded_bytes_a_step = 64 * limits::KiB;
 }  // namespace
 
 bool Connection::read_coded_body() {
+    SLUICE_ASSERT(upload_ == nullptr);  // that is for bytes that nobody reads
     CodedBody& coded = *exchange_->request->coded;
     std::size_t left = decoded_bytes_a_step;
     for (;;) {
@@ -37,6 +38,7 @@ bool Connection::read_coded_body() {
 
 // What one read has brought. False: it is no body, and was refused.
 bool Connection::take_coded(CodedBody& coded) {
+    SLUICE_ASSERT(body_pending_ && !stream_.received().empty());
     auto& received = stream_.received();
     entered_ = service_.loop.now();
     mem::Slice slice = received.pop_front();
@@ -44,6 +46,7 @@ bool Connection::take_coded(CodedBody& coded) {
     pieces.clear();
     std::size_t consumed = 0;
     const auto progress = parser_.parse_body(slice.text(), pieces, consumed);
+    SLUICE_ASSERT(consumed <= slice.size());
     exchange_->bytes_in += consumed;
     if (progress == http::Progress::failed) {
         refuse(parser_.error());
@@ -59,6 +62,7 @@ bool Connection::take_coded(CodedBody& coded) {
 
 // False: it was answered.
 bool Connection::decode_some(CodedBody& coded, std::size_t& left) {
+    SLUICE_ASSERT(left > 0 && coded.has_more());
     const auto room = service_.head_space();
     const auto decoded = coded.decode(room.first(std::min(room.size(), left)));
     if (!decoded) {
@@ -67,6 +71,7 @@ bool Connection::decode_some(CodedBody& coded, std::size_t& left) {
         return false;
     }
     const std::string_view text = decoded.value();
+    SLUICE_ASSERT(text.size() <= left);
     left -= text.size();
     RequestState& request = *exchange_->request;
     const std::uint64_t size = request.body.size() + text.size();
@@ -85,11 +90,13 @@ bool Connection::decode_some(CodedBody& coded, std::size_t& left) {
 }
 
 void Connection::end_coded_body(const CodedBody& coded) {
+    SLUICE_ASSERT(!body_pending_ && !coded.has_more());
     if (!coded.complete())
         return reply(error_reply(*exchange_, 400,
                                  "The request body ends before what it is compressed with says.",
                                  "invalid_body"));
     RequestState& request = *exchange_->request;
+    SLUICE_ASSERT(request.coded.get() == &coded);
     request.coded = nullptr;
     SLUICE_ASSERT(request.charged >= request.body.size());
     const std::uint64_t spare = request.charged - request.body.size();

@@ -29,6 +29,7 @@ Instant Connection::deadline() const {
             if (stream_.deaf()) due = next_look_;
             break;
         case State::forwarding:
+            SLUICE_ASSERT(answering_ != nullptr);
             due = answering_->deadline();
             if (stream_.deaf()) due = std::min(due, next_look_);
             if (upload_ != nullptr) due = std::min(due, upload_deadline());
@@ -57,7 +58,9 @@ Duration Connection::write_stall() const {
 Duration Connection::parting() const {
     constexpr Duration longest = Duration::seconds(1);
     const Duration linger = service_.settings.timeouts.linger;
-    return linger.ns == 0 ? longest : std::min(longest, linger);
+    const Duration limit = linger.ns == 0 ? longest : std::min(longest, linger);
+    SLUICE_ASSERT(limit.ns > 0);  // zero would mean: for ever
+    return limit;
 }
 
 Error Connection::body_too_slow() {
@@ -65,6 +68,7 @@ Error Connection::body_too_slow() {
 }
 
 void Connection::watch_deadline() {
+    SLUICE_ASSERT(state_ != State::closing);
     const Instant due = deadline();
     if (due == io::TimerWheel::never)
         service_.loop.timers().disarm(timer_);
@@ -73,6 +77,7 @@ void Connection::watch_deadline() {
 }
 
 void Connection::on_deadline() {
+    SLUICE_ASSERT(state_ != State::closing);
     const Duration limit = write_stall();
     const bool stalled =
         stream_.unsent() > 0 && limit.ns > 0 && write_progress_ + limit <= service_.loop.now();

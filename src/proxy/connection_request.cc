@@ -52,6 +52,7 @@ bool nominates_keys(const http::Head& head) {
 // The client's own credential: a key in the form that models know; else its fields as they are.
 void keep_credentials(const http::Head& head, const Exchange& exchange, RequestState& request) {
     const llm::Dialect dialect = exchange.dialect();
+    SLUICE_ASSERT(request.credentials.empty());  // a head is kept once
     if (!exchange.is_generic()) request.own_key_form = policy::form_of_own_key(head, dialect);
     // What a consumer showed us is no backend's business.
     if (exchange.consumer != nullptr || !head.present.meets(policy::key_fields)) return;
@@ -92,7 +93,9 @@ std::string Connection::path_begun() const {
 
 // What a backend will need of the head, which is gone when the body is complete.
 void Connection::keep_request(const http::Head& head) {
+    SLUICE_ASSERT(exchange_ != nullptr && exchange_->request != nullptr);
     RequestState& request = *exchange_->request;
+    SLUICE_ASSERT(request.fields.empty());
     request.method = head.method_text;
     if (request.target.empty()) request.target = head.target;  // else a route has said it
     http::HeadWriter writer(service_.head_space());

@@ -47,6 +47,7 @@ bool is_preflight(const http::Head& head) {
 }
 
 std::string preflight_fields(const http::Head& head) {
+    SLUICE_ASSERT(head.method == http::Method::options);
     std::string fields =
         "Access-Control-Allow-Methods: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"
         "Access-Control-Max-Age: 600\r\n"
@@ -61,6 +62,7 @@ std::string preflight_fields(const http::Head& head) {
 }
 
 void open_to(std::string_view origin, http::HeadWriter& writer) {
+    SLUICE_ASSERT(!origin.empty());
     writer.field("Access-Control-Allow-Origin", origin);
     // The names for those to whom '*' is one of them.
     writer.field("Access-Control-Expose-Headers",

@@ -29,6 +29,7 @@ bool ends_servers(const Service& service, std::uint64_t digest) {
 }
 
 void Inquest::broke(Service& service, const Server& server) {
+    SLUICE_ASSERT(server != nullptr);
     if (!suspect.undecided_on(server->id)) broken.push_back({server, service.loop.now()});
     service.suspicion.broke(suspect, service.loop.now());
 }
@@ -96,12 +97,14 @@ Inquests::~Inquests() {
 }
 
 void Inquests::take(const Inquest& inquest, std::uint64_t digest) {
+    SLUICE_ASSERT(!inquest.closed);  // it would be told twice
     if (cases_.size() == cases_max || service_.draining) return;
     cases_.push_back(std::make_unique<Case>(inquest, digest));  // rare: a server broke off
     if (!timer_.armed()) service_.loop.timers().arm(timer_, service_.loop.now() + look_gap);
 }
 
 void Inquests::look() {
+    SLUICE_ASSERT(!timer_.armed() && !cases_.empty());  // it is armed for somebody
     auto cases = std::exchange(cases_, {});
     for (auto& each : cases) {
         each->inquest.look_back(service_, nullptr, patience_max);

@@ -56,6 +56,7 @@ template <class F>
 void RequestState::each_header(F&& f) const {
     for (std::size_t at = 0; at < fields.size();) {
         const std::size_t end = fields.find("\r\n", at);
+        SLUICE_ASSERT(end != fields.npos);  // a HeadWriter has ended each line
         const std::string_view line = std::string_view(fields).substr(at, end - at);
         const std::size_t colon = line.find(':');
         if (colon != line.npos) {
@@ -95,6 +96,7 @@ bool RequestState::has_header_beginning(std::string_view prefix) const {
 }
 
 std::uint64_t RequestState::digest(std::uint64_t seed) {
+    SLUICE_ASSERT(coded == nullptr);  // it is of what was decoded
     if (digest_made != 0) return digest_made;
     policy::RequestDigest made(seed);
     for (const std::string* part : {&method, &target}) {
@@ -111,6 +113,7 @@ std::uint64_t RequestState::digest(std::uint64_t seed) {
 
 Reply error_reply(const Exchange& exchange, int status, std::string_view message,
                   std::string_view code, std::string_view param, std::string_view members) {
+    SLUICE_ASSERT(status >= 400 && status < 600);
     Reply reply;
     reply.status = status;
     reply.body = llm::error_body(exchange.dialect(), {.status = status,
@@ -126,6 +129,7 @@ Reply error_reply(const Exchange& exchange, int status, std::string_view message
 }
 
 std::string_view failure_code(int status) {
+    SLUICE_ASSERT(status >= 400);
     switch (status) {
         case 504:
             return "upstream_timeout";

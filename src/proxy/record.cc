@@ -117,6 +117,8 @@ void RecordWriter::put_time(WallTime at) {
 
 std::string_view RecordWriter::write(const Exchange& exchange, Instant now,
                                      std::string_view client) {
+    SLUICE_ASSERT(exchange.end.has_value());  // it is written once, when all is known
+    SLUICE_ASSERT(exchange.begun <= now);
     at_ = room_.get();
     put("{\"time\":\"");
     put_time(exchange.begun_wall);

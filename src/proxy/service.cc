@@ -72,6 +72,7 @@ Service::Service(io::Loop& shard_loop, const config::Settings& all, LineSink& lo
     auto compiled_rules = policy::RuleTable::compile(all.rules);
     auto compiled_routes = policy::RouteTable::compile(all.routes);
     SLUICE_ASSERT(compiled_rules.ok() && compiled_routes.ok());
+    SLUICE_ASSERT(all.shards > 0);
     if (keeps_answers(all)) flights.keep_answers(all.cache_memory / all.shards);
     rules = std::move(compiled_rules).value();
     routes = std::move(compiled_routes).value();
@@ -113,6 +114,7 @@ void Service::learn(const policy::Lesson& lesson) {
 // --- connections and exchanges --------------------------------------------------------------
 
 void Service::accept(int fd, std::size_t listener) {
+    SLUICE_ASSERT(fd >= 0);
     sockaddr_storage name{};
     socklen_t size = 0;
     std::string client = io::peer_name(fd, name, size) == 0 ? net::Address(name, size).host()
@@ -175,6 +177,7 @@ void Service::end_reading_on(OpenConnection& connection) {
     SLUICE_ASSERT(read_on_count > 0);
     connection.reading_hook.unlink();
     --read_on_count;
+    SLUICE_ASSERT((read_on_count == 0) == read_on.empty());
 }
 
 Exchange* Service::begin_exchange() {
@@ -213,6 +216,7 @@ bool Service::charge_body(std::uint64_t bytes) {
         limits::request_bytes_of(loop.buffers().count() * loop.buffers().buffer_bytes());
     if (bytes > limit || body_bytes_charged > limit - bytes) return false;
     body_bytes_charged += bytes;
+    SLUICE_ASSERT(body_bytes_charged <= limit);
     return true;
 }
 
@@ -223,6 +227,7 @@ void Service::release_body(std::uint64_t bytes) {
 
 void Service::count(const Exchange& exchange) {
     const auto end = static_cast<std::size_t>(*exchange.end);
+    SLUICE_ASSERT(end < ends);
     ++statistics.exchanges_ended[end];
     const bool forwarded = exchange.target != nullptr;
     const bool routed = exchange.model != nullptr;
@@ -253,6 +258,7 @@ void Service::count(const Exchange& exchange) {
 
 // What a backend did not have to do again.
 void Service::count_sharing(const Exchange& exchange, Served& row) {
+    SLUICE_ASSERT(exchange.sharing != nullptr);
     using enum cache::Outcome;
     const bool saved = exchange.cache == hit || exchange.cache == joined || exchange.cache == stale;
     if (!saved || exchange.status != 200) return;
@@ -299,6 +305,9 @@ Exchange* Service::begin_flight(Exchange& first) {
 }
 
 void Service::settle_flight(Exchange& exchange) {
+    // Those who listen are settled; the flight itself is nobody's request.
+    SLUICE_ASSERT(!exchange.end.has_value());
+    SLUICE_ASSERT(exchange.model != nullptr);
     if (exchange.target != nullptr) {
         count_tokens(exchange, statistics.row(exchange.consumer_name(), exchange.model->name,
                                               exchange.target->endpoint->url));
@@ -322,6 +331,7 @@ std::string Service::request_id(std::string_view given) {
     for (const std::uint64_t word : {prng.next(), prng.next()})
         for (int shift = 60; shift >= 0; shift -= 4)
             *at++ = "0123456789abcdef"[(word >> shift) & 15];
+    SLUICE_ASSERT(at == id.data() + id.size());
     return {id.data(), id.size()};
 }
 

@@ -8,6 +8,7 @@
 namespace sluice::proxy {
 
 Sharing::~Sharing() {
+    SLUICE_ASSERT(!ready_ || ticket_ == 0);  // who has an answer waits for none
     if (ticket_ != 0) flights_.forget(ticket_);
     if (ready_ && !handed_over_) flights_.give_back(question_.key, std::move(answer_));
 }
@@ -16,6 +17,8 @@ void Sharing::ask(FlightQuestion&& question) {
     SLUICE_ASSERT(!ready_ && ticket_ == 0);
     question_ = std::move(question);
     auto answer = flights_.ask(question_, *this, ticket_);
+    // Either it is here, or somebody will tell.
+    SLUICE_ASSERT(answer.has_value() == (ticket_ == 0));
     if (!answer) return;
     answer_ = std::move(*answer);
     ready_ = true;
@@ -39,6 +42,7 @@ void Sharing::ask_anew() {
 }
 
 bool Sharing::fit(const llm::Endpoint& endpoint, bool streamed, bool with_usage) {
+    SLUICE_ASSERT(ready_ && !handed_over_);
     SLUICE_ASSERT(answer_.kept != nullptr);
     const cache::Answer& kept = *answer_.kept;
     const bool kept_as_stream = kept.form() != cache::Form::document;

@@ -16,7 +16,9 @@ bool Upload::move(net::Stream& backend, Instant now) {
         client_since_ = looked_at_ = moved_at_ = now;
         pass_received(backend);
     }
+    SLUICE_ASSERT(looked_at_ <= now);
     if (!waits_for_client_) client_since_ = client_since_ + (now - looked_at_);
+    SLUICE_ASSERT(client_since_ <= now);
     looked_at_ = now;
 
     auto progress = answer::SpliceRun::Progress::waits;
@@ -31,12 +33,14 @@ bool Upload::move(net::Stream& backend, Instant now) {
     if (progress == answer::SpliceRun::Progress::complete) {
         complete_ = true;
         stop();
+        SLUICE_ASSERT(parser_.opaque_bytes() == 0);
         client_.start_receiving();
     }
     return progress == answer::SpliceRun::Progress::goes_on;
 }
 
 void Upload::pass_received(net::Stream& backend) {
+    SLUICE_ASSERT(!begun_ && moved_ == 0);  // what went to another backend is gone
     mem::Chain& received = client_.received();
     const auto size = std::min<std::uint64_t>(received.size(), parser_.opaque_bytes());
     if (size > 0) {
@@ -50,6 +54,7 @@ void Upload::pass_received(net::Stream& backend) {
 void Upload::stop() {
     waits_for_client_ = false;
     if (!run_.active()) return;
+    SLUICE_ASSERT(!run_.has_length() || run_.taken() <= parser_.opaque_bytes());
     if (run_.has_length()) parser_.skip(run_.taken());
     run_.end();
 }

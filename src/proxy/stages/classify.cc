@@ -24,6 +24,7 @@ bool may_be_a_pages(const http::Head& head) {
 enum class BodyType : std::uint8_t { as_it_is, taken_as_json, refused };
 
 BodyType judge_type(const Exchange& exchange, const http::Head& head, std::string_view type) {
+    SLUICE_ASSERT(exchange.endpoint != nullptr);
     const auto kind = exchange.endpoint->kind;
     const bool json = http::same_name(type, "application/json");
     const bool multipart = http::same_name(type, "multipart/form-data");
@@ -59,6 +60,7 @@ Codings codings_of(const http::Head& head) {
 Verdict check_coding(Exchange& exchange, const http::Head& head, Reply& reply) {
     const Codings codings = codings_of(head);
     if (codings.count == 0) return Verdict::next;
+    SLUICE_ASSERT(exchange.request->coded == nullptr);
     auto decoder = codings.count == 1 ? http::ContentDecoder::create(codings.first) : nullptr;
     if (decoder != nullptr) {
         exchange.request->coded =
@@ -74,6 +76,7 @@ Verdict check_coding(Exchange& exchange, const http::Head& head, Reply& reply) {
 }
 
 Verdict check_body(Exchange& exchange, const http::Head& head, Reply& reply) {
+    SLUICE_ASSERT(exchange.endpoint != nullptr && exchange.request != nullptr);
     const std::size_t bytes_max = exchange.service.settings.body_bytes_max;
     if (head.framing == http::Framing::length && head.content_length > bytes_max)
         return refuse(reply, body_too_large_reply(exchange));
@@ -207,6 +210,7 @@ Verdict classify_route(Exchange& exchange, const http::Head& head, Reply& reply)
 }  // namespace
 
 Verdict classify_on_head(Exchange& exchange, const http::Head& head, Reply& reply) {
+    SLUICE_ASSERT(exchange.route == nullptr);
     exchange.endpoint = endpoint_asked(head);
     if (exchange.endpoint == nullptr) return classify_route(exchange, head, reply);
     if (!exchange.endpoint->allows(head.method)) {

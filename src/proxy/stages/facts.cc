@@ -33,12 +33,14 @@ bool counts_events(const Exchange& exchange) {
 
 Verdict facts_on_body(Exchange& exchange, Reply& reply) {
     RequestState& request = *exchange.request;
+    SLUICE_ASSERT(request.coded == nullptr);  // the body is as it is read
     exchange.body_bytes = request.body.size();
     if (exchange.is_generic()) {
         // It may pass without being kept here; then its head has said how long it is.
         if (exchange.body_bytes_declared > 0) exchange.body_bytes = exchange.body_bytes_declared;
         return Verdict::next;
     }
+    SLUICE_ASSERT(exchange.endpoint != nullptr);
     auto facts = read_facts(request);
     if (!facts) {
         reply = error_reply(exchange, 400, facts.error().message, "invalid_body");

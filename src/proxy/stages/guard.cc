@@ -23,6 +23,7 @@ bool opens_a_page(const Exchange& exchange, const http::Head& head) {
 // Who may send the request may be told so; nobody has to show a key for that, which browsers do not
 // send with it.
 Verdict answer_preflight(const http::Head& head, Reply& reply) {
+    SLUICE_ASSERT(head.method == http::Method::options);
     reply.status = 204;
     reply.fields = preflight_fields(head);
     return Verdict::respond;
@@ -37,6 +38,7 @@ Verdict refuse_as_asked(Exchange& exchange, const http::Head& head, Reply& reply
 }  // namespace
 
 Verdict guard_on_head(Exchange& exchange, const http::Head& head, Reply& reply) {
+    SLUICE_ASSERT(exchange.door != nullptr && exchange.opened_to.empty());
     const Doors& doors = exchange.service.doors;
     // HTTP/1.0 may come without Host; a browser never speaks it.
     if (!head.host.empty() && !doors.allow_host(*exchange.door, head.host))

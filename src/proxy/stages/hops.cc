@@ -33,6 +33,7 @@ void count(std::string_view list, std::string_view own_hop, Hops& hops) {
 }  // namespace
 
 Verdict hops_on_head(Exchange& exchange, const http::Head& head, Reply& reply) {
+    SLUICE_ASSERT(!exchange.service.hop.empty());
     Hops hops;
     for (const auto& field : head.fields())
         if (field.name.size() == field_name.size() && http::same_name(field.name, field_name))

@@ -26,6 +26,7 @@ Verdict identify_on_head(Exchange& exchange, const http::Head& head, Reply& repl
     if (!key) return refuse(exchange, head, reply);
     const auto found = service.consumers.find(sha256(*key));
     if (!found) return refuse(exchange, head, reply);
+    SLUICE_ASSERT(found->consumer != nullptr);
     exchange.consumer = found->consumer;
     exchange.key_id = found->key_id;
     return Verdict::next;

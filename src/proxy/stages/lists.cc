@@ -65,6 +65,7 @@ std::string without_empty_segments(std::string_view id) {
 }
 
 Verdict answer_model(Exchange& exchange, const http::Head& head, Reply& reply) {
+    SLUICE_ASSERT(exchange.endpoint->kind == EndpointKind::model_by_id);
     const auto id = llm::model_id_of(*exchange.endpoint, head.path);
     if (!id) return refuse(reply, error_reply(exchange, 400, id.error().message, {}, "model"));
     const auto* model = exchange.service.catalog->find(id.value());

@@ -117,6 +117,7 @@ bool yields_to_routes(std::string_view path) {
 Verdict own_on_head(Exchange& exchange, const http::Head& head, Reply& reply) {
     const auto own = std::ranges::find(own_paths, head.path, &OwnPath::path);
     if (own == std::end(own_paths)) return Verdict::next;
+    SLUICE_ASSERT(own->answer != nullptr && !exchange.is_probe);
     if (own->yields && is_routed(exchange.service, head)) return Verdict::next;
     if (head.method != http::Method::get && head.method != http::Method::head) {
         reply =

@@ -20,6 +20,7 @@ void feed(policy::PrefixHasher& hasher, const mem::Chain& body, llm::Span span) 
 
 void hash_prompt(Exchange& exchange) {
     RequestState& request = *exchange.request;
+    SLUICE_ASSERT(request.prompt == nullptr && exchange.model != nullptr);
     const auto& facts = request.facts;
     const auto prompt = llm::inside(facts.prompt_value);
     if (prompt.empty()) return;
@@ -55,6 +56,7 @@ void read_priority(Exchange& exchange) {
     if (failure == std::errc{} && end == text.data() + text.size() &&
         priority < policy::WaitQueue::classes)
         exchange.priority = std::max(priority, best);
+    SLUICE_ASSERT(exchange.priority < policy::WaitQueue::classes);
 }
 
 // Of what stays together; 0: of nothing.
@@ -78,6 +80,7 @@ std::uint64_t key_of(const Exchange& exchange) {
 }  // namespace
 
 Verdict place_on_body(Exchange& exchange, Reply&) {
+    SLUICE_ASSERT(exchange.model != nullptr && exchange.request != nullptr);
     const upstream::Model& model = *exchange.model;
     RequestState& request = *exchange.request;
     read_priority(exchange);

@@ -14,6 +14,7 @@ void take(Exchange& exchange, upstream::Match match) {
 }
 
 Verdict find_model(Exchange& exchange, Reply& reply) {
+    SLUICE_ASSERT(exchange.request != nullptr && !exchange.is_generic());
     const auto& catalog = *exchange.catalog;
     const std::string_view named = exchange.request->facts.model;
     if (const auto ruled = exchange.request->ruled_model; !ruled.empty()) {
@@ -32,6 +33,7 @@ Verdict find_model(Exchange& exchange, Reply& reply) {
 }
 
 Verdict find_route(Exchange& exchange, Reply& reply) {
+    SLUICE_ASSERT(exchange.is_generic());
     exchange.model = exchange.catalog->route(exchange.route->number);
     if (exchange.model != nullptr) return Verdict::next;
     return refuse(reply, unknown_model_reply(exchange, ""));  // which says that we are starting
@@ -90,6 +92,7 @@ Reply out_of_memory_reply(const Exchange& exchange) {
 }
 
 Verdict route_on_body(Exchange& exchange, Reply& reply) {
+    SLUICE_ASSERT(exchange.model == nullptr && exchange.target == nullptr);  // it is routed once
     exchange.catalog = exchange.service.catalog.share();
     return exchange.is_generic() ? find_route(exchange, reply) : find_model(exchange, reply);
 }

@@ -29,6 +29,7 @@ public:
     }
     // Of a wildcard's model the name that was meant is the one.
     bool is_like(const policy::Wildcard& pattern) const override {
+        SLUICE_ASSERT(any());
         const std::string& name = match_.name.empty() ? match_.model->name : match_.name;
         return pattern.matches(name) || pattern.matches(upstream::plain_name(name));
     }
@@ -42,6 +43,7 @@ private:
 
 Verdict rules_on_head(Exchange& exchange, const http::Head& head, Reply&) {
     if (exchange.service.rules.empty() || exchange.is_generic()) return Verdict::next;
+    SLUICE_ASSERT(exchange.request->head == nullptr);
     exchange.request->head = std::make_unique<HeadCopy>(head);
     return Verdict::next;
 }
@@ -49,6 +51,8 @@ Verdict rules_on_head(Exchange& exchange, const http::Head& head, Reply&) {
 Verdict rules_on_body(Exchange& exchange, Reply&) {
     RequestState& request = *exchange.request;
     if (request.head == nullptr) return Verdict::next;
+    // What the rules chose is what the model is found by.
+    SLUICE_ASSERT(exchange.model == nullptr && request.ruled_model.empty());
     const policy::RuleTable& rules = exchange.service.rules;
     const auto& facts = request.facts;
     const policy::Consumer* consumer = exchange.consumer;

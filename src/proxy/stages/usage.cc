@@ -9,6 +9,7 @@ namespace sluice::proxy {
 
 Verdict usage_on_body(Exchange& exchange, Reply&) {
     const auto& facts = exchange.request->facts;
+    SLUICE_ASSERT(!exchange.streamed || exchange.endpoint != nullptr);
     exchange.usage_asked = exchange.streamed && exchange.endpoint->usage_injectable &&
                            exchange.request->multipart == nullptr && !llm::asks_for_usage(facts) &&
                            llm::can_ask_for_usage(facts);
