@@ -40,11 +40,8 @@ void Loop::turn(Instant deadline) {
             actor.advance();
         }
     }
-    while (!retired_.empty()) {
-        Actor& actor = retired_.pop_front();
-        SLUICE_ASSERT(actor.retired_);
-        actor.bury();
-    }
+    while (!retired_.empty())
+        retired_.pop_front().bury();
 }
 
 }  // namespace sluice::io

@@ -110,6 +110,7 @@ void Connection::keep_request(const http::Head& head) {
     writer.field("CDN-Loop", service_.hop);  // one more item: see stages/hops.cc
     SLUICE_ASSERT(!writer.overflowed());
     request.fields = writer.text();
+    SLUICE_ASSERT(request.fields.ends_with("\r\n"));  // it is read line by line
     keep_credentials(head, *exchange_, request);
     exchange_->client_timeouts = policy::read_client_timeouts(head);
     const std::string_view retry = head.find(http::FieldId::x_stainless_retry_count);
