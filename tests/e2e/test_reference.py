@@ -10,6 +10,7 @@ import collections
 import hashlib
 import os
 import re
+import tempfile
 import unittest
 
 from backend import Backend, chunk, delta, json_answer
@@ -193,6 +194,8 @@ class Busy(unittest.TestCase):
         cls.addClassCleanup(cls.sim.stop)
         cls.backend = Backend()
         cls.addClassCleanup(cls.backend.stop)
+        folder = tempfile.TemporaryDirectory(prefix="sluice-reference-")
+        cls.addClassCleanup(folder.cleanup)
         cls.gateway = Gateway(*settings({
             "consumers": [{"name": "me", "admin": True, "keys": [
                 {"id": "k1", "sha256": hashlib.sha256(KEY.encode()).hexdigest()}]}],
@@ -202,6 +205,7 @@ class Busy(unittest.TestCase):
                        "sim": {"backends": [{"url": cls.sim.url}]}},
             "rules": [{"name": "r1", "when": {"model": "other"}, "use": "m"}],
             "routes": [{"path": "/tool", "backends": [{"url": cls.backend.url}]}],
+            "cache": {"disk": os.path.join(folder.name, "answers.db")},
             "defaults": NO_NOTICES}))
         cls.addClassCleanup(cls.gateway.stop)
         cls.answers = [cls.answer(*each) for each in cls.requests()]
