@@ -215,13 +215,17 @@ void Connection::begin_exchange(const http::Head& head) {
 }
 
 bool Connection::run_head_stages(const http::Head& head) {
-    for (const Stage& stage : pipeline()) {
+    const auto stages = pipeline();
+    for (stage_ = 0; stage_ < stages.size(); ++stage_) {
+        const Stage& stage = stages[stage_];
         if (stage.on_head == nullptr) continue;
         Reply answer;
         const Verdict verdict = stage.on_head(*exchange_, head, answer);
         if (verdict == Verdict::next) continue;
-        SLUICE_ASSERT(verdict == Verdict::respond);  // only the whole request may have to wait
-        reply(std::move(answer));
+        if (verdict == Verdict::wait)
+            wait_for_stage();
+        else
+            reply(std::move(answer));
         return false;
     }
     return true;

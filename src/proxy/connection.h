@@ -69,6 +69,7 @@ private:
     void body_complete();
     bool decide();
     void run_body_stages();
+    void wait_for_stage();
     void begin_answer();
     bool prepare_upload(const http::Head& head);
     bool begin_upload();

@@ -88,23 +88,24 @@ void Connection::run_body_stages() {
     SLUICE_ASSERT(exchange_->request != nullptr && stage_ <= stages.size());
     for (; stage_ < stages.size(); ++stage_) {
         const Stage& stage = stages[stage_];
-        if (stage.on_body == nullptr) continue;
-        Reply answer;
         const bool resumes = state_ == State::deciding;
         SLUICE_ASSERT(!resumes || stage.on_ready != nullptr);
+        if (!resumes && stage.on_body == nullptr) continue;
+        Reply answer;
         const auto verdict =
             resumes ? stage.on_ready(*exchange_, answer) : stage.on_body(*exchange_, answer);
         if (verdict == Verdict::respond) return reply(std::move(answer));
-        if (verdict == Verdict::wait) {
-            SLUICE_ASSERT(stage.on_ready != nullptr && exchange_->sharing != nullptr);
-            exchange_->sharing->waiter = this;
-            if (!resumes) enter(State::deciding);
-            next_look_ = service_.loop.now() + look_gap;
-            return;
-        }
+        if (verdict == Verdict::wait) return wait_for_stage();
         if (resumes) enter(State::body);
     }
     begin_answer();
+}
+
+void Connection::wait_for_stage() {
+    SLUICE_ASSERT(pipeline()[stage_].on_ready != nullptr && exchange_->sharing != nullptr);
+    exchange_->sharing->waiter = this;
+    if (state_ != State::deciding) enter(State::deciding);
+    next_look_ = service_.loop.now() + look_gap;
 }
 
 // What a stage waits for may be there.

@@ -135,7 +135,8 @@ void Flight::settle(Recording::Ending&& ending) {
     ending.lane = exchange_.lane;
     recording_->end(std::move(ending));
     auto kept = answer_to_keep();
-    service_.flights.over(*this, plan_.key, recording_, std::move(kept), plan_.ttl);
+    service_.flights.over(*this, plan_.key, recording_, std::move(kept), plan_.ttl,
+                          exchange_.begun);
     service_.settle_flight(exchange_);
     service_.loop.timers().disarm(timer_);
     service_.loop.retire(*this);

@@ -29,10 +29,12 @@ FlightAnswer lead(std::shared_ptr<answer::Recording> recording) {
 Flights::Flights(io::Loop& loop, std::uint64_t seed)
     : loop_(loop),
       seed_(seed),
-      patience_(this, [](void* self) { static_cast<Flights*>(self)->give_up_looks(); }) {}
+      patience_(this, [](void* self) { static_cast<Flights*>(self)->give_up_looks(); }),
+      clear_again_(this, [](void* self) { static_cast<Flights*>(self)->ask_to_clear(); }) {}
 
 Flights::~Flights() {
     loop_.timers().disarm(patience_);
+    loop_.timers().disarm(clear_again_);
     SLUICE_ASSERT(listeners_.empty() && flights_.empty());
 }
 
@@ -149,7 +151,7 @@ void Flights::give_back(const FlightKey& key, FlightAnswer&& answer) {
     const auto door = std::move(answer.door);  // gone before what it leads to
     if (recording == nullptr || !recording->is_shared()) return;
     const bool here = home_of(key) == shard_;
-    if (answer.kind == lead && here) return ended(key, recording, nullptr, {});
+    if (answer.kind == lead && here) return ended(key, recording, nullptr, {}, {});
     if (answer.kind == lead) return send(home_of(key), Kind::over, key, recording);
     if (here) return left(key, recording);
     send(home_of(key), Kind::left, key, recording);
@@ -194,28 +196,29 @@ void Flights::shut(const FlightKey& key, const std::shared_ptr<answer::Recording
 
 void Flights::over(Flight& flight, const FlightKey& key,
                    const std::shared_ptr<answer::Recording>& recording,
-                   std::shared_ptr<const cache::Answer> kept, Duration ttl) {
+                   std::shared_ptr<const cache::Answer> kept, Duration ttl, Instant since) {
     const auto found = flights_.find(&flight.recording());
     SLUICE_ASSERT(found != flights_.end());
     flights_.erase(found);
     progress(recording);
     if (!recording->is_shared() && kept == nullptr) return;
-    if (home_of(key) == shard_) return ended(key, recording, std::move(kept), ttl);
+    if (home_of(key) == shard_) return ended(key, recording, std::move(kept), ttl, since);
     auto message = std::make_unique<FlightMessage>();
     message->kind = Kind::over;
     message->from = shard_;
     message->question.key = key;
     message->question.ttl = ttl;
+    message->since = since;
     message->recording = recording;
     message->kept = std::move(kept);
     peers_->send(home_of(key), std::move(message));
 }
 
 void Flights::ended(const FlightKey& key, const std::shared_ptr<answer::Recording>& recording,
-                    std::shared_ptr<const cache::Answer> kept, Duration ttl) {
+                    std::shared_ptr<const cache::Answer> kept, Duration ttl, Instant since) {
     const auto found = homes_.find(key);
     if (found != homes_.end() && found->second.recording == recording) homes_.erase(found);
-    if (kept == nullptr || store_ == nullptr) return;
+    if (kept == nullptr || store_ == nullptr || since <= purged_at_) return;
     const auto stored = store_->insert(key.key, kept, monotonic_now(), ttl);
     if (disk_ == nullptr) return;
     if (stored == cache::Stored::stored || stored == cache::Stored::replaced)
@@ -280,7 +283,14 @@ void Flights::receive(FlightMessage&& message) {
         case Kind::shut:
             return shut(key, message.recording);
         case Kind::over:
-            return ended(key, message.recording, std::move(message.kept), message.question.ttl);
+            return ended(key, message.recording, std::move(message.kept), message.question.ttl,
+                         message.since);
+        case Kind::purge:
+            return purge_here(message.purge, message.since, message.from, message.ticket);
+        case Kind::purged:
+            return purged(message.ticket, message.answer.purged);
+        case Kind::cleared:
+            return cleared(message.ticket, message.answer.purged.disk);
     }
 }
 

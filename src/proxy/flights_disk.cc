@@ -17,6 +17,8 @@ constexpr Duration disk_patience = Duration::seconds(2);
 bool Flights::ask_disk(const FlightQuestion& question, std::uint16_t from, std::uint64_t ticket) {
     if (disk_ == nullptr || store_ == nullptr) return false;
     if (!question.reads || question.directives.no_cache) return false;
+    // What is to go is found nowhere any more, though the disk has not heard of it.
+    if (!clearings_.empty()) return false;
     // What is on disk is no newer than what is here; and what is under way was looked for.
     if (store_->holds(question.key.key)) return false;
     if (question.joins && homes_.contains(question.key)) return false;
@@ -33,7 +35,7 @@ bool Flights::ask_disk(const FlightQuestion& question, std::uint16_t from, std::
                           .waiters = {}});
         look = std::prev(looks_.end());
     }
-    if (look->given_up) return false;
+    if (look->given_up || look->outdated) return false;
     look->waiters.push_back({question, from, ticket});
     if (!patience_.armed()) loop_.timers().arm(patience_, look->since + disk_patience);
     return true;
@@ -44,7 +46,7 @@ void Flights::found(std::uint64_t number, state::KeptAnswer&& kept) {
     SLUICE_ASSERT(look != looks_.end() && store_ != nullptr);
     // The settings may say less now than when it was written.
     const Duration ttl = std::min(kept.ttl, look->ttl);
-    if (kept.answer != nullptr && !store_->holds(look->key))
+    if (kept.answer != nullptr && !look->outdated && !store_->holds(look->key))
         store_->insert(look->key, std::move(kept.answer), monotonic_now(), ttl, kept.age);
     auto waiters = std::move(look->waiters);
     looks_.erase(look);

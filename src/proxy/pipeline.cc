@@ -9,18 +9,18 @@ namespace {
 
 // The life of a request, up to where it is sent on.
 constexpr Stage stages[] = {
-    {"guard", guard_on_head, nullptr},        // who may talk to us at all: Host, Origin
-    {"own", own_on_head, nullptr},            // what we answer about ourselves
-    {"hops", hops_on_head, nullptr},          // whether the request has come round
-    {"identify", identify_on_head, nullptr},  // who asks
-    {"classify", classify_on_head, nullptr},  // which endpoint, method, kind and size of body
-    {"lists", lists_on_head, nullptr},        // which models there are
-    {"facts", nullptr, facts_on_body},        // what the body says
-    {"rules", rules_on_head, rules_on_body},  // which model the settings choose by that
-    {"route", nullptr, route_on_body},        // which model, and where it is served
-    {"ollama", nullptr, ollama_on_body},      // what its clients ask of servers of other kinds
-    {"place", nullptr, place_on_body},        // what a choice between several places goes by
-    {"usage", nullptr, usage_on_body},        // see to it that tokens are counted
+    {"guard", guard_on_head, nullptr},              // who may talk to us at all: Host, Origin
+    {"own", own_on_head, nullptr, purge_on_ready},  // what we answer about ourselves
+    {"hops", hops_on_head, nullptr},                // whether the request has come round
+    {"identify", identify_on_head, nullptr},        // who asks
+    {"classify", classify_on_head, nullptr},        // which endpoint, method, kind and size of body
+    {"lists", lists_on_head, nullptr},              // which models there are
+    {"facts", nullptr, facts_on_body},              // what the body says
+    {"rules", rules_on_head, rules_on_body},        // which model the settings choose by that
+    {"route", nullptr, route_on_body},              // which model, and where it is served
+    {"ollama", nullptr, ollama_on_body},  // what its clients ask of servers of other kinds
+    {"place", nullptr, place_on_body},    // what a choice between several places goes by
+    {"usage", nullptr, usage_on_body},    // see to it that tokens are counted
     // whether another one's answer will do
     {"share", share_on_head, share_on_body, share_on_ready},
 };

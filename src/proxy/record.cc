@@ -54,6 +54,15 @@ std::int64_t as_signed(std::uint64_t value) {
 
 }  // namespace
 
+void RecordWriter::put_digest(const Digest& digest) {
+    put(",\"cache_key\":\"");
+    for (const std::uint8_t byte : digest) {
+        const char digits[] = {"0123456789abcdef"[byte >> 4], "0123456789abcdef"[byte & 15]};
+        put(std::string_view(digits, sizeof digits));
+    }
+    put("\"");
+}
+
 RecordWriter::RecordWriter()
     : room_(std::make_unique_for_overwrite<char[]>(line_bytes_max)), at_(room_.get()) {}
 
@@ -160,6 +169,7 @@ std::string_view RecordWriter::write(const Exchange& exchange, Instant now,
         put_text(",\"cache\":\"", cache::name_of(*exchange.cache));
         if (exchange.cache_bypass != cache::Bypass::none)
             put_text(",\"cache_cause\":\"", cache::name_of(exchange.cache_bypass));
+        if (exchange.sharing != nullptr) put_digest(exchange.sharing->key().key.digest);
     }
     if (exchange.retries > 0) put_number(",\"retries\":", exchange.retries);
     if (exchange.resumed > 0) put_number(",\"resumed\":", exchange.resumed);

@@ -58,12 +58,25 @@ void DiskPosts::Post::on_disk_end() {
 }
 
 void DiskPosts::Post::on_disk_answer(std::uint64_t ticket, state::KeptAnswer kept) {
+    auto found = std::make_unique<proxy::FlightMessage>();
+    found->kind = proxy::FlightMessage::Kind::found;
+    found->ticket = ticket;
+    found->on_disk = std::move(kept);
+    send(std::move(found));
+}
+
+void DiskPosts::Post::on_disk_purged(std::uint64_t ticket, std::uint64_t gone) {
+    auto cleared = std::make_unique<proxy::FlightMessage>();
+    cleared->kind = proxy::FlightMessage::Kind::cleared;
+    cleared->ticket = ticket;
+    cleared->answer.purged.disk = gone;
+    send(std::move(cleared));
+}
+
+void DiskPosts::Post::send(std::unique_ptr<proxy::FlightMessage> what) {
     auto message = std::make_unique<Message>();
     message->kind = Message::Kind::flight;
-    message->flight = std::make_unique<proxy::FlightMessage>();
-    message->flight->kind = proxy::FlightMessage::Kind::found;
-    message->flight->ticket = ticket;
-    message->flight->on_disk = std::move(kept);
+    message->flight = std::move(what);
     post(*all_.ring_, ring_fd_, std::move(message));
     all_.ring_->turn({}, {});
 }

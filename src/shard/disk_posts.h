@@ -10,6 +10,7 @@
 #include "sluice/base/result.h"
 #include "sluice/io/ring.h"
 #include "sluice/mem/buffer_pool.h"
+#include "sluice/proxy/flights.h"
 #include "sluice/state/answer_disk.h"
 
 #include <deque>
@@ -33,11 +34,14 @@ private:
     public:
         Post(DiskPosts& all, int ring_fd) : all_(all), ring_fd_(ring_fd) {}
         void on_disk_answer(std::uint64_t ticket, state::KeptAnswer kept) override;
+        void on_disk_purged(std::uint64_t ticket, std::uint64_t gone) override;
         void on_disk_trouble(const std::string& what) override { all_.log_trouble(what); }
         void on_disk_begin() override;
         void on_disk_end() override;
 
     private:
+        void send(std::unique_ptr<proxy::FlightMessage> what);
+
         DiskPosts& all_;
         int ring_fd_;
     };

@@ -336,7 +336,7 @@ void Shard::drain() {
 
 bool Shard::done() const {
     if (!draining_ || !service_.empty() || service_.pools.links() > 0) return false;
-    if (service_.flights.under_way() > 0 || service_.flights.looks() > 0) return false;
+    if (service_.flights.under_way() > 0 || service_.flights.on_disk() > 0) return false;
     if (watch_.has_value() && !watch_->stopped()) return false;
     if (health_watch_.has_value() && !health_watch_->stopped()) return false;
     return std::ranges::all_of(listeners_,

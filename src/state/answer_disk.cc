@@ -66,8 +66,8 @@ bool AnswerDisk::Channel::find(const cache::Key& key, std::uint64_t ticket) {
     return false;
 }
 
-bool AnswerDisk::Channel::purge(Purge purge) {
-    return add({.kind = Kind::purge, .purge = std::move(purge)});
+bool AnswerDisk::Channel::purge(Purge purge, std::uint64_t ticket) {
+    return add({.kind = Kind::purge, .ticket = ticket, .purge = std::move(purge)});
 }
 
 void AnswerDisk::wake() {
@@ -177,7 +177,7 @@ void AnswerDisk::do_job(Channel& channel, Channel::Job& job) {
             channel.asker_.on_disk_answer(job.ticket, table_->find(job.key, now));
             break;
         case Channel::Kind::purge:
-            table_->purge(job.purge);
+            channel.asker_.on_disk_purged(job.ticket, table_->purge(job.purge));
             break;
     }
 }

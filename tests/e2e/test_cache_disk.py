@@ -14,7 +14,7 @@ import threading
 import time
 
 from backend import answer_chat, chat_answer
-from harness import SLUICE, Gateway, chat_request, main, settings
+from harness import SLUICE, Gateway, chat_request, main, request, settings
 from pool_case import PoolCase, backend, consumers, key_field
 from test_relay import metrics
 from wire import Client, Closed, wait_until
@@ -46,13 +46,13 @@ class CacheDisk(PoolCase):
             script(peer, asked)
         self.server = self.scripted(counted)
 
-    def start(self, shards=1, cache=None, disk_bytes="8MiB", **top):
+    def start(self, shards=1, cache=None, disk_bytes="8MiB", models=("m",), **top):
         """A gateway that was not there before."""
         model = {"backends": [backend(self.server)], "health": {"probe": "off"},
                  "queue": {"notice_first": "0"}, "cache": {"answers": "auto", **(cache or {})}}
         gate = Gateway("--shards", str(shards), *settings(
-            {"models": {"m": model}, "cache": {"disk": self.path, "disk_bytes": disk_bytes},
-             **top}))
+            {"models": dict.fromkeys(models, model),
+             "cache": {"disk": self.path, "disk_bytes": disk_bytes}, **top}))
         self.addCleanup(lambda: gate.alive() and gate.stop())
         return gate
 
@@ -300,6 +300,102 @@ class CacheDisk(PoolCase):
         self.assertNotEqual(ended.returncode, 0)
         self.assertIn("another process has it open", ended.stderr)
         first.stop()
+
+    def purge(self, gate, query, fields=(), status=200, method="DELETE", body=b""):
+        with Client(gate.address) as client:
+            answer = client.ask(request(method, f"/admin/cache{query}", body, gate.host, fields))
+        self.assertEqual(answer.status, status, answer.body)
+        return answer.json["purged"] if status == 200 else answer
+
+    def test_purges(self):
+        known = consumers(ann="key-of-ann", bob="key-of-bob")
+        known[0]["admin"] = True
+        ann, bob = [key_field("key-of-ann")], [key_field("key-of-bob")]
+        for shards in (1, 3):
+            with self.subTest(shards=shards):
+                self.setUp()
+                self.begin()
+                gate = self.start(shards, consumers=known, models=("m", "n"))
+
+                def fill(gate=gate):
+                    wanted = metrics(gate, ann)["sluice_cache_disk_stored_total"]
+                    for fields in (ann, bob):
+                        for model in ("m", "n"):
+                            for i in range(4):
+                                wanted += self.chat(gate, fields, model=model,
+                                                    content=f"q{i}").mark == "miss"
+                    self.written(gate, wanted, ann)
+
+                def marks(fields, model, gate=gate):
+                    return {self.chat(gate, fields + ["Cache-Control: only-if-cached"],
+                                      model=model, content=f"q{i}").status for i in range(4)}
+                fill()
+                self.assertEqual(self.purge(gate, "?model=m", ann), {"memory": 8, "disk": 8})
+                self.assertEqual([marks(ann, "m"), marks(bob, "m"), marks(ann, "n")],
+                                 [{504}, {504}, {200}])
+                fill()
+                self.assertEqual(self.purge(gate, "?consumer=bob", ann), {"memory": 8, "disk": 8})
+                self.assertEqual([marks(ann, "m"), marks(bob, "m"), marks(bob, "n")],
+                                 [{200}, {504}, {504}])
+                self.chat(gate, ann, content="q1")
+                key = gate.logged(cache="hit", consumer="ann", model="m")["cache_key"]
+                self.assertEqual(self.purge(gate, f"?key={key}", ann), {"memory": 1, "disk": 1})
+                self.assertEqual(self.purge(gate, f"?key={key}", ann), {"memory": 0, "disk": 0})
+                fill()
+                self.assertEqual(self.purge(gate, "?all=true", ann), {"memory": 16, "disk": 16})
+                self.assertEqual([marks(who, model) for who in (ann, bob) for model in "mn"],
+                                 [{504}] * 4)
+                fill()
+                gate.stop()
+                # On the disk alone.
+                gate = self.start(shards, consumers=known, models=("m", "n"))
+                self.assertEqual(self.purge(gate, "?model=n", ann), {"memory": 0, "disk": 8})
+                self.assertEqual([marks(ann, "n", gate), marks(ann, "m", gate)], [{504}, {200}])
+                gate.stop()
+
+    def test_a_wrong_purge_is_told(self):
+        known = consumers(ann="key-of-ann", bob="key-of-bob")
+        known[0]["admin"] = True
+        ann, bob = [key_field("key-of-ann")], [key_field("key-of-bob")]
+        self.begin()
+        gate = self.start(consumers=known)
+        self.chat(gate, ann)
+        self.written(gate, fields=ann)
+        for query in ("", "?", "?model=", "?modle=m", "?all=yes", "?all", "?key=12", "?model=m&x=1",
+                      "?model=m&consumer=ann"):
+            self.assertIn("?model=NAME",
+                          self.purge(gate, query, ann, 400).json["error"]["message"], query)
+        self.assertIn("body", self.purge(gate, "?model=m", ann, 400,
+                                         body=b"{}").json["error"]["message"])
+        self.assertIn("admin", self.purge(gate, "?model=m", bob, 403).json["error"]["message"])
+        self.purge(gate, "?model=m", (), 401)
+        self.assertEqual(self.purge(gate, "?model=m", ann, 405, "POST").field("allow"), "DELETE")
+        self.assertEqual(self.chat(gate, ann).mark, "hit")
+        gate.stop()
+
+    def test_what_is_under_way_when_a_purge_comes_is_not_kept(self):
+        may_end = threading.Event()
+
+        def script(peer, asked):
+            if asked_in(asked) == "slow":
+                may_end.wait(60)
+            answer_chat(peer, asked)
+        for shards in (1, 3):
+            with self.subTest(shards=shards):
+                self.setUp()
+                may_end.clear()
+                self.begin(script)
+                gate = self.start(shards)
+                slow = threading.Thread(target=lambda gate=gate: self.chat(gate, content="slow"))
+                slow.start()
+                wait_until(lambda: "slow" in self.asked, "it is under way")
+                self.purge(gate, "?all=true")
+                may_end.set()
+                slow.join(30)
+                self.chat(gate, content="then")
+                self.written(gate)  # which came behind it
+                self.assertEqual(self.chat(gate, content="slow").mark, "miss")
+                gate.stop()
 
     def test_killed_under_load(self):
         ttl = 4

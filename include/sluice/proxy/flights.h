@@ -15,10 +15,17 @@
 //     shut      the flight      home            it has become too long to be joined
 //     over      the flight      home            it has ended; an answer to keep may come with it
 //     found     the disk        home            what it has, or that it has nothing
+//     purge     who purges      all shards      which answers are to go
+//     purged    each of them    who purges      how many have gone
+//     cleared   the disk        who asked it    the same, of what is there
 //
 // Where the home is this shard nothing is sent, and nothing is waited for but the disk: where there
 // is one, the home looks there for what it has not in memory, before it tells anybody to lead. One
 // look serves all who ask meanwhile. Who waits too long for it goes on as if nothing were there.
+//
+// A purge is over when all shards and the disk have said so. From then on no answer is given whose
+// request came before the purge and that it would have taken: what is under way meanwhile, of
+// whatever model, is not kept, and what the disk has found meanwhile is not believed.
 #pragma once
 
 #include "sluice/answer/recording.h"
@@ -58,6 +65,11 @@ struct FlightQuestion {
     Duration ttl;
 };
 
+struct PurgedAnswers {
+    std::uint64_t memory = 0;
+    std::uint64_t disk = 0;
+};
+
 struct FlightAnswer {
     enum class Kind : std::uint8_t {
         none,     // go by yourself
@@ -66,12 +78,14 @@ struct FlightAnswer {
         hit,      // here it is
         stale,    // here it is, though its time is over
         refused,  // nothing is kept, and only that was asked for
+        purged,   // so many have gone
     };
     Kind kind = Kind::none;
     std::shared_ptr<answer::Recording> recording;  // shared by the flight and its listeners
     answer::Recording::Door door;                  // to it
     std::shared_ptr<const cache::Answer> kept;     // shared with the store
     Duration age;
+    PurgedAnswers purged;
 };
 
 // Who waits for what the home says.
@@ -84,15 +98,29 @@ protected:
 };
 
 struct FlightMessage {
-    enum class Kind : std::uint8_t { ask, told, left, unwanted, progress, shut, over, found };
+    enum class Kind : std::uint8_t {
+        ask,
+        told,
+        left,
+        unwanted,
+        progress,
+        shut,
+        over,
+        found,
+        purge,
+        purged,
+        cleared
+    };
     Kind kind = Kind::ask;
     std::uint16_t from = 0;                        // the shard that sends it
-    std::uint64_t ticket = 0;                      // ask, told, found
+    std::uint64_t ticket = 0;                      // ask, told, found, purge, purged, cleared
     FlightQuestion question;                       // ask; of `left` and `over` the key
-    FlightAnswer answer;                           // told
+    FlightAnswer answer;                           // told; of `purged` and `cleared` the counts
     std::shared_ptr<answer::Recording> recording;  // of all others: shared with its listeners
     std::shared_ptr<const cache::Answer> kept;     // over: to be kept, shared with who gives it
     state::KeptAnswer on_disk;                     // found
+    state::Purge purge;                            // purge
+    Instant since;  // over: when it was asked for; purge: when that came
 };
 
 class Flights {
@@ -147,7 +175,11 @@ public:
     void shut(const FlightKey& key, const std::shared_ptr<answer::Recording>& recording);
     void over(Flight& flight, const FlightKey& key,
               const std::shared_ptr<answer::Recording>& recording,
-              std::shared_ptr<const cache::Answer> kept, Duration ttl);
+              std::shared_ptr<const cache::Answer> kept, Duration ttl, Instant since);
+
+    // --- answers that are to go, from all shards and the disk ---
+    // `asker` is told how many went, under the number that is in `ticket` by then.
+    void purge(const state::Purge& what, FlightAsker& asker, std::uint64_t& ticket);
 
     // --- other shards ---
     void receive(FlightMessage&& message);
@@ -157,8 +189,8 @@ public:
     // This shard has ended: what is still said to it has no use any more.
     void close() { closed_ = true; }
     std::size_t under_way() const { return flights_.size(); }
-    // Looks on the disk that have not come back: until then this shard has to be there.
-    std::size_t looks() const { return looks_.size(); }
+    // Looks on the disk, and purges of it, that have not come back: this shard has to be there.
+    std::size_t on_disk() const { return looks_.size() + clearings_.size(); }
     // Null: no answers are kept.
     const cache::Store* store() const { return store_.get(); }
     cache::Store* store() { return store_.get(); }
@@ -190,7 +222,23 @@ private:
         Duration ttl;
         Instant since;
         bool given_up = false;  // nobody waits for it any more
+        bool outdated = false;  // a purge came behind it
         std::vector<Waiter> waiters;
+    };
+    // That this shard asks for.
+    struct Purging {
+        std::uint64_t ticket;
+        std::size_t awaited;  // shards
+        PurgedAnswers gone;
+    };
+    // Of the disk, for a purge.
+    struct Clearing {
+        std::uint64_t number;
+        std::uint16_t from;
+        std::uint64_t ticket;
+        state::Purge what;
+        PurgedAnswers gone;
+        bool asked = false;  // the channel took it
     };
     using Listeners = List<Listener, &Listener::listener_hook>;
 
@@ -199,12 +247,18 @@ private:
     std::optional<FlightAnswer> look_up(const FlightQuestion& question);
     void left(const FlightKey& key, const std::shared_ptr<answer::Recording>& recording);
     void ended(const FlightKey& key, const std::shared_ptr<answer::Recording>& recording,
-               std::shared_ptr<const cache::Answer> kept, Duration ttl);
+               std::shared_ptr<const cache::Answer> kept, Duration ttl, Instant since);
     void told(std::uint64_t ticket, FlightAnswer&& answer);
     void tell(std::uint16_t shard, std::uint64_t ticket, FlightAnswer&& answer);
     bool ask_disk(const FlightQuestion& question, std::uint16_t from, std::uint64_t ticket);
     void found(std::uint64_t number, state::KeptAnswer&& kept);
     void give_up_looks();
+    void purge_here(const state::Purge& what, Instant since, std::uint16_t from,
+                    std::uint64_t ticket);
+    void ask_to_clear();
+    void cleared(std::uint64_t number, std::uint64_t gone);
+    void tell_purged(std::uint16_t shard, std::uint64_t ticket, const PurgedAnswers& gone);
+    void purged(std::uint64_t ticket, const PurgedAnswers& gone);
     void tell_waiters(std::vector<Look::Waiter>&& waiters);
     void unwanted(const answer::Recording& recording);
     void wake(const answer::Recording& recording);
@@ -226,6 +280,11 @@ private:
     std::deque<Look> looks_;                      // the oldest first; at most a channel's jobs
     std::uint64_t last_look_ = 0;
     io::Timer patience_;  // armed while somebody waits for the disk
+    std::vector<Purging> purgings_;
+    std::vector<Clearing> clearings_;
+    std::uint64_t last_clearing_ = 0;
+    io::Timer clear_again_;  // armed while the disk's channel has no room for a purge
+    Instant purged_at_;      // what was asked for before that is not kept
     bool closed_ = false;
 };
 

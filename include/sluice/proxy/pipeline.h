@@ -49,7 +49,9 @@ Reply out_of_memory_reply(const Exchange& exchange);
 enum class Verdict : std::uint8_t {
     next,
     respond,
-    wait,  // until exchange.sharing is ready: then on_ready() says how it goes on
+    // Until exchange.sharing is ready: then on_ready() says how it goes on. What waited with its
+    // head alone is answered then.
+    wait,
 };
 
 inline Verdict refuse(Reply& reply, Reply refusal) {
@@ -77,6 +79,9 @@ Verdict guard_on_head(Exchange& exchange, const http::Head& head, Reply& reply);
 Verdict hops_on_head(Exchange& exchange, const http::Head& head, Reply& reply);
 Verdict identify_on_head(Exchange& exchange, const http::Head& head, Reply& reply);
 Verdict own_on_head(Exchange& exchange, const http::Head& head, Reply& reply);
+// Which kept answers are to go; one of the own paths.
+Verdict purge_on_head(Exchange& exchange, const http::Head& head, Reply& reply);
+Verdict purge_on_ready(Exchange& exchange, Reply& reply);
 // Whether it is about the gateway itself; and whether a route may have it all the same.
 bool is_own_path(std::string_view path);
 bool yields_to_routes(std::string_view path);

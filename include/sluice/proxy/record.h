@@ -47,6 +47,7 @@ private:
         put_number(value);
     }
 
+    void put_digest(const Digest& digest);
     template <std::size_t size, std::size_t reason_size>
     void put_lane(const char (&key)[size], const char (&reason_key)[reason_size],
                   const answer::LaneChoice& choice) {

@@ -21,6 +21,8 @@ public:
     ~Sharing();
 
     void ask(FlightQuestion&& question);
+    // Instead: which answers are to go.
+    void purge(const state::Purge& what) { flights_.purge(what, *this, ticket_); }
     bool ready() const { return ready_; }
     void told(FlightAnswer&& answer) override;
 

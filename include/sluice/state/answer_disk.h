@@ -30,6 +30,8 @@ class DiskAsker {
 public:
     // `ticket` is the look-up's. No answer: a miss.
     virtual void on_disk_answer(std::uint64_t ticket, KeptAnswer kept) = 0;
+    // How many answers a purge has taken; it has a ticket as a look-up has one.
+    virtual void on_disk_purged(std::uint64_t /*ticket*/, std::uint64_t /*gone*/) {}
     // The disk does not take answers, and why; or the file was no good, and an empty one took its
     // place. Seldom, however often it happens; said to the first asker only.
     virtual void on_disk_trouble(const std::string& /*what*/) {}
@@ -60,7 +62,7 @@ public:
                  Duration ttl);
         bool find(const cache::Key& key, std::uint64_t ticket);
         // To be asked for again where it is not taken.
-        [[nodiscard]] bool purge(Purge purge);
+        [[nodiscard]] bool purge(Purge purge, std::uint64_t ticket = 0);
 
     private:
         friend class AnswerDisk;

@@ -87,12 +87,14 @@ struct OwnPath {
     bool needs_key = false;  // where there are any
     bool yields = false;     // to a route, where one takes it
     bool is_probe = false;   // asked for again and again, by programs
+    bool deletes = false;    // by DELETE, and by nothing else
 };
 
 constexpr OwnPath own_paths[] = {
     {.path = "/healthz", .answer = health, .is_probe = true},
     {.path = "/readyz", .answer = ready, .is_probe = true},
     {.path = "/metrics", .answer = metrics, .needs_key = true, .is_probe = true},
+    {.path = "/admin/cache", .answer = purge_on_head, .needs_key = true, .deletes = true},
     {.path = "/", .answer = welcome, .yields = true},
     {.path = "/health", .answer = server_health, .yields = true, .is_probe = true},
     {.path = "/v1/health", .answer = server_health, .yields = true, .is_probe = true},
@@ -119,10 +121,13 @@ Verdict own_on_head(Exchange& exchange, const http::Head& head, Reply& reply) {
     if (own == std::end(own_paths)) return Verdict::next;
     SLUICE_ASSERT(own->answer != nullptr && !exchange.is_probe);
     if (own->yields && is_routed(exchange.service, head)) return Verdict::next;
-    if (head.method != http::Method::get && head.method != http::Method::head) {
-        reply =
-            error_reply(exchange, 405, "Only GET and HEAD are served here.", "method_not_allowed");
-        reply.fields = "Allow: GET, HEAD\r\n";
+    const bool reads = head.method == http::Method::get || head.method == http::Method::head;
+    if (own->deletes ? head.method != http::Method::del : !reads) {
+        reply = error_reply(
+            exchange, 405,
+            own->deletes ? "Only DELETE is served here." : "Only GET and HEAD are served here.",
+            "method_not_allowed");
+        reply.fields = own->deletes ? "Allow: DELETE\r\n" : "Allow: GET, HEAD\r\n";
         return Verdict::respond;
     }
     if (own->needs_key && identify_on_head(exchange, head, reply) == Verdict::respond)

@@ -178,6 +178,7 @@ Verdict share_on_ready(Exchange& exchange, Reply& reply) {
         case Kind::lead:
             if (caches) exchange.cache = cache::Outcome::miss;
             break;
+        case Kind::purged:  // nothing of the kind was asked for
         case Kind::none:
             exchange.sharing = nullptr;
             break;

@@ -110,9 +110,9 @@ TEST_CASE("what is on disk is a hit with its age, and in memory from then on") {
     Asking second;
     CHECK(!rig.ask(1, first));
     CHECK(!rig.ask(1, second));
-    CHECK(rig.flights.looks() == 1);  // one look serves both
+    CHECK(rig.flights.on_disk() == 1);  // one look serves both
     rig.bring(1);
-    CHECK(rig.flights.looks() == 0);
+    CHECK(rig.flights.on_disk() == 0);
     for (const Asking* each : {&first, &second}) {
         REQUIRE(each->times == 1);
         CHECK(each->answer.kind == Kind::hit);
@@ -181,7 +181,7 @@ TEST_CASE("a disk that takes too long holds up nobody, and what it finds in the 
     CHECK(!rig.ask(1, first));
     rig.loop_until([&] { return first.times == 1; });
     CHECK(first.answer.kind == Kind::lead);
-    CHECK(rig.flights.looks() == 1);
+    CHECK(rig.flights.on_disk() == 1);
     Asking others;
     CHECK(rig.ask(1, others)->kind == Kind::join);
     CHECK(rig.ask(2, others)->kind == Kind::lead);  // not behind that one
@@ -198,7 +198,7 @@ TEST_CASE("who has left meanwhile is told nothing") {
     rig.flights.forget(rig.ticket);
     rig.bring(1);
     CHECK(gone.times == 0);
-    CHECK(rig.flights.looks() == 0);
+    CHECK(rig.flights.on_disk() == 0);
     // Nor that it leads.
     CHECK(!rig.ask(2, gone));
     rig.flights.forget(rig.ticket);

@@ -33,6 +33,9 @@ public:
         told_.fetch_add(1);
         told_.notify_all();
     }
+    void on_disk_purged(std::uint64_t ticket, std::uint64_t gone) override {
+        purged[ticket] = gone;
+    }
     void on_disk_trouble(const std::string& what) override { troubles.push_back(what); }
     void on_disk_begin() override { ++begun; }
     void on_disk_end() override { ++ended; }
@@ -42,6 +45,7 @@ public:
     }
 
     std::map<std::uint64_t, KeptAnswer> answers;
+    std::map<std::uint64_t, std::uint64_t> purged;
     std::vector<std::string> troubles;
     int begun = 0;
     int ended = 0;
@@ -68,7 +72,7 @@ TEST_CASE("the jobs of a channel are done in their order") {
         CHECK(channel.find(key_of(1), 1));
         CHECK(channel.put(key_of(1), answer_of(1, 3), wall_now(), hour));
         CHECK(channel.find(key_of(1), 2));
-        CHECK(channel.purge({.by = Purge::By::model, .name = "m"}));
+        CHECK(channel.purge({.by = Purge::By::model, .name = "m"}, 77));
         CHECK(channel.find(key_of(1), 3));
         CHECK(channel.put(key_of(1), answer_of(1, 4), wall_now(), hour));
         first.wait_for(3);
@@ -77,6 +81,7 @@ TEST_CASE("the jobs of a channel are done in their order") {
         CHECK(first.answers[2].answer->body() == body_of(1, 3));
         CHECK(first.answers[2].ttl == hour);
         CHECK(first.answers[3].answer == nullptr);
+        CHECK(first.purged[77] == 1);
         CHECK(disk->channel(1).find(key_of(2), 9));
         second.wait_for(1);
         CHECK(second.answers[9].answer == nullptr);
