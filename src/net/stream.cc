@@ -214,7 +214,6 @@ void Stream::flush() {
         }
         return;
     }
-    SLUICE_ASSERT(!finished_sending_);  // a FIN goes behind all that was queued
     std::array<iovec, gathered_max> parts;
     std::size_t count = 0;
     outbound_.for_each([&](const mem::Slice& slice) {
