@@ -3,6 +3,7 @@
 #include "cover.h"
 #include "sluice/config/wildcard.h"
 #include "text.h"
+#include "values.h"
 
 #include <algorithm>
 #include <map>
@@ -16,6 +17,12 @@ namespace {
 
 void check_consumers(Reader& reader, const Settings& settings) {
     if (!settings.consumers.empty()) return;
+    // Who writes it means to let somebody in, or nobody; what it would do is to let in everybody.
+    if (const Node* const none = reader.find({"consumers"});
+        none != nullptr && none->kind == Node::Kind::list && none->items.empty())
+        reader.problem(none->at,
+                       "consumers: an empty list would serve everybody: name at least one with its "
+                       "key, or leave 'consumers' out where no keys are wanted");
     for (const auto& mention : reader.consumers_needed())
         reader.problem(mention.at, mention.path + ": " + mention.name +
                                        " needs consumers, and there are none: name them with their "
@@ -147,6 +154,29 @@ void check_bounds(Reader& reader, const Settings& settings, const Settings& of_f
                                     std::to_string(settings.connections_per_client_max) +
                                     " are more than " + all.name + ", " +
                                     std::to_string(settings.connections_max));
+}
+
+// The same of an answer: what is longer than the whole of it may take comes too late. `section` is
+// where they are said, `total` what holds there.
+void check_answer_bounds(Reader& reader, const Node* section, const std::string& where,
+                         Duration total) {
+    if (section == nullptr || total.ns == 0) return;
+    for (const char* const name : {"first_byte", "gap"}) {
+        const Node* const each = section->find(name);
+        if (each == nullptr || each->kind != Node::Kind::text) continue;
+        const auto length = parse_duration(each->text);
+        if (!length.ok() || length.value() <= total) continue;
+        reader.problem(each->at, where + ".timeouts." + name + ": it is longer than 'total' (" +
+                                     Time{}.show(total) + "), which comes first");
+    }
+}
+
+void check_answers(Reader& reader, const Settings& settings) {
+    const Node* const defaults = reader.find({"defaults", "timeouts"});
+    check_answer_bounds(reader, defaults, "defaults", settings.model_timeouts.total);
+    for (const auto& model : settings.models)
+        check_answer_bounds(reader, reader.find({"models", model.name, "timeouts"}),
+                            "models." + shown(model.name), model.timeouts.total);
 }
 
 // One that a flag names is found out when it is opened.
@@ -303,6 +333,7 @@ void check_conflicts(Reader& reader, const Settings& settings, const Settings& o
     check_memory(reader, settings, of_file);
     check_origins(reader, settings);
     check_bounds(reader, settings, of_file);
+    check_answers(reader, settings);
     check_fallback_backend(reader, of_file);
     check_log(reader, settings, of_file);
 }

@@ -33,7 +33,7 @@ void Reader::expected(const Node& node, std::string_view what, std::string_view 
                                 : "'" + shown(node.text) + "'";
             break;
         case Node::Kind::list:
-            found = "a list";
+            found = node.items.empty() ? "an empty list" : "a list";
             break;
         case Node::Kind::map:
             found = "a map";

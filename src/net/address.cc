@@ -69,6 +69,11 @@ struct HostPort {
 
 Result<HostPort> split(std::string_view text) {
     const auto colon = text.rfind(':');
+    const bool is_port = !text.empty() && text.size() <= 5 &&
+                         text.find_first_not_of("0123456789") == std::string_view::npos;
+    if (is_port)
+        return Error::gateway("'" + std::string(text) + "' is a port alone: write 127.0.0.1:" +
+                              std::string(text) + ", for this machine only, or host:port");
     if (colon == std::string_view::npos || text.ends_with(']'))
         return Error::gateway("'" + std::string(text) +
                               "' has no port: write host:port, [ipv6]:port or unix:/path");

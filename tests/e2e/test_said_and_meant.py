@@ -170,6 +170,13 @@ class Refused(Config):
         self.refused(MODEL + "fallback_backend: http://127.0.0.1:2\n", "beside 'models'",
                      at="2:19")
 
+    def test_T1_a_port_alone_and_what_comes_too_late(self):
+        self.refused("listen: 8642\n" + MODEL, "'8642' is a port alone: write 127.0.0.1:8642",
+                     at="1:9")
+        self.refused("consumers: []\n" + MODEL, "an empty list would serve everybody", at="1:12")
+        self.refused("defaults: {timeouts: {gap: 2m, total: 1m}}\n" + MODEL,
+                     "it is longer than 'total' (1m), which comes first", at="1:28")
+
     def test_T1_an_empty_file_is_said_to_be_one(self):
         for text in ("", "\n\n", "# nothing yet\n", "---\n", "~\n"):
             path = self.file(text)

@@ -107,17 +107,40 @@ Verdict check_body(Exchange& exchange, const http::Head& head, Reply& reply) {
     return Verdict::next;
 }
 
+// Google's Gemini API names what is done behind the model: /v1beta/models/NAME:generateContent
+// (https://ai.google.dev/api/generate-content).
+bool is_of_gemini(std::string_view path) {
+    constexpr std::string_view deeds[] = {":generateContent", ":streamGenerateContent",
+                                          ":countTokens", ":embedContent", ":batchEmbedContents"};
+    return path.starts_with("/v1beta/models") || path.starts_with("/v1alpha/models") ||
+           std::ranges::any_of(deeds, [path](auto deed) { return path.ends_with(deed); });
+}
+
+// What a client is given as its base URL, and should have put something behind.
+bool is_base(std::string_view path) {
+    while (path.ends_with('/'))
+        path.remove_suffix(1);
+    return path == "/v1" || path == "/api";
+}
+
+std::string where_to_ask(std::string_view path, std::string_view likely) {
+    if (is_of_gemini(path))
+        return "Gemini's API is not spoken here: use a client of OpenAI's API with a base URL that "
+               "ends in /v1, or one of Anthropic's.";
+    if (!likely.empty())
+        return "Did you mean " + std::string(likely) +
+               "? The base URL of a client ends in /v1 for OpenAI's API, without it for "
+               "Anthropic's and Ollama's, and never in a slash.";
+    if (is_base(path))
+        return "As a base URL it is right: clients put the rest behind it, like "
+               "/v1/chat/completions or /api/chat.";
+    return "See GET /v1/models and POST /v1/chat/completions.";
+}
+
 // In the dialect of the endpoint that was meant, if it is clear which one.
 Reply unknown_path_reply(Exchange& exchange, const http::Head& head, std::string_view likely) {
-    std::string message = "Nothing is served at " + std::string(head.path.substr(0, 200)) + ". ";
-    if (likely.empty()) {
-        message += "See GET /v1/models and POST /v1/chat/completions.";
-    } else {
-        message.append("Did you mean ").append(likely);
-        message +=
-            "? The base URL of a client ends in /v1 for OpenAI's API, without it for "
-            "Anthropic's and Ollama's, and never in a slash.";
-    }
+    const std::string message = "Nothing is served at " + std::string(head.path.substr(0, 200)) +
+                                ". " + where_to_ask(head.path, likely);
     // What is under /api/ stays Ollama's.
     if (exchange.dialect() == llm::Dialect::openai) exchange.endpoint = llm::find_endpoint(likely);
     return error_reply(exchange, 404, message, "unknown_path");

@@ -165,6 +165,18 @@ TEST_CASE("T1: what is never reached, stands twice or does nothing") {
          "that, ./on for a file of that name\n"},
         {"timeouts: {body_gap: 2m, body_total: 1m}",
          ":1:22: timeouts.body_gap: it is longer than timeouts.body_total, which comes first\n"},
+        {"defaults: {timeouts: {first_byte: 10m, total: 90s}}",
+         ":1:35: defaults.timeouts.first_byte: it is longer than 'total' (90s), which comes "
+         "first\n"},
+        {"defaults: {timeouts: {total: 1m}}\n"
+         "models: {m: {backends: [{url: http://a}], timeouts: {gap: 2m}}}",
+         ":2:59: models.m.timeouts.gap: it is longer than 'total' (1m), which comes first\n"},
+        {"consumers: []",
+         ":1:12: consumers: an empty list would serve everybody: name at least one with its key, "
+         "or leave 'consumers' out where no keys are wanted\n"},
+        {"listen: []",
+         ":1:9: listen: expected an address, or a list of addresses or maps with them, found an "
+         "empty list\n"},
         {"limits: {connections: 10, connections_per_client: 11}",
          ":1:51: limits.connections_per_client: 11 are more than limits.connections, 10\n"},
         {"models: {m: {backends: [{url: http://a},\n {url: http://a:80/v1}]}}",
