@@ -22,18 +22,6 @@ bool is_chunked(http::Framing framing) {
     return framing == http::Framing::chunked;
 }
 
-// Takes the line end off the end of `text`, if there is one.
-bool take_line_end(std::string_view& text) {
-    if (!text.ends_with('\n') && !text.ends_with('\r')) return false;
-    text.remove_suffix(text.ends_with(crlf) ? 2 : 1);
-    return true;
-}
-
-// Whether `text`, the end of what passed, ends an event: by an empty line, or a line of JSON.
-bool ends_event(std::string_view text, sse::Form form) {
-    return take_line_end(text) && (form == sse::Form::json_lines || take_line_end(text));
-}
-
 }  // namespace
 
 http::Framing choose_framing(http::Framing in, int client_minor, bool length_changes) {
@@ -413,7 +401,8 @@ bool Relay::emit_size_line(std::uint64_t size, mem::BufferPool& buffers, mem::Ch
     char line[18];
     const auto [digits_end, code] = std::to_chars(line, line + 16, size, 16);
     SLUICE_ASSERT(code == std::errc{});
-    std::ranges::copy(crlf, digits_end);
+    digits_end[0] = '\r';
+    digits_end[1] = '\n';
     mem::Slice size_line = buffers.write({line, static_cast<std::size_t>(digits_end + 2 - line)});
     if (size_line.empty()) {
         out_of_buffers_ = true;
@@ -451,7 +440,7 @@ bool Relay::pass(std::string_view bytes, mem::BufferPool& buffers, mem::Chain& o
     constexpr std::size_t longest_end = 4;  // CR LF CR LF
     passed_end_ += bytes.substr(bytes.size() - std::min(bytes.size(), longest_end));
     if (passed_end_.size() > longest_end) passed_end_.erase(0, passed_end_.size() - longest_end);
-    oversized_ = !ends_event(passed_end_, plan_.form);
+    oversized_ = !sse::ends_event(passed_end_, plan_.form);
     return true;
 }
 

@@ -22,8 +22,8 @@ double weight_of(Duration before, Duration now) {
 
 // --- a request ------------------------------------------------------------------------------
 
-void Suspect::recall(const PastDeaths& past) {
-    if (past.count > is_.past.count) is_.past = past;
+void Suspect::recall(const PastDeaths& past, Instant began) {
+    if (past.count > is_.past.count && past.last_at < began) is_.past = past;
 }
 
 bool Suspect::undecided_on(std::uint32_t server) const {
@@ -103,7 +103,8 @@ void Suspicion::broke(Suspect& suspect, Instant now) {
     if (suspect.undecided_on(is.server)) return;
     SLUICE_ASSERT(is.open < Suspect::undecided_max);
     const bool was_there = is.sent <= at.broke_at;
-    is.breaks[is.open++] = {.server = is.server, .age = was_there ? is.seen_age : now - is.sent};
+    is.breaks[is.open++] = {
+        .server = is.server, .age = was_there ? is.seen_age : now - is.sent, .at = now};
     is.weight = was_there ? is.seen_weight : 0;
     is.look = at.broke_at;
 }
@@ -111,8 +112,9 @@ void Suspicion::broke(Suspect& suspect, Instant now) {
 void Suspicion::ended(Suspect& suspect, std::uint32_t server) {
     SLUICE_ASSERT(suspect.undecided_on(server));
     auto& is = suspect.is_;
-    if (is.past.count++ == 0)
-        is.past.first_age = std::ranges::find(is.breaks, server, &Suspect::Break::server)->age;
+    const auto& met = *std::ranges::find(is.breaks, server, &Suspect::Break::server);
+    if (is.past.count++ == 0) is.past.first_age = met.age;
+    is.past.last_at = std::max(is.past.last_at, met.at);
     const double weight = is.weight;
     survived(suspect, server);
     is.weight = weight;

@@ -136,7 +136,7 @@ void Forward::see_dead(const std::string& cause) {
 
 // The connection to the backend broke behind the request.
 void Forward::note_break() {
-    inquest_.recall(service_, digest());
+    inquest_.recall(service_, digest(), exchange_.begun);
     look_back();
     inquest_.broke(service_, exchange_.target->endpoint);
 }
@@ -154,7 +154,7 @@ bool Forward::is_known() {
 
 policy::Fate Forward::fate() {
     if (inquest_.suspect.deaths() == 0 && !inquest_.suspect.undecided()) return policy::Fate::moves;
-    inquest_.recall(service_, digest());
+    inquest_.recall(service_, digest(), exchange_.begun);
     return inquest_.fate(service_, digest());
 }
 

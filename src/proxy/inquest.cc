@@ -53,10 +53,10 @@ void Inquest::look_back(Service& service, const upstream::Endpoint* but, Duratio
     });
 }
 
-void Inquest::recall(const Service& service, std::uint64_t digest) {
+void Inquest::recall(const Service& service, std::uint64_t digest, Instant began) {
     const Instant now = service.loop.now();
     if (digest != 0 && service.known_requests.any(now))
-        suspect.recall(service.known_requests.deaths_of(digest, now));
+        suspect.recall(service.known_requests.deaths_of(digest, now), began);
 }
 
 policy::Fate Inquest::fate(const Service& service, std::uint64_t digest) const {

@@ -31,8 +31,9 @@ struct Inquest {
     // What has become of those where that happened? One whose port is still there after that time
     // has not ended. But for this one, whose listener is looked for at its own times; null: of all.
     void look_back(Service& service, const upstream::Endpoint* but, Duration patience);
-    // What earlier sendings have met. `digest` is of a request that can be known again, else 0.
-    void recall(const Service& service, std::uint64_t digest);
+    // What sendings before `began` have met. `digest` is of a request that can be known again, else
+    // 0.
+    void recall(const Service& service, std::uint64_t digest, Instant began);
     policy::Fate fate(const Service& service, std::uint64_t digest) const;
     // Servers end under it: that is said, and known from now on.
     void convict(Service& service, std::uint64_t digest);

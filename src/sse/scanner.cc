@@ -101,6 +101,14 @@ std::string_view between(const char* begin, const char* end) {
     return {begin, static_cast<std::size_t>(end - begin)};
 }
 
+// Takes the line end off the end of `text`, if there is one.
+bool take_line_end(std::string_view& text) {
+    const std::size_t size = text.ends_with("\r\n") ? 2 : 1;
+    if (!text.ends_with('\n') && !text.ends_with('\r')) return false;
+    text.remove_suffix(size);
+    return true;
+}
+
 }  // namespace
 
 bool Scanner::next(std::string_view run, std::size_t from, Event& event) {
@@ -276,6 +284,10 @@ void Scanner::release() {
     shrink(gathered_);
     shrink(joined_);
     borrowed_ = false;
+}
+
+bool ends_event(std::string_view text, Form form) {
+    return take_line_end(text) && (form == Form::json_lines || take_line_end(text));
 }
 
 }  // namespace sluice::sse

@@ -6,7 +6,7 @@ import threading
 import time
 
 from harness import chat_request, main
-from pool_case import PoolCase, backend, together
+from pool_case import PoolCase, Told, backend, together
 from wire import wait_until
 
 CLIENTS = 64
@@ -75,6 +75,30 @@ class Killed(PoolCase):
         self.assertEqual(self.happened(self.gate, "health", backend=self.sims[1].url), [])
         breaker = [line["state"] for line in self.happened(self.gate, "breaker")]
         self.assertEqual(breaker, ["open", "half-open", "closed"])
+
+    def test_R3_equal_requests_beside_each_other_see_one_death(self):
+        """The death that those met that are cut off is no second one to those that wait."""
+        slow = self.sim("--ttft", "1s", "--itl", "50ms", "--tokens", "200")
+        spare = self.sim("--ttft", "0ms", "--itl", "0ms", "--tokens", "5")
+        gate = self.gateway({"m": {"backends": [backend(slow)], "fallback": ["spare"]},
+                             "spare": {"backends": [backend(spare)]}})
+        request = chat_request(gate.host, stream=True)
+        found, asked = [Told() for _ in range(16)], []
+
+        def begin(some):
+            before = slow.stats()["active"]
+            for told in some:
+                asked.append(threading.Thread(target=told.ask, args=(gate.address, request)))
+                asked[-1].start()
+            wait_until(lambda: slow.stats()["active"] == before + len(some), "it has them all")
+        begin(found[:8])
+        wait_until(lambda: all(told.touched() for told in found[:8]), "they have begun")
+        begin(found[8:])
+        slow.kill()
+        for each in asked:
+            each.join()
+        self.assertEqual([told for told in found if not told.served() and not told.touched()], [])
+        self.assertEqual(self.happened(gate, "query_of_death"), [])
 
     def test_row_092_every_request_in_flight_at_the_dead_one_is_logged_with_its_hop(self):
         def once(index):

@@ -311,14 +311,12 @@ class Paths(GatewayCase):
         self.assertEqual(self.backend.requests, [])
 
     def test_C7_a_base_url_alone_and_an_api_that_is_not_spoken(self):
-        for path, said in (
-                ("/v1", "clients put the rest behind it"),
-                ("/v1/", "clients put the rest behind it"),
-                ("/v1beta/models/m:generateContent", "Gemini's API is not spoken here")):
-            with self.subTest(path):
-                answer = self.ask("POST", path)
-                self.assertIn(said, answer.body.decode())
-                self.assertEqual(answer.status, 404)
+        for path, said in (("/v1", "clients put the rest behind it"),
+                           ("/v1/", "clients put the rest behind it"),
+                           ("/v1beta/models/m:generateContent", "API is not spoken here")):
+            answer = self.ask("POST", path)
+            self.assertEqual(answer.status, 404)
+            self.assertIn(said, answer.body.decode())
 
     def test_C7_a_path_that_is_nearly_right_beside_routes(self):
         gateway, server = self.with_routes("/page")

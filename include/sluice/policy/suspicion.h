@@ -13,7 +13,8 @@
 //     where it would stop, but not yet known     waits until it is, for a moment
 //
 // Deaths that an earlier sending of the same request met count (PastDeaths, which the shard's
-// policy/request_memory.h keeps). Many requests see the same death, and all but one of them only
+// policy/request_memory.h keeps); not those of one that was under way beside it, for what both saw
+// may be one death. Many requests see the same death, and all but one of them only
 // stood there. Who did it is told by time: a server that dies of a request does so soon behind its
 // coming, and the next server after about as long again; who stood beside it came at any time, and
 // moves on with it. So each request that a server ended under before weighs, when the next one
@@ -54,6 +55,7 @@ class Teacher;
 struct PastDeaths {
     std::uint8_t count = 0;
     Duration first_age;  // of the try that met the first
+    Instant last_at;     // when the connection to the last one broke
 };
 
 // What the requests weigh together that one shard had at a server, as that ended.
@@ -71,8 +73,8 @@ public:
     Suspect& operator=(const Suspect&) = delete;
     ~Suspect() = default;
 
-    // What earlier sendings have met, as far as it is more.
-    void recall(const PastDeaths& past);
+    // What earlier sendings have met, as far as it is more; `began`: when this one came.
+    void recall(const PastDeaths& past, Instant began);
 
     unsigned deaths() const { return is_.past.count; }
     const PastDeaths& past() const { return is_.past; }
@@ -85,6 +87,7 @@ private:
     struct Break {
         std::uint32_t server = 0;
         Duration age;  // of the try
+        Instant at;
     };
     // One more would be the third death, and that is waited for.
     static constexpr std::size_t undecided_max = 3;

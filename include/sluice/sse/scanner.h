@@ -77,4 +77,8 @@ private:
     bool borrowed_ = false;         // the last event points into `gathered_` or `joined_`
 };
 
+// Whether `text`, the last bytes of a stream (four will do), ends an event: by an empty line, or a
+// line of JSON.
+bool ends_event(std::string_view text, Form form);
+
 }  // namespace sluice::sse

@@ -366,19 +366,35 @@ TEST_CASE("R3: a shard that says nothing is not waited for") {
     CHECK(shards[0].suspicion.fate(killer, false, later) == Fate::stops);
 }
 
+TEST_CASE("R3: one death that equal requests beside each other see is one for each") {
+    Suspicion suspicion;
+    Suspect one;
+    Suspect other;
+    suspicion.sent(one, server_a, at(0));
+    suspicion.sent(other, server_a, at(500));
+    suspicion.broke(one, at(1'000));
+    Suspicion::ended(one, server_a);
+    suspicion.broke(other, at(1'001));
+    other.recall(one.past(), at(400));
+    Suspicion::ended(other, server_a);
+    CHECK(other.deaths() == 1);
+    CHECK(suspicion.fate(other, false, at(1'001)) == Fate::moves);
+}
+
 TEST_CASE("R3: deaths that an earlier sending met count") {
     Suspicion suspicion;
     Suspect first;
     meets_death(suspicion, first, server_a, 0, 1'000);
     CHECK(first.past().count == 1);
+    CHECK(first.past().last_at == at(1'000));
     Suspect again;
-    again.recall(first.past());
+    again.recall(first.past(), at(1'001));
     CHECK(suspicion.fate(again, false, at(2'000)) == Fate::moves);
     meets_death(suspicion, again, server_a, 5'000'000, 5'001'000);
     CHECK(again.deaths() == 2);
     CHECK(suspicion.fate(again, false, at(5'001'000)) == Fate::stops);
     // No less than it has met itself.
-    again.recall(first.past());
+    again.recall(first.past(), at(1'001));
     CHECK(again.deaths() == 2);
     // A copy is at no server, and has met the same.
     suspicion.sent(first, server_b, at(6'000'000));

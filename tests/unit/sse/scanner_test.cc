@@ -281,3 +281,17 @@ TEST_CASE("fault 61: a scanner that stands between events keeps no memory to spe
     CHECK_FALSE(scanner.next("\n\n", 2, event));
     CHECK(sluice::test::allocations().live_bytes - before <= 2 * 1024);
 }
+
+TEST_CASE("whether the last bytes of a stream end an event") {
+    for (const std::string_view text :
+         {"x\n\n", "\n\n", "x\r\n\r\n", "x\n\r\n", "x\r\r", "x\r\n\r", "x\n\r"}) {
+        CAPTURE(text);
+        CHECK(ends_event(text, Form::event_stream));
+        CHECK(ends_event(text, Form::json_lines));
+    }
+    for (const std::string_view text : {"", "x", "\n", "x\n", "x\r\n", "\r\n", "x\n\nx", "\r"}) {
+        CAPTURE(text);
+        CHECK_FALSE(ends_event(text, Form::event_stream));
+        CHECK(ends_event(text, Form::json_lines) == (text.ends_with('\n') || text.ends_with('\r')));
+    }
+}
