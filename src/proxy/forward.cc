@@ -319,7 +319,8 @@ Forward::Outcome Forward::advance() {
         if (sends_again_ && !begin_again()) return outcome_;
         enter(Phase::waiting);
         sent_ = true;
-        if (service_.known_requests.any(service_.loop.now())) inquest_.recall(service_, digest(), exchange_.begun);
+        if (service_.known_requests.any(service_.loop.now()))
+            inquest_.recall(service_, digest(), exchange_.begun);
         service_.suspicion.sent(inquest_.suspect, server(), service_.loop.now());
         listen();
     }
