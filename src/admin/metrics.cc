@@ -138,13 +138,16 @@ void write_cache(Text& text, const Statistics& sum) {
                                         cache::name_of(static_cast<cache::Bypass>(i))),
                             row.bypasses[i]);
          });
-    each("sluice_cache_saved_tokens_total", "Tokens that were given again.",
+    each("sluice_cache_saved_tokens_total",
+         "Tokens that were given again; of a partial answer those of the items that were kept.",
          [](const Served& row, auto&& sample) {
-             if (row.saved_bytes == 0) return;
+             // Of batches of which a part was kept, only the tokens are counted.
+             if (row.saved_bytes == 0 && row.saved_prompt_tokens == 0) return;
              sample(",type=\"input\"", row.saved_prompt_tokens);
              sample(",type=\"output\"", row.saved_completion_tokens);
          });
-    each("sluice_cache_saved_bytes_total", "Bytes of answers that were given again.",
+    each("sluice_cache_saved_bytes_total",
+         "Bytes of answers that were given again; none of partial ones.",
          [](const Served& row, auto&& sample) {
              if (row.saved_bytes > 0) sample("", row.saved_bytes);
          });

@@ -99,8 +99,8 @@ Use use(std::optional<StoredAge> stored, const Directives& directives) {
 }
 
 std::string_view name_of(Outcome outcome) {
-    static constexpr std::array<std::string_view, outcome_count> names{"hit", "miss", "bypass",
-                                                                       "joined", "stale"};
+    static constexpr std::array<std::string_view, outcome_count> names{
+        "hit", "miss", "bypass", "joined", "stale", "partial"};
     return names[static_cast<std::size_t>(outcome)];
 }
 

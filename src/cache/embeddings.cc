@@ -11,31 +11,41 @@ namespace sluice::cache {
 
 namespace {
 
-// What is kept of an item is its element, then the frame of the answer that it came in, then the
-// element's length in four bytes: a batch of known items needs a frame, too.
-using ElementLength = std::uint32_t;
+// What is kept of an item is its element, then the frame of the answer that it came in, then how
+// long the element is and what its vector looks like: a batch of known items needs a frame, too.
+struct ItemEnd {
+    std::uint32_t element_bytes = 0;
+    std::uint32_t vector_length = 0;
+    std::uint32_t vector_is_packed = 0;
+};
 
 struct KeptItem {
     std::string_view element;
     std::string_view frame;
+    llm::VectorShape shape;
 };
 
 std::string pack_item(const KeptItem& item) {
-    const auto length = static_cast<ElementLength>(item.element.size());
+    const ItemEnd end{.element_bytes = static_cast<std::uint32_t>(item.element.size()),
+                      .vector_length = static_cast<std::uint32_t>(item.shape.length),
+                      .vector_is_packed = item.shape.packed ? 1U : 0U};
     std::string packed;
-    packed.reserve(item.element.size() + item.frame.size() + sizeof length);
+    packed.reserve(item.element.size() + item.frame.size() + sizeof end);
     packed.append(item.element).append(item.frame);
-    packed.append(reinterpret_cast<const char*>(&length), sizeof length);
+    packed.append(reinterpret_cast<const char*>(&end), sizeof end);
     return packed;
 }
 
 std::optional<KeptItem> unpack_item(std::string_view packed) {
-    ElementLength length = 0;
-    if (packed.size() < sizeof length) return std::nullopt;
-    packed.remove_suffix(sizeof length);
-    std::memcpy(&length, packed.data() + packed.size(), sizeof length);
+    ItemEnd end;
+    if (packed.size() < sizeof end) return std::nullopt;
+    packed.remove_suffix(sizeof end);
+    std::memcpy(&end, packed.data() + packed.size(), sizeof end);
+    const std::size_t length = end.element_bytes;
     if (length == 0 || length > packed.size()) return std::nullopt;
-    return KeptItem{packed.substr(0, length), packed.substr(length)};
+    return KeptItem{packed.substr(0, length),
+                    packed.substr(length),
+                    {.packed = end.vector_is_packed != 0, .length = end.vector_length}};
 }
 
 // The first item that has the same key, of each. By sorting: who chooses the items can choose where
@@ -89,6 +99,51 @@ std::vector<std::uint32_t> EmbeddingBatch::missing() const {
     return out;
 }
 
+bool EmbeddingBatch::knows_some() const {
+    return missing().size() < different_.size();
+}
+
+bool EmbeddingBatch::goes_together() const {
+    for (const std::uint32_t item : different_) {
+        const auto& answer = items_[item].answer;
+        if (answer == nullptr) continue;
+        return known_are(unpack_item(answer->body())->shape);
+    }
+    return true;
+}
+
+bool EmbeddingBatch::known_are(llm::VectorShape shape) const {
+    return std::ranges::all_of(different_, [&](std::uint32_t item) {
+        const auto& answer = items_[item].answer;
+        return answer == nullptr || unpack_item(answer->body())->shape == shape;
+    });
+}
+
+void EmbeddingBatch::forget() {
+    for (Item& item : items_)
+        item.answer = nullptr;
+}
+
+std::size_t EmbeddingBatch::expected_bytes() const {
+    std::size_t known = 0;
+    std::size_t bytes = 0;
+    for (const std::uint32_t item : different_) {
+        if (items_[item].answer == nullptr) continue;
+        ++known;
+        bytes += unpack_item(items_[item].answer->body())->element.size();
+    }
+    return known == 0 ? 0 : bytes / known * items_.size();
+}
+
+std::uint64_t EmbeddingBatch::known_tokens() const {
+    std::uint64_t sum = 0;
+    for (const Item& item : items_) {
+        const auto& answer = items_[item.same_as].answer;
+        if (answer != nullptr && answer->usage().known) sum += answer->usage().prompt;
+    }
+    return sum;
+}
+
 bool EmbeddingBatch::asks_for_all() const {
     return missing().size() == items_.size();
 }
@@ -103,6 +158,10 @@ std::optional<std::vector<EmbeddingBatch::Fresh>> EmbeddingBatch::take(std::stri
     SLUICE_ASSERT(!asked.empty());
     const auto answer = llm::split_embeddings(form_, document, asked.size());
     if (!answer) return std::nullopt;
+    const llm::VectorShape shape = llm::shape_of_vector(form_, answer->elements.front());
+    for (const std::string& element : answer->elements)
+        if (llm::shape_of_vector(form_, element) != shape) return std::nullopt;
+    if (!known_are(shape)) return std::nullopt;
     std::vector<std::size_t> bytes;
     for (const std::uint32_t item : asked)
         bytes.push_back(items_[item].bytes);
@@ -113,8 +172,8 @@ std::optional<std::vector<EmbeddingBatch::Fresh>> EmbeddingBatch::take(std::stri
     for (std::size_t i = 0; i < asked.size(); ++i) {
         item_facts.usage = {.prompt = tokens[i], .known = answer->tokens.has_value()};
         Item& item = items_[asked[i]];
-        item.answer =
-            Answer::make(item_facts, pack_item({answer->elements[i], answer->lasting_frame}));
+        item.answer = Answer::make(item_facts,
+                                   pack_item({answer->elements[i], answer->lasting_frame, shape}));
         fresh.push_back({item.key, item.answer});
     }
     frame_ = answer->frame;
@@ -144,13 +203,12 @@ std::string_view EmbeddingBatch::content_type() const {
 
 std::optional<std::uint64_t> EmbeddingBatch::tokens() const {
     std::uint64_t sum = 0;
-    bool known = false;
     for (const Item& item : items_) {
         const llm::Usage& usage = items_[item.same_as].answer->usage();
-        known |= usage.known;
-        if (usage.known) sum += usage.prompt;
+        if (!usage.known) return std::nullopt;
+        sum += usage.prompt;
     }
-    return known ? std::optional(sum) : std::nullopt;
+    return sum;
 }
 
 }  // namespace sluice::cache

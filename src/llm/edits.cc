@@ -67,10 +67,12 @@ std::size_t EditList::edited_size(std::size_t bytes) const {
 
 void EditList::add(Edit edit) {
     SLUICE_ASSERT(count_ < edits_.size());
-    edits_[count_] = std::move(edit);
-    if (count_ == 1 && edits_[1].offset < edits_[0].offset) std::swap(edits_[0], edits_[1]);
-    ++count_;
-    SLUICE_ASSERT(count_ == 1 || edits_[0].offset + edits_[0].removed <= edits_[1].offset);
+    std::size_t at = count_++;
+    for (; at > 0 && edit.offset < edits_[at - 1].offset; --at)
+        edits_[at] = std::move(edits_[at - 1]);
+    edits_[at] = std::move(edit);
+    for (std::size_t i = 1; i < count_; ++i)
+        SLUICE_ASSERT(edits_[i - 1].offset + edits_[i - 1].removed <= edits_[i].offset);
 }
 
 EditList plan_edits(BodyKind kind, const RequestFacts& facts, const EditPlan& plan) {

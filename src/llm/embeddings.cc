@@ -198,6 +198,11 @@ constexpr std::string_view usage_key_of(EmbeddingsForm form) {
     return form == EmbeddingsForm::openai ? "usage" : "prompt_eval_count";
 }
 
+std::size_t numbers_in(std::string_view list) {
+    const bool empty = list.find_first_not_of(" \t\r\n", 1) == list.size() - 1;
+    return empty ? 0 : static_cast<std::size_t>(std::ranges::count(list, ',')) + 1;
+}
+
 bool is_lasting(std::string_view key) {
     return key != "total_duration" && key != "load_duration";
 }
@@ -272,6 +277,20 @@ std::optional<EmbeddingsAnswer> split_embeddings(EmbeddingsForm form, std::strin
         if (is_lasting(member.key)) put_member(answer.lasting_frame, member);
     }
     return answer;
+}
+
+VectorShape shape_of_vector(EmbeddingsForm form, std::string_view element) {
+    // Of OpenAI's, the members behind the index are there without their opening brace.
+    if (form == EmbeddingsForm::openai) {
+        const std::string object = "{" + std::string(element);
+        EmbeddingsHandler read(object, {});
+        if (!JsonWalker(object, read).walk()) return {};
+        const std::string_view vector = find_member(read.members, "embedding");
+        if (vector.empty()) return {};
+        if (vector.front() == '"') return {.packed = true, .length = vector.size()};
+        return {.packed = false, .length = numbers_in(vector)};
+    }
+    return {.packed = false, .length = numbers_in(element)};
 }
 
 std::string join_embeddings(EmbeddingsForm form, std::string_view frame,

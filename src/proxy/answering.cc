@@ -22,7 +22,8 @@ std::unique_ptr<answer::Cursor> begin_listening(Service& service, Exchange& exch
                     .keep = sharing.keeps,
                     .ttl = sharing.question().ttl,
                     .scope = sharing.scope,
-                    .scope_name = sharing.scope_name};
+                    .scope_name = sharing.scope_name,
+                    .batch = sharing.take_batch()};
     if (Flight::begin(service, exchange, std::move(plan), answer.recording) == nullptr)
         return nullptr;
     return cursor;

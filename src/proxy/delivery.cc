@@ -50,7 +50,8 @@ bool Delivery::send_head(http::HeadWriter& writer) {
         if (exchange_.target != nullptr)
             recording_->stage_place({.server = exchange_.target->endpoint,
                                      .model = exchange_.model->name,
-                                     .retries = exchange_.retries});
+                                     .retries = exchange_.retries,
+                                     .asked_anew = exchange_.asks_anew});
         return true;
     }
     writer.field("x-request-id", exchange_.id);

@@ -34,7 +34,7 @@ Flight* Flight::begin(Service& service, Exchange& first, FlightPlan&& plan,
         return nullptr;
     }
     service.flights.begun(*flight);
-    flight->forward_.start();
+    flight->forward_->start();
     service.loop.make_ready(*flight);
     return flight;
 }
@@ -45,12 +45,15 @@ Flight::Flight(Service& service, Exchange& exchange, FlightPlan&& plan,
       exchange_(exchange),
       plan_(std::move(plan)),
       recording_(std::move(recording)),
-      forward_(service, exchange, *this, *recording_),
+      asked_(exchange.model),
       timer_(this, [](void* self) {
           auto& flight = *static_cast<Flight*>(self);
           flight.timer_fired_ = true;
           flight.service_.loop.make_ready(flight);
-      }) {}
+      }) {
+    if (plan_.batch != nullptr && !plan_.batch->asks_for_all()) ask_for_rest();
+    forward_.emplace(service, exchange, *this, rest_ != nullptr ? *rest_ : *recording_);
+}
 
 void Flight::bury() {
     SLUICE_ASSERT(over_);
@@ -60,16 +63,16 @@ void Flight::bury() {
 
 void Flight::advance() {
     if (over_) return;
-    auto outcome = forward_.advance();
+    auto outcome = forward_->advance();
     // What has come counts before what is late: a turn may have taken long.
     if (std::exchange(timer_fired_, false) && outcome == Answering::Outcome::pending &&
-        forward_.deadline() <= service_.loop.now()) {
-        forward_.expire();
-        outcome = forward_.advance();
+        forward_->deadline() <= service_.loop.now()) {
+        forward_->expire();
+        outcome = forward_->advance();
     }
-    recording_->set_wait(forward_.wait());
+    recording_->set_wait(forward_->wait());
     if (outcome != Answering::Outcome::pending) return end(outcome);
-    forward_.flush();
+    forward_->flush();
     if (!recording_->kept_whole() && !std::exchange(shut_, true))
         service_.flights.shut(plan_.key, recording_);
     const bool begun = recording_->state() != Recording::State::waiting;
@@ -82,7 +85,7 @@ void Flight::advance() {
 }
 
 void Flight::watch_deadline() {
-    Instant due = forward_.deadline();
+    Instant due = forward_->deadline();
     if (recording_->behind() > 0) due = std::min(due, service_.loop.now() + catch_up_gap);
     // Its listeners are told of its place, which moves while it stands in line.
     const Duration every = exchange_.model->setting.queue.notice_every;
@@ -96,12 +99,13 @@ void Flight::watch_deadline() {
 
 void Flight::end(Answering::Outcome outcome) {
     const bool whole = outcome == Answering::Outcome::done;
+    if (whole && rest_ != nullptr && !take_rest()) return ask_for_all();
     Recording::Ending ending{.whole = whole,
-                             .end = whole ? forward_.answer_end() : forward_.failure_end()};
+                             .end = whole ? forward_->answer_end() : forward_->failure_end()};
     if (!whole) {
-        ending.error = forward_.failure();
-        ending.advice = forward_.advice();
-        ending.in_band = forward_.in_band();
+        ending.error = forward_->failure();
+        ending.advice = forward_->advice();
+        ending.in_band = forward_->in_band();
     } else {
         ending.error.message = exchange_.error;
     }
@@ -110,12 +114,12 @@ void Flight::end(Answering::Outcome outcome) {
 
 void Flight::end_unwanted() {
     if (over_) return;
-    forward_.abandon();
+    forward_->abandon();
     settle({.end = End::client_gone});
 }
 
 void Flight::cut_off() {
-    forward_.interrupt(
+    forward_->interrupt(
         {Source::gateway, Retry::yes, 503, "The gateway is stopping; send the request again."},
         End::drained);
     service_.loop.make_ready(*this);
@@ -133,7 +137,14 @@ void Flight::settle(Recording::Ending&& ending) {
     ending.queued = exchange_.queued;
     ending.hops = exchange_.hops;
     ending.lane = exchange_.lane;
+    if (!fresh_.empty()) {
+        // What the client is told; what the backend has read is less.
+        if (const auto tokens = plan_.batch->tokens())
+            ending.usage = {.prompt = *tokens, .known = true};
+    }
     recording_->end(std::move(ending));
+    take_all();
+    service_.flights.keep(std::move(fresh_), plan_.ttl, exchange_.begun);
     auto kept = answer_to_keep();
     service_.flights.over(*this, plan_.key, recording_, std::move(kept), plan_.ttl,
                           exchange_.begun);
@@ -146,7 +157,8 @@ void Flight::settle(Recording::Ending&& ending) {
 std::shared_ptr<const cache::Answer> Flight::answer_to_keep() const {
     const auto& ending = recording_->ending();
     const bool success = ending.whole && ending.end == End::ok && exchange_.status == 200;
-    if (!plan_.keep || !success || !recording_->kept_whole()) return nullptr;
+    if (!plan_.keep || plan_.batch != nullptr || !success || !recording_->kept_whole())
+        return nullptr;
     const auto& head = recording_->head();
     std::vector<cache::AnswerEvent> events;
     events.reserve(recording_->runs().size());

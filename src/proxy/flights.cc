@@ -55,8 +55,8 @@ void Flights::keep_answers(std::uint64_t bytes) {
                                             seed_);
 }
 
-std::uint16_t Flights::home_of(const FlightKey& key) const {
-    return static_cast<std::uint16_t>(key.key.hash() % shards_);
+std::uint16_t Flights::home_of(const cache::Key& key) const {
+    return static_cast<std::uint16_t>(key.hash() % shards_);
 }
 
 void Flights::send(std::uint16_t shard, Kind kind, const FlightKey& key,
@@ -74,6 +74,9 @@ void Flights::send(std::uint16_t shard, Kind kind, const FlightKey& key,
 
 std::optional<FlightAnswer> Flights::ask(const FlightQuestion& question, FlightAsker& asker,
                                          std::uint64_t& ticket) {
+    // What nobody else may have and nothing may be kept of needs no home.
+    if (!question.joins && !question.reads && !question.directives.only_if_cached)
+        return lead(std::make_shared<answer::Recording>(recording_bytes_max, false));
     const std::uint16_t home = home_of(question.key);
     const bool here = home == shard_;
     if (here && !ask_disk(question, shard_, last_ticket_ + 1)) return decide(question, shard_);
@@ -291,6 +294,12 @@ void Flights::receive(FlightMessage&& message) {
             return purged(message.ticket, message.answer.purged);
         case Kind::cleared:
             return cleared(message.ticket, message.answer.purged.disk);
+        case Kind::look:
+            return look_for(std::move(message));
+        case Kind::seen:
+            return seen(std::move(message));
+        case Kind::keep:
+            return keep_here(std::move(message.items->kept), message.question.ttl, message.since);
     }
 }
 

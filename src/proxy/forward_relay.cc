@@ -21,7 +21,7 @@ constexpr std::uint64_t digested_bytes_max = 4 * limits::MiB;
 void Forward::pass_on() {
     exchange_.answer_begun = true;
     retry_ = {};
-    if (resume_ != nullptr || exchange_.request == nullptr) return;
+    if (resume_ != nullptr || exchange_.request == nullptr || exchange_.may_ask_anew) return;
     // Its server may end yet.
     if (exchange_.request->body.size() <= digested_bytes_max) digest();
     exchange_.forget_request();

@@ -49,8 +49,9 @@ bool Forward::send_request() {
     const auto kind = request.multipart != nullptr ? llm::BodyKind::multipart : llm::BodyKind::json;
     const std::string& name =
         target.upstream_name.empty() ? campaign_.name() : target.upstream_name;
-    const auto edits =
+    auto edits =
         llm::plan_edits(kind, request.facts, {.model = name, .include_usage = usage_injected_});
+    if (request.rest_of_batch) edits.add(*request.rest_of_batch);
     const std::string resumed =
         resumes_ ? llm::resumed_body(resume_->body, edits, resume_->plan) : std::string();
     const std::size_t body_bytes = resumes_             ? resumed.size()

@@ -254,6 +254,9 @@ void Replay::take_place(const Recording::Place& place) {
     if (model != nullptr && model->name == place.model) exchange_.model = model;
     exchange_.target = target_of(*exchange_.model, place.server);
     exchange_.retries = place.retries;
+    // Then nothing of what is kept was of use.
+    if (place.asked_anew && exchange_.cache == cache::Outcome::partial)
+        exchange_.cache = cache::Outcome::miss;
 }
 
 void Replay::take_facts(const Recording::Ending& ending) {

@@ -260,6 +260,9 @@ void Service::count(const Exchange& exchange) {
 void Service::count_sharing(const Exchange& exchange, Served& row) {
     SLUICE_ASSERT(exchange.sharing != nullptr);
     using enum cache::Outcome;
+    // How long the others took, and were, is not told.
+    if (exchange.cache == partial && exchange.status == 200)
+        row.saved_prompt_tokens += exchange.sharing->known_tokens();
     const bool saved = exchange.cache == hit || exchange.cache == joined || exchange.cache == stale;
     if (!saved || exchange.status != 200) return;
     row.saved_prompt_tokens += exchange.usage.prompt;
@@ -304,16 +307,19 @@ Exchange* Service::begin_flight(Exchange& first) {
     return exchange;
 }
 
+void Service::count_flight(const Exchange& exchange) {
+    if (exchange.target == nullptr) return;
+    count_tokens(exchange, statistics.row(exchange.consumer_name(), exchange.model->name,
+                                          exchange.target->endpoint->url));
+    if (!exchange.usage.known && exchange.status == 200) ++statistics.uncounted;
+    statistics.overhead.observe(exchange.overhead);
+}
+
 void Service::settle_flight(Exchange& exchange) {
     // Those who listen are settled; the flight itself is nobody's request.
     SLUICE_ASSERT(!exchange.end.has_value());
     SLUICE_ASSERT(exchange.model != nullptr);
-    if (exchange.target != nullptr) {
-        count_tokens(exchange, statistics.row(exchange.consumer_name(), exchange.model->name,
-                                              exchange.target->endpoint->url));
-        if (!exchange.usage.known && exchange.status == 200) ++statistics.uncounted;
-        statistics.overhead.observe(exchange.overhead);
-    }
+    count_flight(exchange);
     if (exchange.request != nullptr) exchange.forget_request();
     exchanges.destroy(exchange);
     if (reporter != nullptr) reporter->statistics_changed();

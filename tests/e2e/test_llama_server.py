@@ -230,6 +230,49 @@ class LlamaServer(unittest.TestCase):
                 self.assertIn("exceeds the available context size", error["message"])
                 self.assertIn("exceed_context_size_error", error.values())
 
+    def test_a_batch_of_embeddings_is_asked_for_what_is_not_known(self):
+        texts = ["rain", "snow and ice", "a warm wind", "fog in the valley"]
+
+        def embed(address, items, *fields, **more):
+            body = json.dumps({"model": "tiny-embed", "input": items, **more}).encode()
+            with Client(address) as client:
+                return client.ask(request("POST", "/v1/embeddings", body, fields=fields))
+
+        def numbers(answer):
+            self.assertEqual(answer.status, 200, answer.body)
+            self.assertEqual([each["index"] for each in answer.json["data"]],
+                             list(range(len(answer.json["data"]))))
+            return [each["embedding"] for each in answer.json["data"]]
+        for shards in (1, 3):
+            gateway = Gateway("--shards", str(shards), *settings({"models": {"tiny-embed": {
+                "backends": [{"url": self.embed.url}], "health": {"probe": "off"},
+                "cache": {"answers": "auto"}}}}))
+            self.addCleanup(gateway.stop)
+
+            def known(items, gateway=gateway):
+                wait_until(lambda: embed(gateway.address, items,
+                                         "Cache-Control: only-if-cached").status == 200, "kept")
+            first = embed(gateway.address, texts[1:3])
+            known(texts[1:3])
+            mixed = embed(gateway.address, texts)
+            known(texts)
+            again = embed(gateway.address, texts)
+            self.assertEqual([each.field("x-sluice-cache") for each in (first, mixed, again)],
+                             ["miss", "partial", "hit"])
+            direct = embed(self.embed.address, texts)
+            self.assertEqual(numbers(mixed)[1:3], numbers(first))
+            self.assertEqual(numbers(again), numbers(mixed))
+            for seen, wanted in zip(numbers(mixed), numbers(direct), strict=True):
+                self.assertEqual(len(seen), len(wanted))
+                for one, other in zip(seen, wanted, strict=True):
+                    self.assertAlmostEqual(one, other, places=4)
+            self.assertEqual(mixed.json["usage"], direct.json["usage"])
+            self.assertEqual(set(mixed.json), set(direct.json))
+            if not NO_SDK:
+                for _ in range(2):
+                    seen = call(gateway.url, "embeddings", model="tiny-embed")
+                    self.assertEqual(seen["sizes"], [len(numbers(direct)[0])] * 2)
+
     def test_row_082_errors_of_the_server_pass(self):
         long = self.ask(self.gateway.address, content="rain " * 9000, stream=True)
         self.assertEqual((long.status, long.json["error"]["type"]),

@@ -67,6 +67,7 @@ public:
         std::shared_ptr<const upstream::Endpoint> server;  // shared with the catalogs that name it
         std::string model;                                 // in the gateway
         std::uint32_t retries = 0;
+        bool asked_anew = false;  // for all, where a part was to come from what is kept
     };
 
     struct Head {

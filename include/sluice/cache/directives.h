@@ -59,8 +59,9 @@ Use use(std::optional<StoredAge> stored, const Directives& directives);
 
 // --- what the client is told ---
 // How a request was served, as far as the cache goes.
-enum class Outcome : std::uint8_t { hit, miss, bypass, joined, stale };
-inline constexpr std::size_t outcome_count = static_cast<std::size_t>(Outcome::stale) + 1;
+// `partial`: some items of a batch were kept, and the others asked for.
+enum class Outcome : std::uint8_t { hit, miss, bypass, joined, stale, partial };
+inline constexpr std::size_t outcome_count = static_cast<std::size_t>(Outcome::partial) + 1;
 
 // For the field, metrics and logs: the enumerator's name.
 std::string_view name_of(Outcome outcome);

@@ -46,8 +46,17 @@ public:
     bool know(std::uint32_t item, std::shared_ptr<const Answer> answer);
     // Those that were not, in their order.
     std::vector<std::uint32_t> missing() const;
+    bool knows_some() const;
+    // The vectors that are known are alike, as far as their text shows it.
+    bool goes_together() const;
+    // What is known is not: all are asked for.
+    void forget();
     // Nothing is known and no item comes twice: the body may go as it is.
     bool asks_for_all() const;
+    // How long the document will be, by what is known of its items; 0: nothing is.
+    std::size_t expected_bytes() const;
+    // The tokens of what is known, each time it comes.
+    std::uint64_t known_tokens() const;
     // Has the body, in one piece, ask for what is missing.
     llm::Edit edit(std::string_view body) const;
 
@@ -56,14 +65,16 @@ public:
         std::shared_ptr<const Answer> answer;  // shared with this batch and the store
     };
     // The successful answer to what was missing; `facts` as of any answer, but for the usage. None:
-    // it is no such answer.
+    // it is no such answer, or its vectors are not like each other and those that are known: of
+    // another length, or in another form. Who has changed cannot be told, so all are asked for.
     [[nodiscard]] std::optional<std::vector<Fresh>> take(std::string_view document,
                                                          const AnswerFacts& facts);
 
     // Of all items, once nothing is missing.
     std::string document() const;
     std::string_view content_type() const;
-    std::optional<std::uint64_t> tokens() const;                  // as it says
+    // As it says; none, where that of any item is not known.
+    std::optional<std::uint64_t> tokens() const;
     std::uint64_t asked_tokens() const { return asked_tokens_; }  // of what take() took
 
 private:
@@ -76,6 +87,7 @@ private:
 
     EmbeddingBatch(llm::EmbeddingsForm form, llm::EmbeddingsInput input)
         : form_(form), input_(std::move(input)) {}
+    bool known_are(llm::VectorShape shape) const;
 
     llm::EmbeddingsForm form_;
     llm::EmbeddingsInput input_;

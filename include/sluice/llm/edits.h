@@ -22,7 +22,7 @@ struct Edit {
     std::string inserted;     // bytes that come instead
 };
 
-// At most two: one for the model's name and one for the usage.
+// At most three: for the model's name, for the usage, and for the items of a batch.
 class EditList {
 public:
     std::span<const Edit> edits() const { return {edits_.data(), count_}; }
@@ -34,7 +34,7 @@ public:
     void add(Edit edit);
 
 private:
-    std::array<Edit, 2> edits_;
+    std::array<Edit, 3> edits_;
     std::size_t count_ = 0;
 };
 

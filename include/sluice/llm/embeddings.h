@@ -61,6 +61,15 @@ struct EmbeddingsAnswer {
 std::optional<EmbeddingsAnswer> split_embeddings(EmbeddingsForm form, std::string_view document,
                                                  std::size_t items);
 
+// What the vectors of one model have in common, as far as their text shows it.
+struct VectorShape {
+    bool packed = false;     // base64
+    std::size_t length = 0;  // of the text where it is packed, else its numbers
+
+    bool operator==(const VectorShape&) const = default;
+};
+VectorShape shape_of_vector(EmbeddingsForm form, std::string_view element);
+
 // The document of these elements.
 std::string join_embeddings(EmbeddingsForm form, std::string_view frame,
                             std::span<const std::string_view> elements,

@@ -78,7 +78,9 @@ struct RequestState {
     // What a backend without a name of its own for the model is asked for; empty: what the client
     // says.
     std::string asked_model;
-    cache::Directives directives;   // of its Cache-Control
+    // Of a batch of which some items are kept: has the body ask for the others only.
+    std::unique_ptr<llm::Edit> rest_of_batch;  // rare
+    cache::Directives directives;              // of its Cache-Control
     std::uint64_t charged = 0;      // bytes of body that the shard has taken into account
     std::uint64_t hash_key = 0;     // of what stays together, for Balance::hash
     std::uint64_t digest_made = 0;  // 0: not yet
@@ -132,6 +134,10 @@ struct Exchange {
     std::unique_ptr<Sharing> sharing;  // null: its answer is nobody else's
     std::optional<cache::Outcome> cache;
     cache::Bypass cache_bypass = cache::Bypass::none;
+    // Of a flight: its answer may turn out not to fit what is kept. Then the request is needed
+    // again, and all of it is asked for.
+    bool may_ask_anew = false;
+    bool asks_anew = false;
     // --- of the answer ---
     int status = 0;
     bool answer_begun = false;     // bytes of an answer were queued for the client

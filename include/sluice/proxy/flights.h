@@ -18,6 +18,9 @@
 //     purge     who purges      all shards      which answers are to go
 //     purged    each of them    who purges      how many have gone
 //     cleared   the disk        who asked it    the same, of what is there
+//     look      who wants       homes           whether items of a batch are kept
+//     seen      a home          who looked      those that are
+//     keep      the flight      homes           items to keep
 //
 // Where the home is this shard nothing is sent, and nothing is waited for but the disk: where there
 // is one, the home looks there for what it has not in memory, before it tells anybody to lead. One
@@ -33,6 +36,7 @@
 #include "sluice/cache/directives.h"
 #include "sluice/cache/store.h"
 #include "sluice/io/loop.h"
+#include "sluice/proxy/items.h"
 #include "sluice/state/answer_disk.h"
 
 #include <cstdint>
@@ -109,18 +113,22 @@ struct FlightMessage {
         found,
         purge,
         purged,
-        cleared
+        cleared,
+        look,
+        seen,
+        keep
     };
     Kind kind = Kind::ask;
     std::uint16_t from = 0;                        // the shard that sends it
-    std::uint64_t ticket = 0;                      // ask, told, found, purge, purged, cleared
+    std::uint64_t ticket = 0;                      // of all that are answered, and their answers
     FlightQuestion question;                       // ask; of `left` and `over` the key
     FlightAnswer answer;                           // told; of `purged` and `cleared` the counts
     std::shared_ptr<answer::Recording> recording;  // of all others: shared with its listeners
     std::shared_ptr<const cache::Answer> kept;     // over: to be kept, shared with who gives it
     state::KeptAnswer on_disk;                     // found
     state::Purge purge;                            // purge
-    Instant since;  // over: when it was asked for; purge: when that came
+    Instant since;  // over, keep: when it was asked for; purge: when that came
+    std::unique_ptr<ItemsMessage> items;  // look, seen, keep
 };
 
 class Flights {
@@ -167,6 +175,15 @@ public:
                const std::shared_ptr<answer::Recording>& recording);
     // What it was told is of no use to it: it leads no flight, and listens to none.
     void give_back(const FlightKey& key, FlightAnswer&& answer);
+
+    // --- items of batches (flights_items.cc) ---
+    // What is kept of each. Nothing: `asker` gets to see it later.
+    std::optional<std::vector<cache::Found>> look(const std::vector<cache::Key>& keys,
+                                                  const cache::Directives& directives,
+                                                  ItemsAsker& asker, std::uint64_t& ticket);
+    // It does not wait any more.
+    void forget_look(std::uint64_t ticket);
+    void keep(std::vector<cache::EmbeddingBatch::Fresh>&& items, Duration ttl, Instant since);
 
     // --- a flight ---
     void begun(Flight& flight);
@@ -242,7 +259,14 @@ private:
     };
     using Listeners = List<Listener, &Listener::listener_hook>;
 
-    std::uint16_t home_of(const FlightKey& key) const;
+    std::uint16_t home_of(const cache::Key& key) const;
+    std::uint16_t home_of(const FlightKey& key) const { return home_of(key.key); }
+    void send_items(std::uint16_t shard, FlightMessage::Kind kind, std::uint64_t ticket,
+                    std::unique_ptr<ItemsMessage> items);
+    cache::Found find_item(const cache::Key& key, const cache::Directives& directives);
+    void keep_here(std::vector<cache::EmbeddingBatch::Fresh>&& items, Duration ttl, Instant since);
+    void look_for(FlightMessage&& message);
+    void seen(FlightMessage&& message);
     FlightAnswer decide(const FlightQuestion& question, std::uint16_t from);
     std::optional<FlightAnswer> look_up(const FlightQuestion& question);
     void left(const FlightKey& key, const std::shared_ptr<answer::Recording>& recording);
@@ -275,6 +299,7 @@ private:
     std::unordered_map<const answer::Recording*, Flight*> flights_;  // on this shard
     std::unordered_map<const answer::Recording*, Listeners> listeners_;
     std::unordered_map<std::uint64_t, Asked> asked_;
+    std::unordered_map<std::uint64_t, ItemsLook> items_looks_;
     std::uint64_t last_ticket_ = 0;
     state::AnswerDisk::Channel* disk_ = nullptr;  // null: there is none
     std::deque<Look> looks_;                      // the oldest first; at most a channel's jobs

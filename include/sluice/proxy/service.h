@@ -110,7 +110,9 @@ struct Service {
     static void count_sharing(const Exchange& exchange, Served& row);
     // An exchange of its own for a flight, with the request of the one that begins it.
     Exchange* begin_flight(Exchange& first);
-    // Counts what it has cost, and frees it.
+    // Counts what its backend has read and written.
+    void count_flight(const Exchange& exchange);
+    // The same, and frees it.
     void settle_flight(Exchange& exchange);
     // Few buffers are left: what may wait has to, so that heads and small answers still find one.
     bool low_on_buffers() const { return loop.buffers().available() < loop.buffers().count() / 8; }

@@ -4,9 +4,11 @@
 // names what makes it deterministic.
 #include "body_span.h"
 #include "sluice/cache/eligible.h"
+#include "sluice/cache/embeddings.h"
 #include "sluice/proxy/pipeline.h"
 #include "sluice/proxy/sharing.h"
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -129,27 +131,34 @@ Verdict share_on_body(Exchange& exchange, Reply& reply) {
     if (eligible.is_over()) return pass_by(eligible.cause());
     const cache::Scope scope = scope_of(exchange);
     const bool streamed = exchange.streamed;
-    FlightQuestion question{
-        .key = {.key = keys.key({.scope = scope,
-                                 .model = exchange.model->name,
-                                 .backend_model = backend_model_of(exchange),
-                                 .build = build_of(*exchange.model),
-                                 .endpoint = request.target,
-                                 .fields = cache::fields_of_key(request.fields),
-                                 .credentials = passes_credentials_on(*exchange.model)
-                                                    ? std::string_view(request.credentials)
-                                                    : std::string_view()}),
-                .streamed = streamed,
-                .with_usage = streamed && llm::asks_for_usage(request.facts)},
-        .joins = eligible.join == cache::Bypass::none,
-        .reads = eligible.cache == cache::Bypass::none,
-        .directives = directives,
-        .ttl = setting.cache.ttl};
+    const std::string build = build_of(*exchange.model);
+    const std::string fields = cache::fields_of_key(request.fields);
+    const cache::KeyParts parts{.scope = scope,
+                                .model = exchange.model->name,
+                                .backend_model = backend_model_of(exchange),
+                                .build = build,
+                                .endpoint = request.target,
+                                .fields = fields,
+                                .credentials = passes_credentials_on(*exchange.model)
+                                                   ? std::string_view(request.credentials)
+                                                   : std::string_view()};
+    FlightQuestion question{.key = {.key = keys.key(parts),
+                                    .streamed = streamed,
+                                    .with_usage = streamed && llm::asks_for_usage(request.facts)},
+                            .joins = eligible.join == cache::Bypass::none,
+                            .reads = eligible.cache == cache::Bypass::none,
+                            .directives = directives,
+                            .ttl = setting.cache.ttl};
     exchange.sharing = std::make_unique<Sharing>(exchange.service.flights, exchange.service.loop);
     exchange.sharing->scope = scope.kind;
     exchange.sharing->scope_name = scope.name;
     exchange.sharing->keeps = eligible.cache == cache::Bypass::none;
-    exchange.sharing->ask(std::move(question));
+    std::optional<cache::EmbeddingBatch> batch;
+    if (question.reads && !streamed) batch = cache::EmbeddingBatch::of(keys, parts);
+    if (batch)
+        exchange.sharing->ask(std::move(question), std::move(*batch));
+    else
+        exchange.sharing->ask(std::move(question));
     return exchange.sharing->ready() ? share_on_ready(exchange, reply) : Verdict::wait;
 }
 
@@ -176,7 +185,9 @@ Verdict share_on_ready(Exchange& exchange, Reply& reply) {
             exchange.cache = cache::Outcome::joined;
             break;
         case Kind::lead:
-            if (caches) exchange.cache = cache::Outcome::miss;
+            if (caches)
+                exchange.cache =
+                    exchange.sharing->knows_some() ? cache::Outcome::partial : cache::Outcome::miss;
             break;
         case Kind::purged:  // nothing of the kind was asked for
         case Kind::none:

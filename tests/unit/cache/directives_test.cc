@@ -142,7 +142,8 @@ TEST_CASE("words for people") {
     std::set<std::string_view> names;
     for (std::size_t i = 0; i < outcome_count; ++i)
         names.insert(name_of(static_cast<Outcome>(i)));
-    CHECK(names == std::set<std::string_view>{"hit", "miss", "bypass", "joined", "stale"});
+    CHECK(names ==
+          std::set<std::string_view>{"hit", "miss", "bypass", "joined", "stale", "partial"});
     CHECK(name_of(Outcome::stale) == "stale");
     CHECK(age_seconds({}) == 0);
     CHECK(age_seconds(Duration::millis(1999)) == 1);

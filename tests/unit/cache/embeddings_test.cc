@@ -169,7 +169,7 @@ TEST_CASE("an answer that is none leaves the batch as it is") {
     CHECK(!batch.take(answer_to(R"({"input":["1"]})"), facts));
     CHECK(batch.missing().size() == 2);
     CHECK(!batch.know(0, Answer::make(facts, "{}")));
-    CHECK(!batch.know(0, Answer::make(facts, std::string(4, '\xFF'))));
+    CHECK(!batch.know(0, Answer::make(facts, std::string(12, '\xFF'))));
     CHECK(!batch.know(0, Answer::make(facts, "")));
     CHECK(batch.asks_for_all());
 }
@@ -187,4 +187,74 @@ TEST_CASE("Ollama's batches, without usage where there is none") {
     CHECK(second.key(0) == (*fresh)[1].key);
     CHECK(second.know(0, (*fresh)[1].answer));
     CHECK(second.document() == R"({"model":"m","embeddings":[[2]]})");
+}
+
+TEST_CASE("what is known can be forgotten, and says what the document will be like") {
+    EmbeddingBatch first = batch_of(R"({"input":["1","22"]})");
+    CHECK(first.expected_bytes() == 0);
+    const auto fresh = first.take(answer_to(R"({"input":["1","22"]})"), facts);
+    REQUIRE(fresh.has_value());
+    EmbeddingBatch batch = batch_of(R"({"input":["1","3","1","22"]})");
+    CHECK(!batch.knows_some());
+    CHECK(batch.know(0, (*fresh)[0].answer));
+    CHECK(batch.knows_some());
+    CHECK(batch.known_tokens() == 16);  // eight, by its share of the bytes, and it comes twice
+    CHECK(batch.expected_bytes() ==
+          4 * std::string_view(R"("object":"embedding","embedding":[1]})").size());
+    batch.forget();
+    CHECK(!batch.knows_some());
+    CHECK(batch.known_tokens() == 0);
+    CHECK(batch.missing().size() == 3);
+    CHECK(!batch.asks_for_all());  // one comes twice
+}
+
+TEST_CASE("vectors that are not like those that are known are not taken") {
+    const auto answer_of = [](std::string_view vector) {
+        return R"({"data":[{"index":0,"embedding":)" + std::string(vector) + "}]}";
+    };
+    const auto one = [&](std::string_view text, std::string_view vector) {
+        EmbeddingBatch batch = batch_of(R"({"input":")" + std::string(text) + R"("})");
+        auto fresh = batch.take(answer_of(vector), facts);
+        REQUIRE(fresh.has_value());
+        return fresh->front().answer;
+    };
+    const auto fits = [&](std::string_view known, std::string_view vector) {
+        EmbeddingBatch batch = batch_of(R"({"input":["a","b"]})");
+        CHECK(batch.know(0, one("a", known)));
+        const bool taken = batch.take(answer_of(vector), facts).has_value();
+        if (!taken) CHECK(batch.missing().size() == 1);
+        EmbeddingBatch both = batch_of(R"({"input":["a","b"]})");
+        CHECK(both.know(0, one("a", known)));
+        CHECK(both.know(1, one("b", vector)));
+        CHECK(both.goes_together() == taken);
+        return taken;
+    };
+    CHECK(fits("[1,2]", "[ 3 , 4e1 ]"));
+    CHECK(fits("[]", "[ ]"));
+    CHECK(fits(R"("AAAA")", R"("BBBB")"));
+    CHECK(!fits("[1,2]", "[1]"));
+    CHECK(!fits("[]", "[1]"));
+    CHECK(!fits("[1]", R"("AAAA")"));
+    CHECK(!fits(R"("AAAA")", R"("AAAAAAAA")"));
+    // Nor those of one answer that are not like each other.
+    EmbeddingBatch batch = batch_of(R"({"input":["a","b"]})");
+    CHECK(!batch.take(R"({"data":[{"index":0,"embedding":[1]},{"index":1,"embedding":[1,2]}]})",
+                      facts));
+    // A key without a name takes nothing apart.
+    CHECK(batch.take(R"({"data":[{"":{},"embedding":[1]},{"":{},"embedding":[2]}]})", facts));
+}
+
+TEST_CASE("of tokens that are not known of all none are told") {
+    const auto one = [](std::string_view text, std::string_view usage) {
+        EmbeddingBatch batch = batch_of(R"({"input":")" + std::string(text) + R"("})");
+        auto fresh = batch.take(
+            R"({"data":[{"index":0,"embedding":[1]}])" + std::string(usage) + "}", facts);
+        REQUIRE(fresh.has_value());
+        return fresh->front().answer;
+    };
+    EmbeddingBatch batch = batch_of(R"({"input":["a","b"]})");
+    CHECK(batch.know(0, one("a", R"(,"usage":{"prompt_tokens":3})")));
+    CHECK(batch.know(1, one("b", "")));
+    CHECK(!batch.tokens());
+    CHECK(batch.document().find("usage") == std::string::npos);
 }

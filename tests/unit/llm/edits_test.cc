@@ -135,6 +135,21 @@ TEST_CASE("both edits together are sorted by offset") {
     }
 }
 
+TEST_CASE("a third edit finds its place") {
+    for (std::size_t first = 0; first < 3; ++first) {
+        EditList list;
+        const std::size_t offsets[] = {1, 4, 7};
+        for (std::size_t i = 0; i < 3; ++i)
+            list.add({offsets[(first + i) % 3], 1, "*"});
+        CHECK(apply_edits("abcdefghi", list.edits()) == "a*cd*fg*i");
+        CHECK(list.edited_size(9) == 9);
+    }
+    EditList list;
+    for (const std::size_t offset : {7, 4, 1})
+        list.add({offset, 2, ""});
+    CHECK(apply_edits("abcdefghi", list.edits()) == "adg");
+}
+
 TEST_CASE("in a multipart body the name is put in as it is, and usage is not asked for") {
     const std::string body =
         "--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\na\r\n--b--\r\n";
