@@ -154,6 +154,14 @@ void Flights::give_back(const FlightKey& key, FlightAnswer&& answer) {
     const auto door = std::move(answer.door);  // gone before what it leads to
     if (recording == nullptr || !recording->is_shared()) return;
     const bool here = home_of(key) == shard_;
+    if (answer.kind == lead) {
+        // Who was told to join meanwhile would wait for ever.
+        recording->end({.end = End::unavailable,
+                        .error = {Source::gateway, Retry::yes, 503,
+                                  "The request whose answer this one was to share was given up "
+                                  "before a backend was asked. Send it again."}});
+        progress(recording);
+    }
     if (answer.kind == lead && here) return ended(key, recording, nullptr, {}, {});
     if (answer.kind == lead) return send(home_of(key), Kind::over, key, recording);
     if (here) return left(key, recording);

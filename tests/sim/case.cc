@@ -151,6 +151,12 @@ void Ledger::make_forwarded(Case& made) {
                                    "model-a");
     made.wire = post(made, "/v1/chat/completions", body);
     make_plan(made.plan, stream);
+    made.may_fail = made.may_fail || meets_nobody(made.backends, made.plan);
+}
+
+// The one sends it on, and the other is down.
+bool Ledger::meets_nobody(int backends, const Plan& plan) const {
+    return backend_b_is_down && backends == 2 && plan.status == 429;
 }
 
 // For a generic route: mostly so large that it is not kept.
@@ -173,6 +179,7 @@ void Ledger::make_upload(Case& made) {
         made.wire += "Content-Length: " + std::to_string(made.upstream_body.size()) + "\r\n\r\n" +
                      made.upstream_body;
     make_plan(made.plan, false);
+    made.may_fail = made.may_fail || meets_nobody(made.backends, made.plan);
     made.plan.early = prng_.chance(1, 4);
 }
 
@@ -260,7 +267,11 @@ void Ledger::make_plan(Plan& plan, bool stream) {
             "\"}}],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":" +
             std::to_string(plan.completion_tokens) + "}}");
     }
-    if (!prng_.chance(1, 5)) return;
+    if (prng_.chance(1, 5)) make_failure(plan);
+}
+
+void Ledger::make_failure(Plan& plan) {
+    using Shape = Plan::Shape;
     plan.failure = static_cast<Plan::Failure>(prng_.between(1, 5));
     plan.cut_percent = static_cast<unsigned>(prng_.below(101));
     if (plan.failure == Plan::Failure::bad_chunk &&

@@ -51,6 +51,18 @@ struct Plan {
     std::string body(bool with_usage) const;
 };
 
+// What several ask for, in words that mean the same; see question.h.
+struct Question {
+    std::size_t number = 0;
+    std::string model;
+    std::string content;
+    bool stream = false;
+    bool may_fail = false;  // its only backend is down
+    int backends = 1;
+    Plan plan;  // each server answers the same, and fails at it for some of those who ask
+    bool servers_fail = false;
+};
+
 struct Case {
     enum class Kind : std::uint8_t {
         forwarded,  // to a backend
@@ -76,23 +88,34 @@ struct Case {
     bool http_1_0 = false;
     bool closes = false;  // the client asks for the connection to be closed
     bool asks_usage = false;
-    bool may_fail = false;  // its only backend is down
+    bool may_fail = false;  // the only backend that would answer it is down
     int backends = 1;       // that may be asked
     bool generic = false;   // of a generic route: a body that nobody reads
     Plan plan;
+    const Question* question = nullptr;  // that others ask, too; null: nobody else does
 
     // --- what happened ---
     Outcome outcome = Outcome::open;
     bool begun = false;           // the client has begun to send it
+    Instant sent_at{};            // all of it
+    Instant over_at{};            // it was answered, or the client left
     bool usage_was_sent = false;  // by the backend
     bool client_left = false;
     Instant left_at{};
+    bool leaving_shows = false;  // to the gateway, at once
     int seen_by_backends = 0;
+    Instant first_seen_at{};        // by one of them
     bool backend_busy = false;      // got the request, and neither finished nor lost the connection
     bool backend_was_busy = false;  // when the client left, and it showed
     Instant backend_free_at{};      // when it heard of it
     int logged = 0;
     std::string logged_line;
+
+    // Its answer may be one that a server failed at: its own, or another's that it listens to.
+    bool server_may_fail() const {
+        return plan.failure != Plan::Failure::none ||
+               (question != nullptr && question->servers_fail);
+    }
 };
 
 // All cases of a run; also the access log, which must tell each of them once.
@@ -102,8 +125,11 @@ public:
 
     // A new random request.
     Case& add();
+    Question& add_question();
+    Case& ask(const Question& question);
     Case* find(std::string_view id);  // "case-7"; null: none of ours
     std::deque<Case>& cases() { return cases_; }
+    const std::deque<Question>& questions() const { return questions_; }
     std::size_t lines() const { return lines_; }
     void write(std::string_view line) override;
 
@@ -123,6 +149,9 @@ private:
     void make_refused(Case& made);
     void make_malformed(Case& made);
     void make_plan(Plan& plan, bool stream);
+    void make_failure(Plan& plan);
+    bool meets_nobody(int backends, const Plan& plan) const;
+    std::string question_body(const Question& question, bool asks_usage);
     void make_events(Plan& plan);
     std::string chat_body(const Case& made, std::string_view model, bool stream);
     std::string post(const Case& made, std::string_view path, std::string_view body);
@@ -133,6 +162,7 @@ private:
 
     Prng& prng_;
     std::deque<Case> cases_;
+    std::deque<Question> questions_;
     std::size_t lines_ = 0;
 };
 

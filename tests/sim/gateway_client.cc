@@ -128,6 +128,32 @@ ClientHabits ClientHabits::random(Prng& prng) {
     return habits;
 }
 
+ClientHabits ClientHabits::of_asker(Prng& prng, const Plan& plan) {
+    ClientHabits habits = random(prng);
+    habits.pipelines = false;
+    if (prng.chance(1, 2)) return habits;
+    const std::size_t size = plan.body(true).size();
+    const auto some_time = [&prng](Duration most) {
+        return Duration::micros(1 + static_cast<std::int64_t>(prng.below(
+                                        static_cast<std::uint64_t>(most.as_micros()) + 1)));
+    };
+    habits.leaves_by_reset = prng.chance(1, 2);
+    switch (prng.below(4)) {
+        case 0:  // before the head
+            habits.leaves_after = some_time(plan.first_byte + Duration::millis(3));
+            return habits;
+        case 1:  // before the first event
+            habits.leaves_at = 0;
+            return habits;
+        case 2:  // in the middle
+            habits.leaves_at = prng.between(1, size);
+            return habits;
+        default:  // at the end
+            habits.leaves_at = size - std::min<std::size_t>(size, prng.below(20));
+            return habits;
+    }
+}
+
 // --- sending --------------------------------------------------------------------------------
 
 void GatewayClient::on_connected() {
@@ -163,6 +189,7 @@ void GatewayClient::write_some() {
     const std::size_t size = small ? 1 : prng.between(1, unwritten_.size());
     send(std::string_view(unwritten_).substr(0, size));
     unwritten_.erase(0, size);
+    if (unwritten_.empty()) cases_[sent_ - 1]->sent_at = simulation().now();
     after(simulation().random_delay(Duration::micros(small ? 500 : 3000)),
           [this] { write_some(); });
 }
@@ -176,6 +203,8 @@ void GatewayClient::mark_left() {
         // does not come through behind requests ahead of time that nobody reads.
         const bool fin_shows = !ledger_.half_close_tolerated && !is_backed_up();
         const bool shows = fin_shows || habits_.leaves_by_reset;
+        cases_[i]->leaving_shows = shows;
+        cases_[i]->over_at = simulation().now();
         cases_[i]->backend_was_busy = shows && cases_[i]->backend_busy;
         cases_[i]->outcome = Case::Outcome::unanswered;
     }
@@ -201,6 +230,9 @@ void GatewayClient::on_data(std::string_view bytes) {
     reader_.feed(bytes);
     while (!over() && answered_ < cases_.size() && reader_.begun() && reader_.read())
         answer_complete();
+    if (!over() && habits_.leaves_at && reader_.head_done() &&
+        reader_.body().size() >= *habits_.leaves_at)
+        leave();
 }
 
 void GatewayClient::answer_complete() {
@@ -250,6 +282,7 @@ void GatewayClient::on_refused() {
 void GatewayClient::connection_lost(bool reset) {
     if (answered_ < cases_.size()) {
         Case& asked = current();
+        asked.over_at = simulation().now();
         if (reader_.head_done()) {
             judge_broken(asked, reset);
         } else {
@@ -271,7 +304,7 @@ void GatewayClient::connection_lost(bool reset) {
 // what was on its way before it as well.
 bool GatewayClient::reset_by_later() const {
     for (std::size_t i = answered_ + 1; i < sent_; ++i)
-        if (cases_[i]->http_1_0 && cases_[i]->plan.failure != Plan::Failure::none) return true;
+        if (cases_[i]->http_1_0 && cases_[i]->server_may_fail()) return true;
     return false;
 }
 
@@ -279,12 +312,13 @@ bool GatewayClient::reset_by_later() const {
 void GatewayClient::excuse(const Case& asked, const char* what) const {
     if (ledger_.lenient || asked.may_fail || asked.client_left) return;
     if (habits_.stalls || habits_.deaf || reset_by_later()) return;
-    if (asked.plan.failure != Plan::Failure::none) return;
+    if (asked.server_may_fail()) return;
     if (is_committed(reader_) && !asked.plan.events()) return;
     accuse(asked, what);
 }
 
 void GatewayClient::judge(Case& asked, bool by_end) {
+    asked.over_at = simulation().now();
     if (asked.kind == Case::Kind::forwarded && !is_own_error(reader_)) {
         const std::string wanted = comparable(asked, asked.plan.body(asked.asks_usage));
         const bool may_be_broken = by_end || tells_of_a_break(reader_.body());
@@ -309,7 +343,7 @@ void GatewayClient::judge_forwarded(Case& asked) {
     const std::string got = comparable(asked, reader_.body());
     // An empty line that ends with CR ends the last event, though the backend broke before its LF;
     // and one line end is enough for the mark of the end (R10).
-    const bool may_break = asked.plan.failure != Plan::Failure::none || ledger_.lenient;
+    const bool may_break = asked.server_may_fail() || ledger_.lenient;
     const bool done =
         got.find("[DONE]", got.size() - std::min<std::size_t>(got.size(), 8)) != std::string::npos;
     const bool ended = may_break && ((wanted.ends_with("\r\n") && got + '\n' == wanted) ||
@@ -344,6 +378,10 @@ void GatewayClient::judge_error(Case& asked) {
             // no server has seen it.
             if (asked.generic && asked.seen_by_backends == 0 &&
                 reader_.body().find("it is not sent again") != std::string::npos)
+                return;
+            // Who began what this one was to share left, on another shard, before it was sent.
+            if (asked.question != nullptr &&
+                reader_.body().find("was given up before a backend was asked") != std::string::npos)
                 return;
             [[fallthrough]];
         case Case::Kind::own:

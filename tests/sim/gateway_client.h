@@ -7,6 +7,7 @@
 #include "peer.h"
 
 #include <functional>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -21,12 +22,15 @@ struct ClientHabits {
     Duration think_max{};             // between an answer and the next request
     // Leaves without waiting for the rest, in this time from the start; zero: stays.
     Duration leaves_after{};
+    std::optional<std::size_t> leaves_at{};  // with so many bytes of an answer's body
     bool leaves_by_reset = false;
     bool half_closes = false;  // FIN behind its last request
     bool stalls = false;       // stops in the middle of what it sends
     bool deaf = false;         // reads nothing at all
 
     static ClientHabits random(Prng& prng);
+    // Of one of several who ask the same: it may leave at any place of the answer.
+    static ClientHabits of_asker(Prng& prng, const Plan& plan);
 };
 
 class GatewayClient final : public Peer {

@@ -113,7 +113,7 @@ void ModelServer::answer_question(std::string_view path) {
 // --- answers --------------------------------------------------------------------------------
 
 void ModelServer::answer(Case& asked, std::string_view body) {
-    ++asked.seen_by_backends;
+    if (asked.seen_by_backends++ == 0) asked.first_seen_at = simulation().now();
     // By each backend of its pool once, and once more on a fresh connection.
     expect(asked.seen_by_backends <= 2 * asked.backends, "a request was sent too often");
     at_work_ = &asked;

@@ -62,6 +62,9 @@ public:
         expect(ring_->in_flight() == 0, "something is still in flight");
         expect(service.connections.in_use() == 0, "a connection is left");
         expect(service.exchanges.in_use() == 0, "an exchange is left");
+        expect(service.flights.under_way() == 0 && service.flight_slots.in_use() == 0,
+               "a flight is left");
+        expect(service.replays.in_use() == 0, "a listener is left");
         expect(service.dispatch.placed() == 0, "a place is left");
         expect(service.dispatch.waiting() == 0, "somebody is left waiting");
         expect(service.dispatch.left_running() == 0, "a slot is taken by what was left");

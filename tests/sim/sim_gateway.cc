@@ -8,9 +8,11 @@
 #include "gateway_client.h"
 #include "model_server.h"
 #include "network.h"
+#include "question.h"
 #include "shard_box.h"
 #include "simulation.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -31,6 +33,7 @@ std::uint64_t spliced_streams = 0;
 std::uint64_t spliced_requests = 0;
 std::uint64_t opened_ahead = 0;
 std::uint64_t opened_ahead_used = 0;
+SharingTally shared;
 
 config::Settings random_settings(Prng& prng) {
     config::Settings settings;
@@ -86,15 +89,23 @@ struct Variation {
         if (prng.chance(1, 2))
             notice_first = Duration::millis(static_cast<std::int64_t>(prng.between(1, 500)));
         routes = prng.chance(1, 3);
+        // Of their own again, so that what is listed in regressions/ draws none of them.
+        Prng asking(seed ^ 0x5eed'0f'a5'c1'46);
+        several_ask = asking.chance(1, 4);
+        keeps_answers = several_ask && asking.chance(1, 2);
+        shards = several_ask ? asking.between(1, 3) : 0;
     }
 
     // Many requests and a short idle time: demand for new links becomes steady within the run.
     bool busy;
     Duration pool_idle;
     config::RelayMode relay = config::RelayMode::automatic;
-    unsigned slots = 0;       // that servers tell of
-    Duration notice_first{};  // a client hears of its waiting; zero: it does not
-    bool routes = false;      // there are generic ones, and large bodies for them
+    unsigned slots = 0;        // that servers tell of
+    Duration notice_first{};   // a client hears of its waiting; zero: it does not
+    bool routes = false;       // there are generic ones, and large bodies for them
+    bool several_ask = false;  // the same
+    bool keeps_answers = false;
+    std::size_t shards = 0;  // zero: as drawn with the rest
 };
 
 // One run: the servers, the shards, the clients, and what may go wrong besides.
@@ -114,6 +125,7 @@ public:
             model.queue.notice_first = variation_.notice_first;
             model.queue.notice_every = Duration::millis(700);
             model.timeouts.queue = Duration::seconds(3600);  // nobody is given up for the others
+            if (variation_.keeps_answers) model.cache.answers = config::Sharing::automatic;
         }
         ledger_.lenient = run.may_lose;
         ledger_.events_spliced = settings_.relay == config::RelayMode::splice;
@@ -134,7 +146,9 @@ private:
     }
     void check_turn();
     void add_clients();
+    void add_askers();
     void add_trouble();
+    void wait_for_flights();
     void check_case(const Case& each);
     void check_logs();
 
@@ -169,7 +183,8 @@ void Scene::start_servers() {
 }
 
 void Scene::start_shards() {
-    const std::size_t count = prng_.chance(1, 3) ? 2 : 1;
+    const std::size_t drawn = prng_.chance(1, 3) ? 2 : 1;
+    const std::size_t count = variation_.shards > 0 ? variation_.shards : drawn;
     const bool scarce = prng_.chance(1, 10);
     if (scarce) ledger_.lenient = true;
     const std::size_t buffers = scarce ? prng_.between(300, 500) : 4096;
@@ -208,6 +223,42 @@ void Scene::add_clients() {
     }
 }
 
+// Several who ask the same, at about the same time; some of them more than once.
+void Scene::add_askers() {
+    const std::size_t questions = prng_.between(1, 3);
+    for (std::size_t i = 0; i < questions; ++i) {
+        const Question& question = ledger_.add_question();
+        const Duration begin = simulation_.random_delay(Duration::millis(300));
+        const auto apart_max = Duration::micros(std::int64_t{1} << prng_.between(4, 20));
+        const std::size_t askers = prng_.between(2, 8);
+        clients_open_ += askers;
+        for (std::size_t j = 0; j < askers; ++j) {
+            std::vector<Case*> cases{&ledger_.ask(question)};
+            if (!cases.back()->closes && prng_.chance(1, 4))
+                cases.push_back(&ledger_.ask(question));
+            const auto habits = ClientHabits::of_asker(prng_, question.plan);
+            simulation_.after(begin + simulation_.random_delay(apart_max),
+                              [this, cases = std::move(cases), habits] {
+                                  simulation_.network().dial(
+                                      front,
+                                      std::make_unique<GatewayClient>(ledger_, cases, habits,
+                                                                      [this] { --clients_open_; }));
+                              });
+        }
+    }
+}
+
+// Nobody listens any more: what is under way ends, and no home remembers it.
+void Scene::wait_for_flights() {
+    expect(run([this] {
+               return std::ranges::none_of(boxes_, [](const auto& box) {
+                   const auto& flights = box->shard().service().flights;
+                   return flights.under_way() > 0 || flights.known() > 0;
+               });
+           }),
+           "a flight is left to which nobody listens");
+}
+
 // What may happen to all at once, in some runs.
 void Scene::add_trouble() {
     if (prng_.chance(1, 8)) {  // a backend goes away for a while
@@ -234,8 +285,10 @@ void Scene::add_trouble() {
 
 std::size_t Scene::play() {
     add_clients();
+    if (variation_.several_ask) add_askers();
     add_trouble();
     expect(run([this] { return clients_open_ == 0; }), "a client waits for ever");
+    if (variation_.several_ask && !drained_) wait_for_flights();
     for (const auto& box : boxes_)
         box->shard().drain();
     expect(run([this] {
@@ -284,19 +337,23 @@ void Scene::check_case(const Case& each) {
         const bool forwarded = each.kind == Case::Kind::forwarded;
         const std::string tokens =
             "\"completion_tokens\":" + std::to_string(each.plan.completion_tokens);
-        if (forwarded && !each.generic && each.usage_was_sent && each.plan.status == 200 &&
+        if (forwarded && !each.generic && usage_came(each, ledger_) && each.plan.status == 200 &&
             each.logged_line.find(tokens) == std::string::npos)
             wrong("an answer whose tokens were not counted");
         // HTTP/1.0 does not show that the backend's last chunk was missing.
-        const bool broke = each.http_1_0 && each.plan.failure != Plan::Failure::none;
+        const bool broke = each.http_1_0 && each.server_may_fail();
         if (!broke && each.logged_line.find("\"end\":\"ok\"") == std::string::npos &&
             each.logged_line.find("\"end\":\"client_gone\"") == std::string::npos)
             wrong("a right answer with a wrong end in the log");
     }
-    // A gone client stops the GPU.
+    // A gone client stops the GPU, if nobody else listens.
     if (each.client_left && each.backend_was_busy && !may_lose_ &&
-        (each.backend_busy || each.backend_free_at > each.left_at + gone_client_shows_in))
+        works_for_nobody(each, ledger_, gone_client_shows_in))
         wrong("a backend works on for a client that left");
+    if (each.question == nullptr) return;
+    const SharingRules rules{.keeps_answers = variation_.keeps_answers,
+                             .may_lose = may_lose_ || ledger_.lenient};
+    check_sharing(each, ledger_, rules, shared);
 }
 
 void Scene::check_logs() {
@@ -333,5 +390,9 @@ int main(int argc, char** argv) {
         static_cast<unsigned long long>(sluice::sim::spliced_requests),
         static_cast<unsigned long long>(sluice::sim::opened_ahead),
         static_cast<unsigned long long>(sluice::sim::opened_ahead_used));
+    std::printf("asked by several: generated %llu, joined %llu, kept %llu\n",
+                static_cast<unsigned long long>(sluice::sim::shared.generated),
+                static_cast<unsigned long long>(sluice::sim::shared.joined),
+                static_cast<unsigned long long>(sluice::sim::shared.hit));
     return status;
 }

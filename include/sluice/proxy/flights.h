@@ -208,6 +208,8 @@ public:
     std::size_t under_way() const { return flights_.size(); }
     // Looks on the disk, and purges of it, that have not come back: this shard has to be there.
     std::size_t on_disk() const { return looks_.size() + clearings_.size(); }
+    // At this home: those that one may listen to.
+    std::size_t known() const { return homes_.size(); }
     // Null: no answers are kept.
     const cache::Store* store() const { return store_.get(); }
     cache::Store* store() { return store_.get(); }
