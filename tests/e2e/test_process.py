@@ -365,9 +365,12 @@ class Leaks(unittest.TestCase):
         self.addCleanup(gateway.stop)
         clients = []
         self.addCleanup(lambda: [client.close() for client in clients])
-        for _ in range(1000):
-            clients.append(gateway.client())
-            clients[-1].send(chat_request(model="sim", stream=True))
+        # By hundreds: a server that has no time to accept refuses whom it cannot queue.
+        for count in range(100, 1001, 100):
+            while len(clients) < count:
+                clients.append(gateway.client())
+                clients[-1].send(chat_request(model="sim", stream=True))
+            wait_until(lambda count=count: sim.stats()["active"] == count, f"{count} streams run")
         stop = threading.Event()
 
         def read_all():
