@@ -54,8 +54,8 @@ struct RingCore {
     void begin(Operation& operation, Operation::Kind kind, int fd);
     void end(Operation& operation);
     void submit_accept(Operation& operation);
-    void submit_receive(Operation& operation);
-    void submit_receive_of_one(Operation& operation);
+    enum class Take : std::uint8_t { all, one_buffer };
+    void submit_receive(Operation& operation, Take take = Take::all);
     void receive_in_turn(Operation& operation);
     void submit_poll(Operation& operation, Operation::Kind kind, int fd, unsigned events);
     void submit_gathered(Operation& operation, std::span<const iovec> parts, int flags);
@@ -160,20 +160,14 @@ void RingCore::submit_accept(Operation& operation) {
     io_uring_sqe_set_data64(&sqe, identify(operation));
 }
 
-void RingCore::submit_receive(Operation& operation) {
-    if (operation.once_) return submit_receive_of_one(operation);
-    auto& sqe = entry();
-    io_uring_prep_recv_multishot(&sqe, operation.fd_, nullptr, 0, 0);
-    sqe.flags |= IOSQE_BUFFER_SELECT;
-    sqe.buf_group = buffer_group;
-    io_uring_sqe_set_data64(&sqe, identify(operation));
-}
-
-void RingCore::submit_receive_of_one(Operation& operation) {
+void RingCore::submit_receive(Operation& operation, Take take) {
     // One that is to end is not armed again: its cancel has passed by.
     SLUICE_ASSERT(operation.kind_ == Operation::Kind::receive && !operation.cancelled_);
     auto& sqe = entry();
-    io_uring_prep_recv(&sqe, operation.fd_, nullptr, 0, 0);
+    if (operation.once_ || take == Take::one_buffer)
+        io_uring_prep_recv(&sqe, operation.fd_, nullptr, 0, 0);
+    else
+        io_uring_prep_recv_multishot(&sqe, operation.fd_, nullptr, 0, 0);
     sqe.flags |= IOSQE_BUFFER_SELECT;
     sqe.buf_group = buffer_group;
     io_uring_sqe_set_data64(&sqe, identify(operation));
@@ -234,7 +228,7 @@ void RingCore::lend_buffers() {
     SLUICE_ASSERT(lent <= limits::buffers_provided);
     if (added > 0) io_uring_buf_ring_advance(buffer_ring, added);
     for (std::size_t woken = 0; woken < lent && !starved.empty(); ++woken)
-        submit_receive_of_one(starved.pop_front());
+        submit_receive(starved.pop_front(), Take::one_buffer);
 }
 
 // One system call: submits what is queued, runs deferred work, waits.
