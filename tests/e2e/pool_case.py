@@ -192,6 +192,17 @@ class PoolCase(unittest.TestCase):
         self.assertTrue(told.served(), told)
         return told
 
+    def counters(self, gateway):
+        """A function of a metric's name and labels: the sum of those that have them, as of now."""
+        with gateway.client() as client:
+            text = client.ask(request("GET", "/metrics")).body.decode()
+
+        def value(name, **labels):
+            found = re.findall(rf"^{name}{{([^}}]*)}} ([.\d]+)$", text, re.M)
+            return sum(float(number) for said, number in found if
+                       all(f'{label}="{value}"' in said for label, value in labels.items()))
+        return value
+
     def happened(self, gateway, event, **wanted):
         """The lines of the log about such an event, up to now."""
         mark = f"mark-{uuid.uuid4()}"

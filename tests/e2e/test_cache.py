@@ -3,7 +3,6 @@
 """
 
 import json
-import re
 import time
 
 from backend import DONE, answer_chat, chat_answer, json_answer
@@ -210,13 +209,7 @@ class Cache(PoolCase):
         line = self.gate.logged(cache="hit")
         self.assertEqual((line["prompt_tokens"], line["completion_tokens"]), (7, 3))
         self.assertNotIn("backend", line)
-        with self.gate.client() as client:
-            text = client.ask(request("GET", "/metrics")).body.decode()
-
-        def value(name, **labels):
-            found = re.findall(rf"^{name}{{([^}}]*)}} ([.\d]+)$", text, re.M)
-            return sum(float(number) for said, number in found if
-                       all(f'{label}="{value}"' in said for label, value in labels.items()))
+        value = self.counters(self.gate)
         self.assertEqual(value("sluice_cache_requests_total", result="hit"), 1)
         self.assertEqual(value("sluice_cache_requests_total", result="miss"), 1)
         self.assertEqual(value("sluice_cache_bypasses_total", reason="not_determined"), 1)

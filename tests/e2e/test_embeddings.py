@@ -5,7 +5,6 @@ is what one server would have said to all of it.
 
 import base64
 import json
-import re
 import struct
 import unittest
 
@@ -342,13 +341,7 @@ class Embeddings(PoolCase):
         self.embed(["a", "new", "b", "newer"])
         line = self.gate.logged(cache="partial")
         self.assertEqual((line["prompt_tokens"], line["backend"]), (3 + 5 + 3 + 7, self.server.url))
-        with self.gate.client() as client:
-            text = client.ask(request("GET", "/metrics")).body.decode()
-
-        def value(name, **labels):
-            found = re.findall(rf"^{name}{{([^}}]*)}} ([.\d]+)$", text, re.M)
-            return sum(float(number) for said, number in found if
-                       all(f'{label}="{value}"' in said for label, value in labels.items()))
+        value = self.counters(self.gate)
         self.assertEqual(value("sluice_cache_requests_total", result="partial"), 1)
         # Each text was read once: a, b, c, new, newer.
         self.assertEqual(value("sluice_tokens_total", type="input"), 3 * 3 + 5 + 7)
